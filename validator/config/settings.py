@@ -1,0 +1,165 @@
+"""The settings of a run, as written in validator.yml. The JSON Schema and the docs are made from these classes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from validator.base import Frozen
+
+Precision = Literal[
+    "as-saved", "float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"
+]
+Jit = Literal["as-saved", "on", "off"]
+Onednn = Literal["as-is", "on", "off"]
+Backend = Literal["tensorflow", "jax", "torch"]
+Rule = Literal["changed", "suspicious", "failed", "accuracy", "metric-only", "not-compared", "nondeterministic"]
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+Function = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+Module = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
+Version = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+
+
+class Matrix(Frozen):
+    """The axes. Each combination is a cell of every model."""
+
+    keras: tuple[Version, ...] = Field(
+        default=(), description="Keras versions, and `legacy` for tf-keras under TF_USE_LEGACY_KERAS=1."
+    )
+    tensorflow: tuple[Version, ...] = Field(
+        default=(), description="TensorFlow versions; each replaces the one in `requirements`."
+    )
+    backend: tuple[Backend, ...] = Field(default=(), description="Keras 3 backends.")
+    precision: tuple[Precision, ...] = Field(default=("as-saved",), description="Dtype policy of the model.")
+    jit: tuple[Jit, ...] = Field(default=("as-saved",), description="XLA compilation of the prediction.")
+    onednn: tuple[Onednn, ...] = Field(default=("as-is",), description="TF_ENABLE_ONEDNN_OPTS.")
+    include: tuple[dict[str, str], ...] = Field(
+        default=(), description="Further combinations: a mapping of axis to value each."
+    )
+    exclude: tuple[dict[str, str], ...] = Field(
+        default=(),
+        description="Combinations left out: a mapping of axis (or `model`) to value each. All must match.",
+    )
+
+
+class ModelMatrix(Frozen):
+    """The variant axes of one model, where they differ from the matrix of all."""
+
+    precision: tuple[Precision, ...] | None = None
+    jit: tuple[Jit, ...] | None = None
+
+
+class Tolerance(Frozen):
+    """Replaces the tolerances of the output's dtype."""
+
+    rtol: float = Field(ge=0)
+    atol: float = Field(ge=0)
+
+
+class ModelSettings(Frozen):
+    """One model, its recorded inputs and what is known about it."""
+
+    name: Name
+    artifact: str | None = Field(default=None, description="A .keras or .h5 file, or a SavedModel folder.")
+    builder: Function | None = Field(
+        default=None, description="`package.module:function` that returns the model."
+    )
+    builder_arguments: dict[str, str | int | float | bool] = Field(
+        default={}, description="Keyword arguments of the builder."
+    )
+    weights: str | None = Field(default=None, description="Weights for the builder's model.")
+    custom_objects: tuple[Module, ...] = Field(
+        default=(), description="Modules whose layers, functions and classes the artifact names."
+    )
+    safe_mode: bool = Field(default=True, description="Keras' safe_mode when an artifact is loaded.")
+    signature: str = Field(default="serving_default", description="The signature of a SavedModel.")
+    inputs: str = Field(description="A recording, .npz, .npy, .parquet, or `package.module:function`.")
+    labels: str | None = Field(default=None, description="Labels: a recording, .npz, .npy or .parquet.")
+    ignore_label: int | None = Field(
+        default=None, description="A label that does not count, for example the id of the padding."
+    )
+    metrics: tuple[str, ...] = Field(default=(), description="Metrics computed from the predictions.")
+    batch_size: int = Field(default=32, ge=1, description="The same batch boundaries in every cell.")
+    tolerance: Tolerance | None = None
+    matrix: ModelMatrix = ModelMatrix()
+
+    @model_validator(mode="after")
+    def _loadable(self) -> ModelSettings:
+        if self.artifact is None and self.builder is None:
+            raise ValueError(f"model {self.name!r} needs an artifact or a builder")
+        if self.weights is not None and self.builder is None:
+            raise ValueError(f"model {self.name!r} has weights but no builder to load them into")
+        if self.metrics and self.labels is None:
+            raise ValueError(f"model {self.name!r} has metrics but no labels")
+        return self
+
+
+class EnvironmentSettings(Frozen):
+    """What one environment has otherwise than the common requirements."""
+
+    requirements: tuple[str, ...] = Field(
+        default=(), description="Each replaces the common requirement of the same name, or is added."
+    )
+    python: Version | None = None
+    variables: dict[str, str] = Field(default={}, description="Environment variables of the worker.")
+
+
+class Gate(Frozen):
+    """What makes a run fail."""
+
+    fail_on: tuple[Rule, ...] = Field(default=("changed", "failed", "accuracy", "not-compared"))
+    max_accuracy_drop: float = Field(default=0.01, ge=0, le=1)
+
+
+class Limits(Frozen):
+    """Bounds of one job (one cell) in a worker."""
+
+    seconds: float = Field(default=600, gt=0, description="Wall time of one job.")
+    start_seconds: float = Field(default=300, gt=0, description="Wall time until Keras is imported.")
+    memory_gib: float | None = Field(
+        default=None, gt=0, description="Resident memory of the worker; default 90 % of the machine's."
+    )
+
+
+class Install(Frozen):
+    """How environments are resolved and installed."""
+
+    index_url: str | None = None
+    extra_index_urls: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    exclude_newer: str | None = Field(default=None, description="Resolve as of this date (RFC 3339).")
+    build_from_source: tuple[str, ...] = Field(
+        default=(), description="Packages that may be built; everything else is installed from wheels only."
+    )
+    overrides: tuple[str, ...] = Field(default=(), description="Requirements that win over everybody else's.")
+    locks: str | None = Field(default=None, description="Folder of the locks; commit it to fix every version.")
+
+
+class Settings(Frozen):
+    """A validator.yml."""
+
+    version: Literal[1]
+    python: Version = Field(default="3.11", description="Python of the environments.")
+    requirements: tuple[str, ...] | str = Field(
+        default=(), description="Common to every environment: a list, or a requirements file."
+    )
+    matrix: Matrix = Matrix()
+    baseline: dict[str, str] = Field(default={}, description="Axis values of the baseline.")
+    environments: dict[Name, EnvironmentSettings] = Field(
+        default={}, description="Deviations from the common requirements, by environment."
+    )
+    models: tuple[ModelSettings, ...] = Field(min_length=1)
+    gate: Gate = Gate()
+    limits: Limits = Limits()
+    install: Install = Install()
+
+    @field_validator("models")
+    @classmethod
+    def _unique(cls, models: tuple[ModelSettings, ...]) -> tuple[ModelSettings, ...]:
+        names = [model.name for model in models]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two models are named {twice[0]!r}; each name must be unique")
+        return models
