@@ -176,7 +176,9 @@ class Upgrade(Frozen):
 
     changes: tuple[PackageChange, ...]
     relevant: bool = Field(description="False: nothing that can move a model's numbers changed.")
-    source: str = Field(default="", description="dependabot, renovate, or empty. A label, trusted for nothing.")
+    source: str = Field(
+        default="", description="dependabot, renovate, or empty. A label, trusted for nothing."
+    )
 
 
 class Report(Frozen):

@@ -1,20 +1,29 @@
-"""The settings of a run, as written in validator.yml. The JSON Schema and the docs are made from these classes."""
+"""The settings of a run, as written in validator.yml. JSON Schema and docs are made from these classes."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from validator.base import Frozen
 
 Precision = Literal[
     "as-saved", "float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"
 ]
-Jit = Literal["as-saved", "on", "off"]
-Onednn = Literal["as-is", "on", "off"]
+#: YAML reads a bare `on` as true; what people mean by it here is the word.
+_OnOff = BeforeValidator(
+    lambda value: {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+)
+Jit = Annotated[Literal["as-saved", "on", "off"], _OnOff]
+Onednn = Annotated[Literal["as-is", "on", "off"], _OnOff]
 Backend = Literal["tensorflow", "jax", "torch"]
-Rule = Literal["changed", "suspicious", "failed", "accuracy", "metric-only", "not-compared", "nondeterministic"]
+Rule = Literal[
+    "changed", "suspicious", "failed", "accuracy", "metric-only", "not-compared", "nondeterministic"
+]
+
+Axis = Literal["keras", "tensorflow", "backend", "precision", "jit", "onednn"]
+EnvironmentAxis = Literal["keras", "tensorflow", "backend", "onednn"]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 Function = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
@@ -35,10 +44,10 @@ class Matrix(Frozen):
     precision: tuple[Precision, ...] = Field(default=("as-saved",), description="Dtype policy of the model.")
     jit: tuple[Jit, ...] = Field(default=("as-saved",), description="XLA compilation of the prediction.")
     onednn: tuple[Onednn, ...] = Field(default=("as-is",), description="TF_ENABLE_ONEDNN_OPTS.")
-    include: tuple[dict[str, str], ...] = Field(
+    include: tuple[dict[EnvironmentAxis, str], ...] = Field(
         default=(), description="Further combinations: a mapping of axis to value each."
     )
-    exclude: tuple[dict[str, str], ...] = Field(
+    exclude: tuple[dict[Axis | Literal["model"], str], ...] = Field(
         default=(),
         description="Combinations left out: a mapping of axis (or `model`) to value each. All must match.",
     )
@@ -134,7 +143,9 @@ class Install(Frozen):
         default=(), description="Packages that may be built; everything else is installed from wheels only."
     )
     overrides: tuple[str, ...] = Field(default=(), description="Requirements that win over everybody else's.")
-    locks: str | None = Field(default=None, description="Folder of the locks; commit it to fix every version.")
+    locks: str | None = Field(
+        default=None, description="Folder of the locks; commit it to fix every version."
+    )
 
 
 class Settings(Frozen):
@@ -146,7 +157,7 @@ class Settings(Frozen):
         default=(), description="Common to every environment: a list, or a requirements file."
     )
     matrix: Matrix = Matrix()
-    baseline: dict[str, str] = Field(default={}, description="Axis values of the baseline.")
+    baseline: dict[EnvironmentAxis, str] = Field(default={}, description="Axis values of the baseline.")
     environments: dict[Name, EnvironmentSettings] = Field(
         default={}, description="Deviations from the common requirements, by environment."
     )

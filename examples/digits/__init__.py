@@ -1,0 +1,1 @@
+"""A small image classifier on the handwritten digits of scikit-learn."""

@@ -1,0 +1,1 @@
+"""A little Llama: a decoder-only language model in bfloat16."""

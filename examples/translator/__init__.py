@@ -1,0 +1,1 @@
+"""A little encoder-decoder: written-out dates to ISO 8601."""

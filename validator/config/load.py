@@ -1,0 +1,190 @@
+"""Reads a validator.yml, and answers every mistake with its line and, for a typo, the nearest name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from validator.config.settings import Settings
+from validator.errors import ConfigurationError
+
+_MAX_BYTES = 1 << 20
+Location = tuple[int | str, ...]
+
+
+def load(path: Path) -> Settings:
+    """Read and check a validator.yml.
+
+    Raises:
+        ConfigurationError: it is missing, empty, not YAML, or not as the settings say; the message names
+            the file, the line and what to write instead.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{path}: no such file; write one (see examples/validator.yml) or name it with --config"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if len(raw) > _MAX_BYTES:
+        raise ConfigurationError(f"{path}: {len(raw)} bytes is too large for a validator.yml")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str) -> Settings:
+    """Check the text of a validator.yml; `name` is how messages call it.
+
+    Raises:
+        ConfigurationError: as for `load`.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        data = None if node is None else loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigurationError(f"{name} line {line}: not valid YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{name}: not valid YAML: {error}") from None
+    finally:
+        loader.dispose()
+    if node is None or data is None:
+        raise ConfigurationError(f"{name}: is empty; it needs at least `version: 1`, `matrix` and `models`")
+    if not isinstance(data, dict):
+        raise ConfigurationError(f"{name} line 1: must be a mapping of settings, not a {type(data).__name__}")
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_problems(error, _Lines(node), name))) from None
+
+
+def _problems(error: ValidationError, lines: _Lines, name: str) -> list[str]:
+    """One sentence a mistake, in the order of the file."""
+    problems = error.errors(include_url=False)
+    # A list whose only item is wrong is also "too short" for pydantic: that is an echo, not a mistake.
+    inside = {
+        tuple(problem["loc"][: length + 1])
+        for problem in problems
+        for length in range(len(problem["loc"]) - 1)
+    }
+    found = [
+        (lines.of(tuple(problem["loc"])), _sentence(problem))
+        for problem in problems
+        if not (problem["type"] == "too_short" and tuple(problem["loc"]) in inside)
+    ]
+    return [f"{name} line {line}: {sentence}" for line, sentence in sorted(dict.fromkeys(found))]
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses a key written twice and anchors (an alias can blow up exponentially)."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "anchors and aliases are not supported", mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is written twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Finds the line of a setting in the parsed document."""
+
+    root: yaml.Node
+
+    def of(self, location: Location) -> int:
+        node, line = self.root, 1
+        for part in location:
+            step = self._child(node, part)
+            if step is None:
+                continue
+            node, line = step
+        return line
+
+    @staticmethod
+    def _child(node: yaml.Node, part: int | str) -> tuple[yaml.Node, int] | None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    return value, key.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            return node.value[part], node.value[part].start_mark.line + 1
+        return None
+
+
+def _sentence(problem: Any) -> str:
+    location: Location = tuple(problem["loc"])
+    where = _path(location)
+    kind, value = problem["type"], problem["input"]
+    if kind == "extra_forbidden":
+        known = sorted(_fields(location[:-1]))
+        return f"unknown key {where!r}{_nearest(str(location[-1]), known)}"
+    if kind == "missing":
+        return f"{where!r} is missing"
+    if kind == "literal_error":
+        expected = problem["ctx"]["expected"]
+        choices = [choice.strip("'") for choice in expected.replace(" or ", ", ").split(", ")]
+        return f"{where}: {value!r} is not one of {', '.join(choices)}{_nearest(str(value), choices)}"
+    if kind == "string_type" and isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{where}: {value!r} is a number; put it in quotes (YAML reads 3.10 as 3.1)"
+    if kind == "value_error":
+        return str(problem["ctx"]["error"])
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    shown = repr(value)
+    return f"{where}: {message}, not {shown if len(shown) <= 80 else shown[:77] + '...'}"
+
+
+def _path(location: Location) -> str:
+    text = ""
+    for part in location:
+        if part == "[key]":  # pydantic's word for the key itself, which the message quotes anyway
+            continue
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "the file"
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.55)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+
+
+def _fields(location: Location) -> Iterator[str]:
+    """Names of the settings that may stand at a location."""
+    model: Any = Settings
+    for part in location:
+        if isinstance(part, int):
+            continue
+        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
+            model = _model_in(model.model_fields[part].annotation)
+    yield from (model or Settings).model_fields
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The settings class inside an annotation such as `tuple[ModelSettings, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        found = _model_in(argument)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,135 @@
+"""Captures one environment: builds it, runs every cell of it, and records how far that came."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from validator.base import Frozen
+from validator.config.settings import Limits, ModelSettings
+from validator.environments import Built, build
+from validator.environments.uv import Uv
+from validator.matrix import Cell, Environment
+from validator.pipeline.project import Project, check_files, prepare_recordings
+from validator.pipeline.run_folder import RunFolder, locked
+from validator.results import Failure
+from validator.runner import Bounds, Job, Supervisor, Watcher, default_memory, write_json, write_request
+
+
+class Status(Frozen):
+    """`status.json` of an environment. `run` ties it to one run: an older one's is never taken for it."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    run: str
+    environment: str
+    failure: Failure | None = None
+    lock: str = ""
+    reused: bool = False
+    build_seconds: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: the project, its folder, and an id that every environment's status carries."""
+
+    project: Project
+    folder: RunFolder
+    id: str
+
+
+def capture(run: Run, environment: Environment, venv: Path, uv: Uv, watcher: Watcher) -> Status:
+    """Build an environment and run its cells.
+
+    What goes wrong in the user's environment or model is recorded; the comparison says it.
+
+    Args:
+        run: what to run and where it is written.
+        environment: one of the plan's.
+        venv: a virtual environment of its Python, made by Nox.
+        uv: installs into it.
+        watcher: told about every cell.
+
+    Raises:
+        ConfigurationError: files are missing, or another run writes the same folder.
+    """
+    began = time.monotonic()
+    check_files(run.project)
+    folder = run.folder.captures(environment.name)
+    with locked(folder, f"the captures of {environment.name}"):
+        _clear(folder)
+        jobs = _jobs(run, environment)
+        built = build(environment, run.project.install, venv, run.project.locks, uv)
+        if isinstance(built, Failure):
+            status = Status(run=run.id, environment=environment.name, failure=built)
+        else:
+            build_seconds = time.monotonic() - began
+            _run_cells(run, environment, built, jobs, watcher)
+            status = Status(
+                run=run.id,
+                environment=environment.name,
+                lock=str(built.lock),
+                reused=built.reused,
+                build_seconds=round(build_seconds, 3),
+                seconds=round(time.monotonic() - began, 3),
+            )
+        write_json(run.folder.status(environment.name), status.model_dump(mode="json", by_alias=True))
+    return status
+
+
+def _run_cells(
+    run: Run, environment: Environment, built: Built, jobs: Sequence[Job], watcher: Watcher
+) -> None:
+    folder = run.folder.captures(environment.name)
+    write_request(folder, environment, jobs, [run.project.folder])
+    bounds = _bounds(run.project.settings.limits)
+    Supervisor(built.python, folder, dict(environment.variables), bounds, watcher).run(jobs)
+
+
+def _jobs(run: Run, environment: Environment) -> list[Job]:
+    models = {model.name: model for model in run.project.settings.models}
+    return [_job(run, cell, models[cell.model]) for cell in run.project.plan.cells_of(environment.name)]
+
+
+def _job(run: Run, cell: Cell, model: ModelSettings) -> Job:
+    recordings = prepare_recordings(run.project, model, run.folder)
+    resolve = run.project.resolve
+    return Job(
+        id=cell.id,
+        folder=str(run.folder.capture(cell)),
+        model=model.name,
+        artifact=resolve(model.artifact) if model.artifact else None,
+        builder=model.builder,
+        builder_arguments=dict(model.builder_arguments),
+        weights=resolve(model.weights) if model.weights else None,
+        custom_objects=model.custom_objects,
+        safe_mode=model.safe_mode,
+        signature=model.signature,
+        variant={"precision": cell.variant.precision, "jit": cell.variant.jit},
+        inputs=recordings.inputs,
+        labels=recordings.labels,
+        batch_size=model.batch_size,
+        evaluate=recordings.labels is not None,
+    )
+
+
+def _bounds(limits: Limits) -> Bounds:
+    memory = default_memory() if limits.memory_gib is None else int(limits.memory_gib * 2**30)
+    return Bounds(limits.start_seconds, limits.seconds, memory)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier run left, all but the lock that is held."""
+    for entry in folder.iterdir():
+        if entry.name == ".lock":
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()

@@ -1,0 +1,134 @@
+"""A validator.yml with everything it names: checked files, requirements, the plan."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from validator import config, recording
+from validator.config.settings import Install, ModelSettings, Settings
+from validator.errors import ConfigurationError
+from validator.matrix import Plan, make_plan
+from validator.matrix.requirements import read_requirements
+from validator.pipeline.run_folder import WORK, RunFolder, locked
+
+
+@dataclass(frozen=True)
+class Project:
+    """A configuration and where its files are.
+
+    Attributes:
+        path: the validator.yml, absolute; its folder is where relative paths start and modules are found.
+    """
+
+    path: Path
+    settings: Settings
+    plan: Plan
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the validator.yml."""
+        return self.path.parent
+
+    @property
+    def work(self) -> Path:
+        """Where environments, locks and, unless told otherwise, runs are kept."""
+        return self.folder / WORK
+
+    @property
+    def locks(self) -> Path:
+        """The folder of the locks."""
+        chosen = self.settings.install.locks
+        return self.folder / chosen if chosen else self.work / "locks"
+
+    @property
+    def install(self) -> Install:
+        """The install settings with absolute `find_links`."""
+        install = self.settings.install
+        places = tuple(place if "://" in place else str(self.folder / place) for place in install.find_links)
+        return install.model_copy(update={"find_links": places})
+
+    def run_folder(self, output: Path | None) -> RunFolder:
+        """The folder of a run: the one asked for, or `run` beside the environments."""
+        return RunFolder((output or self.work / "run").resolve())
+
+    def resolve(self, name: str) -> str:
+        """A path of the configuration, absolute."""
+        return str((self.folder / name).resolve())
+
+
+def open_project(path: Path, only: Sequence[str] = ()) -> Project:
+    """Read a validator.yml and lay out its plan.
+
+    Raises:
+        ConfigurationError: the file, its requirements file or the matrix cannot be used.
+    """
+    path = path.resolve()
+    settings = config.load(path)
+    requirements = settings.requirements
+    lines = read_requirements(path.parent / requirements) if isinstance(requirements, str) else requirements
+    plan = make_plan(settings, lines)
+    return Project(path, settings, plan.only(only) if only else plan)
+
+
+def check_files(project: Project) -> None:
+    """Make sure that every file and module a model names is there, before anything is installed.
+
+    Raises:
+        ConfigurationError: one is missing; the sentence names the model and the setting.
+    """
+    for model in project.settings.models:
+        for setting in ("artifact", "weights", "labels"):
+            name = getattr(model, setting)
+            if name is not None and not Path(project.resolve(name)).exists():
+                raise ConfigurationError(
+                    f"model {model.name}: {setting} {name!r} does not exist in {project.folder}"
+                )
+        if not is_function(model.inputs) and not Path(project.resolve(model.inputs)).exists():
+            raise ConfigurationError(
+                f"model {model.name}: inputs {model.inputs!r} does not exist in {project.folder}"
+            )
+
+
+def is_function(inputs: str) -> bool:
+    """Whether inputs are a Python function, `package.module:function`, rather than a file."""
+    module, separator, function = inputs.partition(":")
+    return (
+        bool(separator) and function.isidentifier() and all(part.isidentifier() for part in module.split("."))
+    )
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """The converted recordings of one model: folders, or a function the worker calls."""
+
+    inputs: str
+    labels: str | None
+
+
+def prepare_recordings(project: Project, model: ModelSettings, folder: RunFolder) -> Recordings:
+    """Convert a model's recorded inputs and labels, once for all environments of a run folder.
+
+    Raises:
+        ConfigurationError: a recording is unusable; the sentence names the file and the array.
+    """
+    root = folder.recordings()
+    with locked(root, "a recording", wait=True):
+        inputs = model.inputs if is_function(model.inputs) else _converted(project, model.inputs, root)
+        labels = None if model.labels is None else _converted(project, model.labels, root)
+    return Recordings(inputs, labels)
+
+
+def _converted(project: Project, name: str, root: Path) -> str:
+    source = Path(project.resolve(name))
+    if source.is_dir():
+        recording.prepare(source, source)
+        return str(source)
+    facts = source.stat()
+    identity = f"{source}\0{facts.st_size}\0{facts.st_mtime_ns}"
+    target = root / f"{source.stem}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+    if not (target / "manifest.json").is_file():
+        recording.prepare(source, target)
+    return str(target)

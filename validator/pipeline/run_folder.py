@@ -1,0 +1,65 @@
+"""The folder of a run: where each thing lies, and that only one run writes it at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from validator.errors import ConfigurationError
+from validator.matrix import Cell
+
+WORK = ".keras-validator"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run. `root` is absolute."""
+
+    root: Path
+
+    def captures(self, environment: str) -> Path:
+        """Captures of an environment."""
+        return self.root / "captures" / environment
+
+    def capture(self, cell: Cell) -> Path:
+        """Capture of a cell."""
+        return self.captures(cell.environment) / cell.folder
+
+    def status(self, environment: str) -> Path:
+        """How far an environment came: written by its capture session, last."""
+        return self.captures(environment) / "status.json"
+
+    def recordings(self) -> Path:
+        """Recorded inputs and labels, converted once for every environment."""
+        return self.root / "recordings"
+
+    def report(self) -> Path:
+        """The report."""
+        return self.root / "report.json"
+
+
+@contextlib.contextmanager
+def locked(folder: Path, what: str, *, wait: bool = False) -> Iterator[None]:
+    """Hold a folder for this process; `wait` for another holder, or give up at once.
+
+    Raises:
+        ConfigurationError: another run holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise ConfigurationError(
+                f"{folder}: {what} is being written by {holder}; wait for it, or choose another --output"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()}")
+        file.flush()
+        yield
