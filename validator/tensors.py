@@ -10,8 +10,9 @@ import math
 import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
@@ -25,8 +26,8 @@ Raw = NDArray[Any]
 
 #: What `storage: "npy"` may hold.
 DTYPES = frozenset(
-    ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-    + ("float16", "float32", "float64", "complex64", "complex128")
+    {"bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
+    | {"float16", "float32", "float64", "complex64", "complex128"}
 )
 
 
@@ -58,22 +59,28 @@ class Header:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_header(file: BinaryIO) -> Header:
+def read_header(file: IO[bytes]) -> Header:
     """Read the head of a `.npy` stream, leaving it at the first value; ValueError if it is none."""
     version = npy.read_magic(file)
     if version == (1, 0):
         shape, fortran, dtype = npy.read_array_header_1_0(file)
-        offset = npy.MAGIC_LEN + 2
     elif version == (2, 0):
         shape, fortran, dtype = npy.read_array_header_2_0(file)
-        offset = npy.MAGIC_LEN + 4
     else:
         raise ValueError(f".npy format {version[0]}.{version[1]} holds no plain numbers")
-    # What the header's own length field says is not handed out; streams of a zip can tell, files too.
-    offset = file.tell() if file.seekable() else offset
     if any(not isinstance(length, int) or length < 0 for length in shape):
         raise ValueError(f"impossible shape {shape}")
-    return Header(dtype, fortran, tuple(shape), offset)
+    return Header(dtype, fortran, tuple(shape), file.tell())
+
+
+def write_header(file: IO[bytes], header: Header) -> None:
+    """Write the head of a `.npy` file; the values follow as they are."""
+    description = {
+        "descr": npy.dtype_to_descr(header.dtype),
+        "fortran_order": header.fortran,
+        "shape": header.shape,
+    }
+    npy.write_array_header_1_0(file, description)
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ class TensorData:
         assert self.offsets is not None  # noqa: S101  # only called for utf8 storage
         ends = self.offsets[start : stop + 1].tolist()
         blob = self.values
-        return [blob[low:high].tobytes() for low, high in zip(ends, ends[1:], strict=False)]
+        return [blob[low:high].tobytes() for low, high in pairwise(ends)]
 
 
 @dataclass(frozen=True)
@@ -215,9 +222,7 @@ def _stored(entry: TensorEntry, folder: Path) -> StoredTensor:
     )
 
 
-def _stored_strings(
-    entry: TensorEntry, path: Path, folder: Path, splits: tuple[Path, ...]
-) -> StoredTensor:
+def _stored_strings(entry: TensorEntry, path: Path, folder: Path, splits: tuple[Path, ...]) -> StoredTensor:
     if entry.offsets is None:
         raise _bad(path, entry.name, "strings need a file of offsets, and the description names none")
     if not path.is_file():
@@ -229,7 +234,9 @@ def _stored_strings(
         raise _bad(offsets, entry.name, f"it holds {values.size} offsets, {entry.shape} needs {size + 1}")
     length = path.stat().st_size
     if values[0] != 0 or values[-1] != length or np.any(values[1:] < values[:-1]):
-        raise _bad(offsets, entry.name, f"the offsets do not rise from 0 to the {length} bytes of {path.name}")
+        raise _bad(
+            offsets, entry.name, f"the offsets do not rise from 0 to the {length} bytes of {path.name}"
+        )
     return StoredTensor(
         entry.name, "string", entry.shape, "utf8", entry.batched, splits, path, offsets=offsets
     )
@@ -278,7 +285,9 @@ def _map(path: Path, dtype: np.dtype[Any], offset: int, count: int) -> tuple[Raw
             mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return np.frombuffer(mapping, dtype, count, offset), mapping
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path}: the file changed or vanished while it was read ({error})") from None
+        raise ConfigurationError(
+            f"{path}: the file changed or vanished while it was read ({error})"
+        ) from None
 
 
 def _bad(path: Path, name: str, problem: str) -> ConfigurationError:

@@ -2,7 +2,7 @@
 
 Names of models, layers, packages and branches, errors and logs are written by whoever opens a pull request.
 Nothing here trusts them: what is shown can neither hide characters, nor reorder or restyle its surroundings,
-nor become markup, a link, a mention or our own marker. Work is bounded by the limit, however long the text is.
+nor become markup, a link, a mention or our own marker. Work is bounded by the limit, however long the text.
 """
 
 from __future__ import annotations
@@ -76,8 +76,10 @@ def markdown_text(value: str, limit: int) -> str:
     """
     text = _unlinked(plain(value, limit))
     text = re.sub(r"""[\\`*_~\[\]()!#<>&|$]""", lambda match: _MARKDOWN[match[0]], text)
-    text = re.sub(r"^([-+=:])", r"\\\1", text)  # a list, or the underline that makes a heading
-    return re.sub(r"^(\d{1,9})([.)])", r"\1\\\2", text)
+    text = re.sub(
+        r"^([-+](?=[ -]|$)|=|:(?=-))", r"\\\1", text
+    )  # a list, or what underlines a heading or table
+    return re.sub(r"^(\d{1,9})\.(?= |$)", r"\1\\.", text)
 
 
 def markdown_code(value: str, limit: int) -> str:
@@ -97,13 +99,8 @@ def html_text(value: str, limit: int) -> str:
     return escape(_unlinked(plain(value, limit)))
 
 
-def html_code(value: str, limit: int) -> str:
-    """`plain` text as `<code>` inside `<summary>`."""
-    return f"<code>{escape(plain(value, limit).replace('<!--', f'<!{BREAK}--'))}</code>"
-
-
 def fence(value: str, limit: int, language: str = "text") -> str:
-    """`multiline` text as a fenced block that nothing in it can close. `language` is ours, not a stranger's."""
+    """`multiline` text as a fenced block that nothing in it can close. `language` is never theirs."""
     text = multiline(value, limit).replace("<!--", f"<!{BREAK}--")
     ticks = "`" * max(3, _longest_run(text) + 1)
     return f"{ticks}{language}\n{text}\n{ticks}"

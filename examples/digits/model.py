@@ -8,7 +8,7 @@ SIZE = 8
 CLASSES = 10
 
 
-def build(*, filters: int = 24, learning_rate: float = 2e-3) -> keras.Model:
+def build(*, filters: int = 24, rate: float = 2e-3) -> keras.Model:
     """The compiled model: images (batch, 8, 8, 1) in 0..1 to the probabilities of ten digits."""
     layers = keras.layers
     image = keras.Input(shape=(SIZE, SIZE, 1), name="image")
@@ -25,7 +25,7 @@ def build(*, filters: int = 24, learning_rate: float = 2e-3) -> keras.Model:
     digit = layers.Dense(CLASSES, activation="softmax", name="digit")(x)
     model = keras.Model(image, digit, name="digits")
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
+        optimizer=keras.optimizers.Adam(rate),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )

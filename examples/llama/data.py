@@ -9,7 +9,8 @@ import numpy as np
 from llama.words import NAMES, OTHERS, PLACES, THINGS
 
 PAD, START, STOP = range(3)
-VOCABULARY: tuple[str, ...] = ("<pad>", "<start>", "<stop>", *dict.fromkeys((*OTHERS, *NAMES, *PLACES, *THINGS)))
+_WORDS = dict.fromkeys((*OTHERS, *NAMES, *PLACES, *THINGS))
+VOCABULARY: tuple[str, ...] = ("<pad>", "<start>", "<stop>", *_WORDS)
 LENGTH = 48
 
 SEED = 20189
@@ -20,7 +21,7 @@ _IDS = {word: number for number, word in enumerate(VOCABULARY)}
 
 
 class Stories(NamedTuple):
-    """Ids, int32, of shape (stories, LENGTH), padded with 0: what was read, and the word that follows each."""
+    """Ids, int32, of shape (stories, LENGTH), padded with 0: the words read, and the word after each."""
 
     ids: np.ndarray
     labels: np.ndarray
@@ -36,10 +37,10 @@ class _Scene:
         self.here, self.there = self._two(PLACES)
         self.look = self.pick(("old", "new", "small", "red", "blue", "green"))
 
-    def pick(self, choices: tuple[str, ...] | list[str]) -> str:
+    def pick(self, choices: tuple[str, ...]) -> str:
         return choices[int(self._random.randint(len(choices)))]
 
-    def _two(self, choices: list[str]) -> tuple[str, str]:
+    def _two(self, choices: tuple[str, ...]) -> tuple[str, str]:
         first = int(self._random.randint(len(choices)))
         step = 1 + int(self._random.randint(len(choices) - 1))
         return choices[first], choices[(first + step) % len(choices)]
@@ -78,7 +79,7 @@ def generate(stories: int, seed: int) -> Stories:
     ids = np.zeros((stories, LENGTH), "int32")
     labels = np.zeros((stories, LENGTH), "int32")
     for row in range(stories):
-        words = _story(random)[: LENGTH - 1]
+        words = _story(random)
         ids[row, : len(words) + 1] = [START, *words]
         labels[row, : len(words) + 1] = [*words, STOP]
     return Stories(ids, labels)

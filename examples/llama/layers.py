@@ -18,7 +18,14 @@ def causal_mask(ids: Any) -> Any:
     """Boolean (batch, length, length), true where a position may be looked at: itself and those before it."""
     steps = ops.arange(ops.shape(ids)[1])
     allowed = ops.expand_dims(steps, 1) >= ops.expand_dims(steps, 0)
-    return ops.logical_and(ops.expand_dims(allowed, 0), ops.expand_dims(ids, 1) >= 0)
+    every = ops.ones_like(ids, dtype="bool")  # brings in the batch
+    return ops.logical_and(ops.expand_dims(allowed, 0), ops.expand_dims(every, 1))
+
+
+@_register
+def mask_shape(ids_shape: Any) -> Any:
+    """Shape of the mask. A function, because 3.3.3 cannot read back a Lambda whose shape is a tuple."""
+    return (ids_shape[0], ids_shape[1], ids_shape[1])
 
 
 @_register
@@ -48,7 +55,7 @@ class RMSNormalization(keras.layers.Layer):
 
 @_register
 class RotaryEmbedding(keras.layers.Layer):
-    """Rotates pairs of features by their position (https://arxiv.org/abs/2104.09864): (batch, length, heads, n)."""
+    """Rotates pairs of features by position (https://arxiv.org/abs/2104.09864): (batch, length, heads, n)."""
 
     def __init__(self, wavelength: float = 10000.0, **options: Any) -> None:
         super().__init__(**options)

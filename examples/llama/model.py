@@ -5,12 +5,12 @@ from __future__ import annotations
 import keras
 
 from llama.data import PAD, VOCABULARY
-from llama.layers import GroupedQueryAttention, RMSNormalization, SwiGLU, causal_mask
+from llama.layers import GroupedQueryAttention, RMSNormalization, SwiGLU, causal_mask, mask_shape
 
 WIDTH, BLOCKS, HEADS, GROUPS, FEED = 64, 3, 4, 2, 128
 
 
-def build(*, attention: str = "mask", precision: str = "bfloat16", learning_rate: float = 3e-3) -> keras.Model:
+def build(*, attention: str = "mask", precision: str = "bfloat16", rate: float = 3e-3) -> keras.Model:
     """The compiled model: ids (batch, length) to the logits of the next word (batch, length, words).
 
     `attention` is "mask" (attention goes by the mask made in the graph) or "causal" (each attention layer
@@ -19,7 +19,7 @@ def build(*, attention: str = "mask", precision: str = "bfloat16", learning_rate
     layers = keras.layers
     ids = keras.Input(shape=(None,), dtype="int32", name="ids")
     # Declared float32 though the values are boolean, as keras#20189 had it: 3.5.0 to 3.9.2 then cast it.
-    mask = layers.Lambda(causal_mask, output_shape=(None, None), dtype="float32", name="causal_mask")(ids)
+    mask = layers.Lambda(causal_mask, output_shape=mask_shape, dtype="float32", name="causal_mask")(ids)
     hidden = layers.Embedding(len(VOCABULARY), WIDTH, dtype=precision, name="words")(ids)
     for block in range(BLOCKS):
         normal = RMSNormalization(dtype=precision, name=f"attention_norm_{block}")(hidden)
@@ -34,7 +34,7 @@ def build(*, attention: str = "mask", precision: str = "bfloat16", learning_rate
     logits = layers.Dense(len(VOCABULARY), use_bias=False, dtype=precision, name="logits")(normal)
     model = keras.Model(ids, logits, name="llama")
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
+        optimizer=keras.optimizers.Adam(rate),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=PAD),
     )
     return model

@@ -15,21 +15,24 @@ PAD, START, STOP, UNKNOWN = range(4)
 SOURCE_LENGTH = 36
 TARGET_LENGTH = 34
 
-MONTHS = (
-    "january february march april may june july august september october november december"
-).split()
-_ORDINALS = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
-    "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
-).split()
-_NUMBERS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen"
-).split()
-_TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
-_WORDS = (*MONTHS, *(m[:3] for m in MONTHS), *_ORDINALS, *_NUMBERS, *_TENS, *"the of in and then oh hundred".split())
-_WORDS = (*_WORDS, "st", "nd", "rd", "th", *"0123456789/.,'-")
-SOURCE_TOKENS: tuple[str, ...] = ("<pad>", "<start>", "<stop>", "<unknown>", *dict.fromkeys(_WORDS))
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+MONTHS = _words("january february march april may june july august september october november december")
+_ORDINALS = _words("""
+first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth
+fifteenth sixteenth seventeenth eighteenth nineteenth twentieth
+""")
+_NUMBERS = _words("""
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+seventeen eighteen nineteen
+""")
+_TENS = _words("zero ten twenty thirty forty fifty sixty seventy eighty ninety")
+_OTHERS = (*_words("the of in and then oh hundred st nd rd th"), *"0123456789/.,'-")
+_WORDS = dict.fromkeys((*MONTHS, *(m[:3] for m in MONTHS), *_ORDINALS, *_NUMBERS, *_TENS, *_OTHERS))
+SOURCE_TOKENS: tuple[str, ...] = ("<pad>", "<start>", "<stop>", "<unknown>", *_WORDS)
 TARGET_TOKENS: tuple[str, ...] = ("<pad>", "<start>", "<stop>", "<unknown>", *"0123456789-,")
 _SOURCE_IDS = {token: number for number, token in enumerate(SOURCE_TOKENS)}
 _TARGET_IDS = {token: number for number, token in enumerate(TARGET_TOKENS)}
@@ -52,8 +55,9 @@ class Pairs(NamedTuple):
     labels: np.ndarray
 
 
-# RandomState, because NumPy promises that its streams never change.
 class _Dice:
+    """A RandomState, because NumPy promises that its streams never change."""
+
     def __init__(self, seed: int) -> None:
         self._random = np.random.RandomState(seed)
 

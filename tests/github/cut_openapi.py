@@ -3,9 +3,9 @@
     npm install @octokit/openapi          # anywhere
     python -m tests.github.cut_openapi node_modules/@octokit/openapi
 
-writes `openapi.json` beside this file: the operations of OPERATIONS with everything their `$ref`s reach, without
-the prose. The fake GitHub validates each request and reply against it and takes the bodies of its replies from
-the examples in it.
+writes `openapi.json` beside this file: the operations of OPERATIONS with everything their `$ref`s reach,
+without the prose. The fake GitHub validates each request and reply against it and takes the bodies of its
+replies from the examples in it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OPERATIONS = (
 )
 PROSE = ("description", "summary", "externalDocs", "tags", "x-github", "x-octokit", "title", "example")
 #: Of several examples of one reply the fake needs one.
-SPARE = ("response-with-public-and-private-profile-information", "example-of-in-progress-conclusion")
+SPARE = ("response-with-public-profile-information", "example-of-in-progress-conclusion")
 OUTPUT = Path(__file__).with_name("openapi.json")
 
 

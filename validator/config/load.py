@@ -48,17 +48,15 @@ def parse(text: str, name: str) -> Settings:
     Raises:
         ConfigurationError: as for `load`.
     """
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)  # refuses unprintable characters
         node = loader.get_single_node()
         data = None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigurationError(f"{name} line {line}: not valid YAML: {error.problem}") from None
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{name}: not valid YAML: {error}") from None
-    finally:
-        loader.dispose()
+        raise ConfigurationError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
     if node is None or data is None:
         raise ConfigurationError(f"{name}: is empty; it needs at least `version: 1`, `matrix` and `models`")
     if not isinstance(data, dict):

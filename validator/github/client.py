@@ -12,12 +12,13 @@ from urllib.parse import urljoin, urlsplit
 import requests
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from requests.auth import AuthBase
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
 
 from validator import __version__
 from validator.errors import ConfigurationError
-from validator.github.errors import Ambiguous, NoToken, Unavailable, Unexpected, one_line
+from validator.github.errors import AmbiguousError, NoTokenError, UnavailableError, UnexpectedError
 from validator.github.refusals import error_of, wait_of
+from validator.text import plain
 
 API_VERSION = "2022-11-28"
 _REDIRECTS = (301, 302, 307, 308)
@@ -94,8 +95,12 @@ class Reply:
         words = [str(parsed.get("message", ""))]
         errors = parsed.get("errors", [])
         for error in errors[:5] if isinstance(errors, list) else []:
-            words.append(str(error.get("message") or error.get("code") or "") if isinstance(error, dict) else str(error))
-        return one_line("; ".join(word for word in words if word))
+            words.append(
+                str(error.get("message") or error.get("code") or "")
+                if isinstance(error, dict)
+                else str(error)
+            )
+        return plain("; ".join(word for word in words if word), 300)
 
 
 @dataclass(frozen=True)
@@ -110,10 +115,10 @@ class Lost:
 class Client:
     """A session with one GitHub, for one token.
 
-    The token goes to the host of `api_url` and nowhere else: redirects and pages that lead elsewhere are refused.
-    A GET, PATCH or DELETE is repeated after a cut, a time-out or a 5xx; a POST then raises `Ambiguous`, unless its
-    call says that it is repeatable. Rate limits are waited for within `bounds.total`. Every failure is a
-    `GitHubError`.
+    The token goes to the host of `api_url` and nowhere else: redirects and pages that lead elsewhere are
+    refused. A GET, PATCH or DELETE is repeated after a cut, a time-out or a 5xx; a POST then raises
+    `AmbiguousError`, unless its call says that it is repeatable. Rate limits are waited for within
+    `bounds.total`. Every failure is a `GitHubError`.
     """
 
     def __init__(
@@ -144,7 +149,7 @@ class Client:
     def pages(self, call: Call, shape: type[AnyShape]) -> Iterator[AnyShape]:
         """Every item of a listing, following `Link: rel="next"` as GitHub wrote it.
 
-        A listing longer than `bounds.pages` pages raises `Unexpected` rather than passing for complete.
+        A listing longer than `bounds.pages` pages raises `UnexpectedError` rather than passing for complete.
         """
         url, query = self._url(call), {"per_page": "100", **call.query}
         for _ in range(self.bounds.pages):
@@ -156,11 +161,13 @@ class Client:
                 return
             url, query = urljoin(url, links[0]), {}
             if not self._own(url):
-                raise Unexpected(
+                raise UnexpectedError(
                     f"GitHub's next page to {call.what} lies on another host "
-                    f"({one_line(urlsplit(url).netloc, 80)}), and the token is not sent there"
+                    f"({plain(urlsplit(url).netloc, 80)}), and the token is not sent there"
                 )
-        raise Unexpected(f"There are more than {self.bounds.pages} pages to {call.what}; the rest was not read")
+        raise UnexpectedError(
+            f"There are more than {self.bounds.pages} pages to {call.what}; the rest was not read"
+        )
 
     def pause(self, attempt: int) -> None:
         """Wait before an operation is looked at again: 1, 2, 4 … seconds."""
@@ -208,16 +215,17 @@ class Client:
                 return outcome
             url, query = urljoin(url, outcome.headers.get("location", "")), {}
             if not self._own(url):
-                raise Unexpected(
+                raise UnexpectedError(
                     f"GitHub redirects the request to {call.what} to another host "
-                    f"({one_line(urlsplit(url).netloc, 80)}), and the token is not sent there"
+                    f"({plain(urlsplit(url).netloc, 80)}), and the token is not sent there"
                 )
-        raise Unexpected(f"GitHub redirects the request to {call.what} in circles")
+        raise UnexpectedError(f"GitHub redirects the request to {call.what} in circles")
 
     def _once(self, call: Call, url: str, query: Mapping[str, str]) -> Reply | Lost:
         if self._token is None or not self._token.get_secret_value():
-            raise NoToken(
-                f"There is no token to {call.what}: give the step `GITHUB_TOKEN: ${{{{ github.token }}}}` in its `env:`"
+            raise NoTokenError(
+                f"There is no token to {call.what}: give the step `GITHUB_TOKEN: ${{{{ github.token "
+                f"}}}}` in its `env:`"
             )
         try:
             with self._session.request(
@@ -232,17 +240,19 @@ class Client:
             ) as response:
                 return self._read(response)
         except requests.exceptions.SSLError as error:
-            return Lost(f"the TLS connection failed ({one_line(str(error), 120)})", sent=False, hopeless=True)
-        except requests.exceptions.RequestException as error:
+            return Lost(f"the TLS connection failed ({plain(str(error), 120)})", sent=False, hopeless=True)
+        except (requests.exceptions.RequestException, HTTPError) as error:
             return Lost(_reason(error), sent=not _never_sent(error))
 
     def _read(self, response: requests.Response) -> Reply | Lost:
         started, parts, size = self.clock.monotonic(), [], 0
-        for part in response.iter_content(65_536):
+        # read1 hands over what has come; requests' own reading waits for whole blocks of a dripping reply.
+        while part := response.raw.read1(65_536, decode_content=True):
             parts.append(part)
             size += len(part)
             if size > self.bounds.reply_bytes:
-                return Lost(f"the reply is larger than {self.bounds.reply_bytes} bytes", sent=True, hopeless=True)
+                reason = f"the reply is larger than {self.bounds.reply_bytes} bytes"
+                return Lost(reason, sent=True, hopeless=True)
             # The time-out of a socket starts anew with each byte; this one does not.
             if self.clock.monotonic() - started > 2 * self.bounds.read:
                 return Lost("the reply came too slowly", sent=True)
@@ -265,9 +275,13 @@ class _Bearer(AuthBase):
 def _checked_url(api_url: str) -> str:
     parts = urlsplit(api_url)
     local = parts.hostname in ("127.0.0.1", "localhost", "::1")
-    if not parts.hostname or parts.username or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
+    if (
+        not parts.hostname
+        or parts.username
+        or not (parts.scheme == "https" or (parts.scheme == "http" and local))
+    ):
         raise ConfigurationError(
-            f"GITHUB_API_URL is {one_line(api_url, 100)!r}; it must be an https:// address without a user name, "
+            f"GITHUB_API_URL is {plain(api_url, 100)!r}; it must be an https:// address without a user name, "
             "such as https://api.github.com or https://HOST/api/v3"
         )
     return api_url.rstrip("/")
@@ -282,7 +296,7 @@ def _origin(url: str) -> tuple[str, str, int]:
     return parts.scheme, (parts.hostname or "").lower(), port or (443 if parts.scheme == "https" else 80)
 
 
-def _never_sent(error: requests.exceptions.RequestException) -> bool:
+def _never_sent(error: Exception) -> bool:
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return True
     cause = error.args[0] if error.args else None
@@ -290,8 +304,8 @@ def _never_sent(error: requests.exceptions.RequestException) -> bool:
     return isinstance(reason, NewConnectionError | ConnectTimeoutError)
 
 
-def _reason(error: requests.exceptions.RequestException) -> str:
-    if isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error).lower():
+def _reason(error: Exception) -> str:
+    if isinstance(error, requests.exceptions.Timeout | TimeoutError) or "timed out" in str(error).lower():
         return "no answer came in time"
     if _never_sent(error):
         return "no connection could be made"
@@ -301,11 +315,15 @@ def _reason(error: requests.exceptions.RequestException) -> str:
 def _error(call: Call, outcome: Reply | Lost, now: float) -> Exception:
     if isinstance(outcome, Reply):
         if outcome.status >= 500 and not call.idempotent:
-            return Ambiguous(f"GitHub answered {outcome.status} when asked to {call.what}")
+            return AmbiguousError(
+                f"GitHub answered {outcome.status} when asked to {call.what}; it may have been done"
+            )
         return error_of(outcome, call.what, call.permission, now)
     if outcome.sent and not outcome.hopeless and not call.idempotent:
-        return Ambiguous(f"GitHub was asked to {call.what}, and {outcome.reason}")
-    return Unavailable(f"GitHub could not be reached to {call.what}: {outcome.reason}; run the job again")
+        return AmbiguousError(f"GitHub was asked to {call.what}, and {outcome.reason}; it may have been done")
+    return UnavailableError(
+        f"GitHub could not be reached to {call.what}: {outcome.reason}; run the job again"
+    )
 
 
 def _parsed(call: Call, body: bytes, shape: type[AnyShape]) -> AnyShape:
@@ -325,7 +343,8 @@ def _parsed_list(call: Call, body: bytes, shape: type[AnyShape]) -> list[AnyShap
         raise _foreign(call) from error
 
 
-def _foreign(call: Call) -> Unexpected:
-    return Unexpected(
-        f"The answer to the request to {call.what} is none of GitHub's API: check GITHUB_API_URL and the proxy"
+def _foreign(call: Call) -> UnexpectedError:
+    return UnexpectedError(
+        f"The answer to the request to {call.what} is none of GitHub's API: check GITHUB_API_URL and "
+        f"the proxy"
     )

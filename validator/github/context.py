@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from validator.base import Frozen
 from validator.errors import ConfigurationError
-from validator.github.errors import one_line
+from validator.text import plain
 
 Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40}(?:[0-9a-f]{24})?$")]
 _EVENT_BYTES = 25 * 1024 * 1024  # GitHub caps a webhook payload at 25 MB
@@ -138,16 +138,16 @@ def _event(name: str, path: str | None) -> Event:
     try:
         file = Path(path)
         if file.stat().st_size > _EVENT_BYTES:
-            raise ConfigurationError(f"The event file {one_line(path)} is larger than GitHub's events are")
+            raise ConfigurationError(f"The event file {plain(path, 300)} is larger than GitHub's events are")
         payload = _Event.model_validate(json.loads(file.read_bytes()))
         return Event(name=name, pull_request=_pull_request(payload), workflow_run=_workflow_run(payload))
     except OSError as error:
         raise ConfigurationError(
-            f"The event file {one_line(path)} cannot be read ({error.strerror}); see GITHUB_EVENT_PATH"
+            f"The event file {plain(path, 300)} cannot be read ({error.strerror}); see GITHUB_EVENT_PATH"
         ) from error
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(
-            f"The event file {one_line(path)} is not an event of GitHub's; see GITHUB_EVENT_PATH"
+            f"The event file {plain(path, 300)} is not an event of GitHub's; see GITHUB_EVENT_PATH"
         ) from error
 
 

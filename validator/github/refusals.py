@@ -10,33 +10,43 @@ from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 from validator.github.errors import (
-    BadToken,
-    Forbidden,
+    BadTokenError,
+    ForbiddenError,
     GitHubError,
-    MissingPermission,
-    NotFound,
-    RateLimited,
-    Rejected,
-    Unavailable,
-    Unexpected,
-    one_line,
+    MissingPermissionError,
+    NotFoundError,
+    RateLimitedError,
+    RejectedError,
+    UnavailableError,
+    UnexpectedError,
 )
+from validator.text import plain
 
 #: GitHub asks for at least this when a limit is hit and no header says how long.
 SECONDARY_WAIT = 60.0
-_NOT_ALLOWED = ("not accessible by", "must have admin rights", "must have push access", "write access to repository")
+_NOT_ALLOWED = (
+    "not accessible by",
+    "must have admin rights",
+    "must have push access",
+    "write access to repository",
+)
 _LIMIT_WORDS = ("secondary rate limit", "abuse detection", "api rate limit exceeded")
 
 
 class Answer(Protocol):
-    """What is judged: a reply of the client. Header names are lower case."""
+    """What is judged: a reply of the client."""
 
     @property
-    def status(self) -> int: ...
+    def status(self) -> int:
+        """The status code."""
+
     @property
-    def headers(self) -> Mapping[str, str]: ...
+    def headers(self) -> Mapping[str, str]:
+        """The headers, names in lower case."""
+
     @property
-    def message(self) -> str: ...
+    def message(self) -> str:
+        """GitHub's own words on one line."""
 
 
 def limited(reply: Answer) -> bool:
@@ -75,47 +85,51 @@ def error_of(reply: Answer, what: str, permission: str, now: float) -> GitHubErr
     said = f" (“{reply.message}”)" if reply.message else ""
     if limited(reply):
         wait = wait_of(reply, 0, now) or 0.0
-        return RateLimited(
-            f"GitHub's rate limit stopped the request to {what}{said}: it asks to wait {wait:.0f} s; run the job again later"
+        return RateLimitedError(
+            f"GitHub's rate limit stopped the request to {what}{said}: it asks to wait {wait:.0f} s; "
+            "run the job again later"
         )
     if reply.status == 401:
-        return BadToken(
+        return BadTokenError(
             f"GitHub does not accept the token to {what}{said}: it is wrong, expired or revoked; "
             "pass `${{ github.token }}` of this very job"
         )
     if reply.status == 403:
         return _forbidden(reply, what, permission, said)
-    if reply.status in (404, 410):
-        return NotFound(
-            f"GitHub found nothing when asked to {what}{said}: it was deleted or switched off, "
-            f"or the token may not see it (`{permission}`)"
-        )
-    if reply.status >= 500:
-        return Unavailable(f"GitHub answered {reply.status} when asked to {what}{said}; run the job again")
-    if 400 <= reply.status < 500:
-        return Rejected(f"GitHub refused ({reply.status}) the request to {what}{said}")
-    return Unexpected(f"GitHub answered {reply.status} when asked to {what}{said}; check GITHUB_API_URL")
+    return _other(reply, what, permission, said)
 
 
 def _forbidden(reply: Answer, what: str, permission: str, said: str) -> GitHubError:
     words = reply.message.lower()
-    if "saml" in words or "x-github-sso" in reply.headers:
-        return Forbidden(
-            f"The organization's SAML sign-on keeps the token from the request to {what}{said}: authorise the token for it"
-        )
-    if "ip allow list" in words:
-        return Forbidden(
-            f"The organization's IP allow list keeps this runner from the request to {what}{said}: allow its address"
-        )
-    if "locked" in words:
-        return Forbidden(f"The conversation is locked, so GitHub refused the request to {what}{said}: unlock it")
-    if "archived" in words:
-        return Forbidden(f"The repository is archived, so GitHub refused the request to {what}{said}")
-    if "not accessible by" in words or any(phrase in words for phrase in _NOT_ALLOWED):
+    if any(phrase in words for phrase in _NOT_ALLOWED):
         accepted = reply.headers.get("x-accepted-github-permissions", "")
-        hint = f"; GitHub names {one_line(accepted, 100)}" if accepted else ""
-        return MissingPermission(f"The token may not {what}: it lacks `{permission}`{hint}", permission)
-    return Forbidden(f"GitHub refused (403) the request to {what}{said}: the token may lack `{permission}`")
+        hint = f"; GitHub names {plain(accepted, 100)}" if accepted else ""
+        return MissingPermissionError(f"The token may not {what}: it lacks `{permission}`{hint}", permission)
+    advice = f"the token may lack `{permission}`"
+    if "saml" in words or "x-github-sso" in reply.headers:
+        advice = "authorise the token for the organization's SAML sign-on"
+    elif "ip allow list" in words:
+        advice = "allow this runner's address in the organization's IP allow list"
+    elif "is locked" in words:
+        advice = "the conversation is locked; unlock it"
+    elif "archived" in words:
+        advice = "the repository is archived and takes no writes"
+    return ForbiddenError(f"GitHub refused (403) to {what}{said}: {advice}")
+
+
+def _other(reply: Answer, what: str, permission: str, said: str) -> GitHubError:
+    if reply.status in (404, 410):
+        return NotFoundError(
+            f"GitHub found nothing when asked to {what}{said}: it was deleted or switched off, "
+            f"or the token may not see it (`{permission}`)"
+        )
+    if reply.status >= 500:
+        return UnavailableError(
+            f"GitHub answered {reply.status} when asked to {what}{said}: run the job again"
+        )
+    if reply.status >= 400:
+        return RejectedError(f"GitHub refused ({reply.status}) the request to {what}{said}")
+    return UnexpectedError(f"GitHub answered {reply.status} when asked to {what}{said}: check GITHUB_API_URL")
 
 
 def _retry_after(value: str | None, now: float) -> float | None:
@@ -131,4 +145,6 @@ def _retry_after(value: str | None, now: float) -> float | None:
 
 def _number(value: str | None) -> float | None:
     """A header's whole number. Nothing else counts: `float` would take "nan" and "inf"."""
-    return float(value) if value is not None and value.isascii() and value.isdigit() and len(value) < 16 else None
+    if value is None or not (value.isascii() and value.isdigit()) or len(value) > 15:
+        return None
+    return float(value)

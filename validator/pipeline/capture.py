@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
@@ -37,11 +38,12 @@ class Status(Frozen):
 
 @dataclass(frozen=True)
 class Run:
-    """One run: the project, its folder, and an id that every environment's status carries."""
+    """One run: the project, its folder, when it began (UTC), and an id that every status carries."""
 
     project: Project
     folder: RunFolder
     id: str
+    began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
 
 def capture(run: Run, environment: Environment, venv: Path, uv: Uv, watcher: Watcher) -> Status:

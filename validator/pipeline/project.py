@@ -33,6 +33,12 @@ class Project:
         return self.path.parent
 
     @property
+    def shown_path(self) -> str:
+        """The validator.yml as a person in the current folder would write it."""
+        here = Path.cwd()
+        return str(self.path.relative_to(here) if self.path.is_relative_to(here) else self.path)
+
+    @property
     def work(self) -> Path:
         """Where environments, locks and, unless told otherwise, runs are kept."""
         return self.folder / WORK

@@ -1,4 +1,4 @@
-"""Registers the Nox sessions of a run: one `capture(environment)` each, and `validate`, which requires them."""
+"""Registers the Nox sessions of a run: one `capture(environment)` each, and `validate`, which needs them."""
 
 from __future__ import annotations
 

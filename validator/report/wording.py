@@ -1,7 +1,7 @@
-"""The one place for words and numbers, so that terminal, Markdown, HTML and JUnit say the same.
+"""Words and numbers for one cell, so that terminal, Markdown, HTML and JUnit say the same.
 
-A sentence is a tuple of pieces, because a name looks different in each place (`code` in Markdown, bold in a terminal)
-and must be escaped differently. Whoever shows a piece escapes it; nothing here does.
+A sentence is a tuple of pieces, because a name looks different in each place (`code` in Markdown, bold in a
+terminal) and must be escaped differently. Whoever shows a piece escapes it; nothing here does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from validator.results import CellResult, Failure, MetricResult, OutputResult, ReportedMetric, Stage, Verdict
+from validator.results import CellResult, Failure, MetricResult, OutputResult, ReportedMetric, Stage
+from validator.text import first_line, plain
 
 Kind = Literal["text", "name", "strong", "link"]
 NONE = "–"
@@ -50,12 +51,7 @@ VERDICTS: dict[str, str] = {
     "failed": "failed",
     "not-compared": "not compared",
 }
-GATE: dict[Verdict, str] = {
-    "pass": "passes",
-    "warn": "only warns",
-    "fail": "fails",
-    "inconclusive": "cannot judge",
-}
+MESSAGE_LIMIT = 600
 
 #: Links that a finding may carry. They go through GitHub's redirector, as Dependabot's do, so that a comment
 #: in every user's repository is not listed in the thread it points to.
@@ -84,6 +80,7 @@ def strong(value: str) -> Piece:
 def prose(message: str) -> Words:
     """A message as it stands in the report: what is in backticks is a name, known links are links."""
     pieces: list[Piece] = []
+    message = plain(message, MESSAGE_LIMIT)
     end = 0
     for match in _MARKED.finditer(message):
         if match.start() > end:
@@ -139,9 +136,11 @@ def number(value: float | None) -> str:
     return f"{value:.2g}"
 
 
-def value(element: float | None) -> str:
-    """One element of an output, with enough digits to tell it from its neighbour."""
-    return "not finite" if element is None else f"{element:.6g}"
+def moved_value(before: float | None, after: float | None) -> str:
+    """One element on both sides, with as many digits as it takes to see the difference."""
+    digits = next((at for at in range(4, 18) if f"{before or 0:.{at}g}" != f"{after or 0:.{at}g}"), 6)
+    left, right = ("not finite" if one is None else f"{one:.{digits}g}" for one in (before, after))
+    return f"{left} → {right}"
 
 
 def ratio(times: float | None) -> str:
@@ -214,17 +213,45 @@ def flips(cell: CellResult) -> tuple[int, int | None] | None:
     return max(known, key=lambda pair: pair[0] / (pair[1] or 1), default=None)
 
 
+def measured(cell: CellResult) -> str:
+    """The numbers beside the verdict: `0.53 at most, 412× the noise, 87 of 256 predictions flip`."""
+    if cell.verdict == "identical":
+        return ""
+    parts = []
+    if cell.verdict != "rounding" and largest(cell) is not None:
+        parts.append(f"{number(largest(cell))} at most")
+    times = noise_ratio(cell)
+    if times is not None:
+        parts.append(f"{ratio(times)} the noise")
+    flipped = flips(cell)
+    if flipped is not None:
+        parts.append(f"{share(*flipped)} predictions flip" if flipped[0] else "no prediction flips")
+    return ", ".join(parts)
+
+
 def metric(cell: CellResult) -> MetricResult | None:
     """The metric to show where there is room for one: a worse one, else the one that moved most."""
     metrics = cell.accuracy.metrics if cell.accuracy else ()
     return max(metrics, key=lambda one: (one.worse, abs(one.delta or 0)), default=None)
 
 
+def said_by(failure: Failure) -> str:
+    """The error in one line: its first, and the next where the first only introduces it."""
+    line = first_line(failure.message)
+    if line.endswith(":"):
+        _, _, rest = plain(failure.message, MESSAGE_LIMIT).partition(line)
+        line += " " + re.sub(r"^[\W_]+", "", rest)
+    return line if line.startswith(failure.error) else f"{failure.error}: {line}".removesuffix(": ")
+
+
 def failed(failure: Failure) -> Words:
     """`failed to load: ValueError: Unknown layer 'Attention'.`"""
-    line = next((line.strip() for line in failure.message.splitlines() if line.strip()), "")
-    said = line if not failure.error or line.startswith(failure.error) else f"{failure.error}: {line}"
-    return (strong(STAGES[failure.stage]), text(f": {said.removesuffix(': ')}"))
+    said = said_by(failure)
+    return (
+        (strong(STAGES[failure.stage]), text(": "), *prose(said))
+        if said
+        else (strong(STAGES[failure.stage]),)
+    )
 
 
 def happened(cell: CellResult) -> Words:
@@ -298,4 +325,4 @@ def _place(output: OutputResult) -> str:
     if output.worst is None:
         return ""
     place = ", ".join(str(at) for at in output.worst.index)
-    return f", at [{place}]: {value(output.worst.baseline)} → {value(output.worst.candidate)}"
+    return f", at [{place}]: {moved_value(output.worst.baseline, output.worst.candidate)}"

@@ -19,7 +19,7 @@ SideName = Literal["base", "head"]
 _SHA = re.compile(r"^[0-9a-f]{40}([0-9a-f]{24})?$")
 _LINKS = 8  # symbolic links followed one after the other, as a file system would limit them
 
-# A manifest of a pull request must not run anything: no hook, filter, external diff, pager or helper protocol.
+# A manifest of a pull request must not run anything: no hook, external diff, pager or helper protocol.
 _SAFE = (
     "--no-replace-objects",
     "--literal-pathspecs",
@@ -32,7 +32,7 @@ _SAFE = (
     *("-c", "maintenance.auto=false"),
     *("-c", "advice.detachedHead=false"),
 )
-# What git needs to find its programs, the user's safe.directory and a private origin; never GIT_DIR and its kin.
+# What git needs to find its programs, the user's safe.directory and a private origin; never GIT_DIR.
 _PASSED = re.compile(
     r"^(PATH|HOME|USER|LOGNAME|TMPDIR|TEMP|TMP|SYSTEMROOT|USERPROFILE|XDG_CONFIG_HOME|SSH_AUTH_SOCK"
     r"|SSL_CERT_(FILE|DIR)|(HTTPS?|ALL|NO)_PROXY)$",
@@ -48,7 +48,7 @@ class Entry(Frozen):
 
 
 class Changed(Frozen):
-    """One path that differs between two commits. `old` and `new` differ for a rename; one is null where absent."""
+    """One path that differs between two commits; `old` or `new` is null where it is absent."""
 
     old: str | None
     new: str | None
@@ -62,14 +62,16 @@ class Repository:
     """A git repository, bare or not, at or above `folder`.
 
     Raises:
-        ConfigurationError: there is no repository, git is missing, or the repository belongs to somebody else.
+        ConfigurationError: there is no repository, no git, or the repository belongs to somebody else.
     """
 
     def __init__(self, folder: Path, *, seconds: float = 60) -> None:
         self._folder = folder
         self._seconds = seconds
         if not folder.is_dir():
-            raise ConfigurationError(f"{show(str(folder))} is not a folder; name the checkout of the repository.")
+            raise ConfigurationError(
+                f"{show(str(folder))} is not a folder; name the checkout of the repository."
+            )
         try:
             self.run("rev-parse", "--git-dir")
         except GitError as error:
@@ -103,7 +105,7 @@ class Repository:
         return done.stdout
 
     def commit(self, revision: str) -> str | None:
-        """Return the object id of the commit that `revision` names, or None. Options in disguise are refused."""
+        """Return the id of the commit that `revision` names, or None. Options in disguise are refused."""
         if not revision or revision.startswith("-") or re.search(r"[\s\x00-\x1f\x7f]", revision):
             raise ConfigurationError(f"{show(revision)!r} is not the name of a revision.")
         try:
@@ -152,7 +154,7 @@ class Repository:
 
     def changed(self, base: str, head: str) -> tuple[Changed, ...]:
         """Return the paths that differ, renames found by content (`-M`)."""
-        options = ("-r", "-M", "-z", "--raw", "--no-abbrev", "--no-ext-diff", "--no-textconv", "--full-index")
+        options = ("-r", "-M", "-z", "--raw", "--no-abbrev", "--no-ext-diff", "--no-textconv")
         fields = [path(field) for field in self.run("diff-tree", *options, base, head).split(b"\0")]
         changes = []
         position = 0
@@ -177,12 +179,12 @@ def _environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def path(raw: bytes) -> str:
-    """Return git's path as text; bytes that are not UTF-8 are written out, so that every path stays distinct."""
+    """Return git's path as text; bytes that are not UTF-8 are written out, so that paths stay distinct."""
     return raw.decode("utf-8", "backslashreplace")
 
 
 class Snapshot:
-    """The files of one commit, read from git's object store. Paths are relative to the root of the repository."""
+    """The files of one commit, read from git's objects. Paths are relative to the repository's root."""
 
     def __init__(self, repository: Repository, commit: str, side: SideName) -> None:
         self.side = side
@@ -213,7 +215,7 @@ class Snapshot:
         """Return the bytes of a file; symbolic links are followed inside the repository and nowhere else.
 
         Raises:
-            ConfigurationError: no such file, a submodule's, larger than `MAX_BYTES`, or a link that leads out.
+            ConfigurationError: no such file, a submodule's, over `MAX_BYTES`, or a link that leads out.
         """
         entry = self._entry(name)
         if entry is None:
@@ -236,7 +238,7 @@ class Snapshot:
                     continue
                 if entry.mode == "160000":
                     raise ConfigurationError(
-                        f"{self.where(name)} lies in the submodule {printable(prefix)}, which is another repository; "
+                        f"{self.where(name)} lies in the submodule {printable(prefix)}; "
                         "list manifests of this repository only."
                     )
                 if entry.mode != "120000":
@@ -244,7 +246,9 @@ class Snapshot:
                 target = path(self._repository.run("cat-file", "blob", entry.oid))
                 rest = parts[count:]
                 current = join(
-                    posixpath.dirname(prefix), "/".join([target, *rest]), f"The symbolic link {self.where(prefix)}"
+                    posixpath.dirname(prefix),
+                    "/".join([target, *rest]),
+                    f"The symbolic link {self.where(prefix)}",
                 )
                 break
             else:

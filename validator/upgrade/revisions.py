@@ -10,7 +10,13 @@ from validator.upgrade.git import Repository
 from validator.upgrade.text import show
 
 _DEEPEN = (50, 250, 1000)  # commits fetched, step by step, in search of a merge base
-_DEFAULTS = ("refs/remotes/origin/HEAD", "refs/remotes/origin/main", "refs/remotes/origin/master", "main", "master")
+_DEFAULTS = (
+    "refs/remotes/origin/HEAD",
+    "refs/remotes/origin/main",
+    "refs/remotes/origin/master",
+    "main",
+    "master",
+)
 
 _DEPTH_2 = "give actions/checkout `with: fetch-depth: 2`"
 _DEPTH_0 = "give actions/checkout `with: fetch-depth: 0`"
@@ -19,8 +25,8 @@ _DEPTH_0 = "give actions/checkout `with: fetch-depth: 0`"
 class Event(Frozen):
     """What started the run, as GitHub names it. All of it arrives as arguments, and none of it is trusted.
 
-    `name` is pull_request, merge_group, push or anything else; `base_sha` and `head_sha` are the event's (for a
-    push: before and after); `ref` is the head branch, used for the label only; `base_ref` is the branch or
+    `name` is pull_request, merge_group, push or anything else; `base_sha` and `head_sha` are the event's (for
+    a push: before and after); `ref` is the head branch, used for the label only; `base_ref` is the branch or
     revision to compare with where the event names no commits (default: the default branch of origin).
     """
 
@@ -49,7 +55,9 @@ def find(folder: Path, event: Event) -> Revisions:
     repository = Repository(folder)
     head = repository.commit("HEAD")
     if head is None:
-        raise ConfigurationError(f"The repository in {show(str(folder))} has no commit yet; there is nothing to compare.")
+        raise ConfigurationError(
+            f"The repository in {show(str(folder))} has no commit yet; there is nothing to compare."
+        )
     if event.name in {"pull_request", "pull_request_target"}:
         return _pull_request(repository, event, head)
     if event.name == "merge_group":
@@ -88,7 +96,7 @@ def _push(repository: Repository, event: Event, head: str) -> Revisions:
         base = _get(repository, before)
         if base is not None:
             return Revisions(base=base, head=head, tip=head, how="before and after the push")
-    # A new branch has no commit before, and a force push may have removed it: what the branch adds is what counts.
+    # A new branch has no commit before, and a force push may have removed it: what the branch adds counts.
     return _branch(repository, event, head)
 
 
@@ -104,7 +112,11 @@ def _branch(repository: Repository, event: Event, head: str) -> Revisions:
         if repository.fetch(*depth, "origin", branch):
             base = repository.commit(names[0])
     if base is None:
-        wanted = show(event.base_ref) if event.base_ref is not None else "the default branch (origin/HEAD, main or master)"
+        wanted = (
+            show(event.base_ref)
+            if event.base_ref is not None
+            else "the default branch (origin/HEAD, main or master)"
+        )
         raise ConfigurationError(
             f"There is no {wanted} in this repository to compare with; {_DEPTH_0}, or name the base revision."
         )
@@ -117,10 +129,16 @@ def _ancestor(repository: Repository, base: str, head: str) -> Revisions:
             break
         found = repository.merge_base(base, head)
         if found is not None:
-            return Revisions(base=found, head=head, tip=head, how=f"the merge base with {base[:12]}, and HEAD")
+            return Revisions(
+                base=found, head=head, tip=head, how=f"the merge base with {base[:12]}, and HEAD"
+            )
     raise ConfigurationError(
         f"The commits {base[:12]} and {head[:12]} have no common ancestor in this clone"
-        + (f"; {_DEPTH_0}." if repository.shallow else ", so there is nothing to compare with; name another base.")
+        + (
+            f"; {_DEPTH_0}."
+            if repository.shallow
+            else ", so there is nothing to compare with; name another base."
+        )
     )
 
 
@@ -140,5 +158,7 @@ def _get(repository: Repository, sha: str) -> str | None:
 def _need(repository: Repository, sha: str, what: str, fix: str) -> str:
     found = _get(repository, sha)
     if found is None:
-        raise ConfigurationError(f"{what}, {show(sha)[:12]}, is not in this clone and could not be fetched; {fix}.")
+        raise ConfigurationError(
+            f"{what}, {show(sha)[:12]}, is not in this clone and could not be fetched; {fix}."
+        )
     return found

@@ -7,12 +7,12 @@ import json
 import posixpath
 import re
 import sys
-import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import yaml
 
 from validator.errors import ConfigurationError
+from validator.text import plain
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,16 +36,8 @@ _CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]*@")
 
 
 def printable(text: str) -> str:
-    """Return `text` on one line, control, bidi and other invisible characters written out, capped."""
-    shown = "".join(
-        character if unicodedata.category(character)[0] not in "CZ" or character == " " else _escape(character)
-        for character in text[:MAX_SHOWN]
-    )
-    return shown + "…" if len(text) > MAX_SHOWN else shown
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape", "backslashreplace").decode("ascii") if character != " " else " "
+    """Return `text` as a message may carry it: one line of visible characters, capped."""
+    return plain(text, MAX_SHOWN)
 
 
 def redact(text: str) -> str:
@@ -89,7 +81,10 @@ def parse_toml(text: str, where: str) -> Mapping[str, object]:
         # TOML knows no other line break than LF and CRLF, so a lone CR is left for the parser to refuse.
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{where} is not valid TOML: {printable(str(error))}.") from None
+        words, _, place = str(error).rpartition(" (at ")
+        number = re.match(r"line (\d+)", place)
+        line = number[1] if number else text.rstrip("\n").count("\n") + 1  # "at end of document"
+        raise ConfigurationError(f"{where}:{line} is not valid TOML: {printable(words)}.") from None
     except RecursionError:
         raise ConfigurationError(f"{where} is nested too deeply to be a manifest.") from None
 
@@ -101,21 +96,25 @@ def parse_json(text: str, where: str) -> Mapping[str, object]:
     except json.JSONDecodeError as error:
         raise ConfigurationError(f"{where}:{error.lineno} is not valid JSON: {error.msg}.") from None
     except (RecursionError, ValueError):
-        raise ConfigurationError(f"{where} is not usable JSON; it is nested too deeply or too large.") from None
+        raise ConfigurationError(
+            f"{where} is not usable JSON; it is nested too deeply or too large."
+        ) from None
     return table(value, where)
 
 
 def compose_yaml(text: str, where: str) -> yaml.Node | None:
     """Return the root node of a YAML text.
 
-    Nodes are composed and never constructed: no tag runs code, and an alias is a reference, so a document that
-    multiplies aliases costs what it weighs.
+    Nodes are composed and never constructed: no tag runs code, and an alias is a reference, so a document
+    that multiplies aliases costs what it weighs.
     """
     try:
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark is not None else ""
-        raise ConfigurationError(f"{where}{line} is not valid YAML: {printable(str(error.problem))}.") from None
+        raise ConfigurationError(
+            f"{where}{line} is not valid YAML: {printable(str(error.problem))}."
+        ) from None
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{where} is not valid YAML: {printable(str(error))}.") from None
     except RecursionError:
@@ -179,6 +178,26 @@ class Lines:
                 self._found[key] = number
                 return number
         return None
+
+    def key(self, name: str) -> int | None:
+        """Return the next line that sets `name`, bare or quoted."""
+        return self._search(rf"""^\s*["']?{re.escape(name)}["']?\s*=""")
+
+    def requirement(self, name: str, after: int = 0) -> int | None:
+        """Return the first line below `after` in which a string begins with the package `name`."""
+        pattern = rf"""["']{re.escape(name)}(?![A-Za-z0-9]|[._-]+[A-Za-z0-9])"""
+        numbers = (number for number, line in self._from(after) if re.search(pattern, line))
+        return next(numbers, None)
+
+    def _search(self, pattern: str) -> int | None:
+        for number, line in self._from(self._found.get(pattern, 0)):
+            if re.search(pattern, line):
+                self._found[pattern] = number
+                return number
+        return None
+
+    def _from(self, after: int) -> Iterator[tuple[int, str]]:
+        return enumerate(self._lines[after:], start=after + 1)
 
     def headers(self, header: str) -> tuple[int, ...]:
         """Return the numbers of the lines that are exactly `header`."""

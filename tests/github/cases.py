@@ -1,0 +1,162 @@
+"""What the tests of this room publish, and where."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.github.fake import REPOSITORY, TOKEN, FakeGitHub
+from validator.github.client import Bounds, Client, Clock
+from validator.github.context import Context, read_context
+from validator.github.publish import Outlet
+from validator.results import CellResult, CellVerdict, ModelResult, PackageChange, Report, Upgrade, Verdict
+
+HEAD = "a" * 40
+OTHER = "b" * 40
+MERGE = "c" * 40
+HOSTILE = (
+    "| <b>x</b> [a](javascript:alert(1)) @all `code` <!-- keras-validator:default --> \x1b[31mred\x1b[0m "
+    "\u202eevil\u202c\n::error::forged\r\n::set-output name=x::y\n##[add-mask]a % %0A"
+)
+
+
+@dataclass
+class FakeTime:
+    """Time that passes when somebody waits for it."""
+
+    now: float = 1_700_000_000.0
+    waits: list[float] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+
+    def clock(self) -> Clock:
+        return Clock(monotonic=lambda: self.now, wall=lambda: self.now, sleep=self.sleep)
+
+
+def client(github: FakeGitHub, time: FakeTime, token: str | None = TOKEN, **bounds: Any) -> Client:
+    context = Context(repository=REPOSITORY, sha=HEAD, run_id=1, token=token)
+    return Client(github.url, context.token, time.clock(), Bounds(**bounds))
+
+
+def pull_request_event(number: int = 3, sha: str = HEAD, fork: bool = False) -> dict[str, Any]:
+    head = {"sha": sha, "repo": {"full_name": "stranger/widget" if fork else REPOSITORY}}
+    pull = {"number": number, "head": head, "base": {"repo": {"full_name": REPOSITORY}}}
+    return {"action": "synchronize", "number": number, "pull_request": pull}
+
+
+def workflow_run_event(run: int = 99, sha: str = HEAD) -> dict[str, Any]:
+    return {"action": "completed", "workflow_run": {"id": run, "head_sha": sha, "pull_requests": []}}
+
+
+@dataclass
+class Job:
+    """One job of a workflow: its variables, its files and what it printed."""
+
+    folder: Path
+    github: FakeGitHub
+    time: FakeTime = field(default_factory=FakeTime)
+    name: str = "pull_request"
+    payload: dict[str, Any] = field(default_factory=pull_request_event)
+    token: str | None = TOKEN
+    run_id: int = 7
+    bounds: Bounds = field(default_factory=Bounds)
+    stdout: io.StringIO = field(default_factory=io.StringIO)
+
+    def environment(self) -> dict[str, str]:
+        event = self.folder / "event.json"
+        event.write_text(json.dumps(self.payload), encoding="utf-8")
+        return {
+            "GITHUB_API_URL": self.github.url,
+            "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_EVENT_NAME": self.name,
+            "GITHUB_EVENT_PATH": str(event),
+            "GITHUB_SHA": MERGE,
+            "GITHUB_RUN_ID": str(self.run_id),
+            "GITHUB_STEP_SUMMARY": str(self.folder / "summary.md"),
+            "GITHUB_OUTPUT": str(self.folder / "output"),
+            "GITHUB_TOKEN": self.token or "",
+        }
+
+    @property
+    def context(self) -> Context:
+        return read_context(self.environment())
+
+    @property
+    def outlet(self) -> Outlet:
+        return Outlet(self.stdout, self.time.clock(), self.bounds)
+
+    @property
+    def summary(self) -> str:
+        file = self.folder / "summary.md"
+        return file.read_text(encoding="utf-8") if file.exists() else ""
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        return parse_outputs((self.folder / "output").read_text(encoding="utf-8"))
+
+    @property
+    def printed(self) -> list[str]:
+        return self.stdout.getvalue().splitlines()
+
+
+def parse_outputs(text: str) -> dict[str, str]:
+    """GITHUB_OUTPUT as the runner reads it."""
+    found: dict[str, str] = {}
+    lines = iter(text.split("\n"))
+    for line in lines:
+        if not line:
+            continue
+        name, mark, delimiter = line.partition("<<")
+        assert mark, f"not an output: {line!r}"
+        value = []
+        for inner in lines:
+            if inner == delimiter:
+                break
+            value.append(inner)
+        else:
+            raise AssertionError(f"the output {name} never ends")
+        found[name] = "\n".join(value)
+    return found
+
+
+def cell(
+    verdict: CellVerdict, gated: bool = False, message: str = "It moved.", name: str = "head"
+) -> CellResult:
+    return CellResult(
+        cell=f"digits@{name}",
+        environment=name,
+        variant="as-saved",
+        verdict=verdict,
+        message=message,
+        gated=("changed",) if gated else (),
+    )
+
+
+def report(verdict: Verdict = "fail", *cells: CellResult, commit: str | None = HEAD, **more: Any) -> Report:
+    cells = cells or (cell("changed", gated=verdict == "fail"),)
+    change = PackageChange(name="keras", old="3.3.3", new="3.5.0", manifest="requirements.txt", line=4)
+    fields: dict[str, Any] = {
+        "verdict": verdict,
+        "reasons": ("digits moved in head.",),
+        "baseline": "base",
+        "upgrade": Upgrade(changes=(change,), relevant=True),
+        "environments": (),
+        "models": (ModelResult(name="digits", cells=cells),),
+        "tool": "0.1.0",
+        "configuration": "validator.yml",
+        "commit": commit,
+    }
+    return Report(**{**fields, **more})
+
+
+def passing(**more: Any) -> Report:
+    return report("pass", cell("identical"), reasons=("Everything is identical.",), **more)
+
+
+def render(text: str = "## Numbers moved") -> Any:
+    return lambda budget: text[:budget]

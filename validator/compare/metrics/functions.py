@@ -1,0 +1,90 @@
+"""A metric of the user: `module:function`, called with whole arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from validator.compare.metrics.pairing import Index, bounds, match_samples, same_sides
+from validator.compare.metrics.request import MetricFunction, Task, Unscorable
+from validator.compare.statistics import Estimate, Resampling, index_bootstrap, paired_bootstrap
+from validator.compare.values import Decoder, kind_of
+from validator.tensors import StoredTensor
+
+_CALLS = 400  # resamples of a function that gives one number: two calls each
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def evaluate_function(task: Task, function: MetricFunction) -> tuple[float, float, Estimate, int]:
+    """Baseline, candidate, the oriented estimate of their difference, and the samples.
+
+    Unscorable when what the function returns is neither a number nor one number a sample.
+    """
+    same_sides(task)
+    request = task.request
+    counts = tuple(bounds(tensor, 1).size - 1 for tensor in (task.baseline, task.labels))
+    chosen, labelled = match_samples(request, *counts)
+    labels = {task.labels.name: array(task.labels)[labelled]}
+    if task.weights is not None:
+        labels["sample_weight"] = array(task.weights)[labelled]
+    sides = tuple({request.output: array(tensor)[chosen]} for tensor in (task.baseline, task.candidate))
+    before, after = (_call(function, side, labels) for side in sides)
+    if before.shape != after.shape:
+        raise Unscorable(f"{request.metric} returns shape {before.shape} for one side and {after.shape} for the other")
+    up = 1.0 if request.higher_is_better else -1.0
+    if before.ndim == 1:
+        values = float(before.mean()), float(after.mean())
+        gain = up * (after - before)
+        if not np.isfinite(gain).all():
+            return *values, _nothing(chosen.size), chosen.size
+        components = np.stack([gain, np.ones(gain.size)], axis=1)
+        estimate = paired_bootstrap(components, lambda sums: sums[..., 0] / sums[..., 1], request.resampling)
+        return *values, estimate, chosen.size
+
+    def difference(rows: Index) -> float:
+        own = {name: values[rows] for name, values in labels.items()}
+        drawn = [_call(function, {name: side[name][rows] for name in side}, own) for side in sides]
+        return up * float(drawn[1] - drawn[0])
+
+    values = float(before), float(after)
+    if not np.isfinite(values).all():
+        return *values, _nothing(chosen.size), chosen.size
+    plan = Resampling(request.resampling.alpha, _CALLS, request.resampling.seed)
+    estimate = index_bootstrap(chosen.size, difference, plan)
+    return *values, estimate, chosen.size
+
+
+def _nothing(samples: int) -> Estimate:
+    return Estimate(np.nan, samples, None, None, np.nan)
+
+
+def _call(function: MetricFunction, predictions: Arrays, labels: Arrays) -> NDArray[np.float64]:
+    result = np.asarray(function(predictions, labels), np.float64)
+    samples = next(iter(labels.values())).shape[0]
+    if result.ndim > 1 or (result.ndim == 1 and result.shape[0] != samples):
+        raise Unscorable(f"the metric returns shape {result.shape}; one number, or one for each of {samples} samples")
+    return result
+
+
+def array(tensor: StoredTensor) -> NDArray[Any]:
+    """The whole tensor: strings as objects, a ragged one as an object array with one array a sample."""
+    data, kind = tensor.open(), kind_of(tensor)
+    flat: NDArray[Any]
+    if kind == "opaque":
+        raise Unscorable(f"{tensor.name!r} holds {tensor.dtype}, which has no numbers")
+    if kind == "string":
+        flat = np.array([text.decode(errors="replace") for text in data.strings(0, tensor.size)], dtype=object)
+    else:
+        flat = np.array(Decoder(tensor.dtype, kind, tensor.size)(data.values[: tensor.size]))
+        flat = flat.astype(np.bool_) if tensor.dtype == "bool" else flat
+    whole = flat.reshape(tensor.shape)
+    if not tensor.ragged:
+        return whole
+    limits = bounds(tensor, 1)
+    parts = np.empty(limits.size - 1, dtype=object)
+    for index in range(parts.size):
+        parts[index] = whole[limits[index] : limits[index + 1]]
+    return parts

@@ -1,0 +1,207 @@
+"""Reads the captures of a run, collects the evidence for each cell, and has it judged."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from datetime import datetime, timezone
+
+from validator import __version__
+from validator.compare import compare_structure, compare_tensors
+from validator.compare.structure import OutputMatch, SideFacts
+from validator.config.settings import ModelSettings, Tolerance
+from validator.matrix import Cell
+from validator.pipeline.accuracy import metric_results
+from validator.pipeline.capture import Run
+from validator.pipeline.follow import read_status
+from validator.results import CellResult, EnvironmentResult, Failure, Finding, ModelResult, Report
+from validator.runner import Capture, read_capture, read_environment
+from validator.tensors import StoredTensor, open_tensors
+from validator.text import first_line
+from validator.verdict import CellEvidence, OutputEvidence, apply_gate, judge_cell, judge_run, worst_first
+
+
+def judge(run: Run) -> Report:
+    """The report of a run whose capture sessions have ended.
+
+    Raises:
+        ConfigurationError: labels or metrics do not fit a model's outputs; the sentence says which.
+    """
+    plan, settings = run.project.plan, run.project.settings
+    environments = tuple(_environment(run, environment.name) for environment in plan.environments)
+    models = []
+    for model in settings.models:
+        cells = [
+            apply_gate(judge_cell(_evidence(run, model, cell)), settings.gate)
+            for cell in plan.cells
+            if cell.model == model.name and cell.environment != plan.baseline
+        ]
+        if cells:
+            models.append(ModelResult(name=model.name, cells=worst_first(cells)))
+    verdict, reasons = judge_run(models)
+    return Report(
+        verdict=verdict,
+        reasons=reasons,
+        baseline=plan.baseline,
+        environments=environments,
+        models=tuple(models),
+        not_compared=tuple(
+            cell.cell for model in models for cell in model.cells if cell.verdict == "not-compared"
+        ),
+        tool=__version__,
+        configuration=run.project.shown_path,
+        started=run.began.isoformat(timespec="seconds"),
+        seconds=round((datetime.now(timezone.utc) - run.began).total_seconds(), 1),
+    )
+
+
+def _environment(run: Run, name: str) -> EnvironmentResult:
+    """One environment as it really ran."""
+    role = "baseline" if name == run.project.plan.baseline else "candidate"
+    failure = _environment_failure(run, name)
+    status = read_status(run, name)
+    facts = read_environment(run.folder.captures(name)) if status else None
+    if facts is None or facts.keras is None:
+        return EnvironmentResult(name=name, role=role, failure=failure)
+    features = " ".join(facts.cpu.features) if facts.cpu else ""
+    return EnvironmentResult(
+        name=name,
+        role=role,
+        packages=facts.packages,
+        python=facts.python,
+        cpu=f"{facts.cpu.model} ({features})" if facts.cpu else "",
+        keras=f"{facts.keras.module} {facts.keras.version}",
+        backend=facts.backend,
+        seconds=status.seconds if status else None,
+        failure=failure,
+    )
+
+
+def _environment_failure(run: Run, name: str) -> Failure | None:
+    """Why an environment has no captures of this run."""
+    status = read_status(run, name)
+    if status is not None:
+        return status.failure
+    python = run.project.plan.environment(name).python
+    return Failure(
+        stage="install",
+        error="nox",
+        message=f"the session capture({name}) left no captures in this run; is Python {python} available? "
+        "Nox's own output says why",
+    )
+
+
+def _evidence(run: Run, model: ModelSettings, cell: Cell) -> CellEvidence:
+    """Everything known about one cell."""
+    label = CellResult(
+        cell=cell.id,
+        environment=cell.environment,
+        variant=cell.variant.name,
+        verdict="not-compared",
+        message="",
+        reproduce=_command(run, cell),
+    )
+    base = run.project.plan.baseline_of(cell)
+    here, there = _side(run, cell), _side(run, base)
+    failures = {
+        "failure": here if isinstance(here, Failure) else None,
+        "baseline_failure": there if isinstance(there, Failure) else None,
+    }
+    if isinstance(here, Failure) or isinstance(there, Failure):
+        return CellEvidence(label, **failures, findings=_findings(here))
+    label = label.model_copy(update={"seconds": round(sum(here.seconds.values()), 3)})
+    theirs, ours = (
+        open_tensors(there.outputs, run.folder.capture(base)),
+        open_tensors(here.outputs, run.folder.capture(cell)),
+    )
+    structure = compare_structure(_facts(there, theirs), _facts(here, ours))
+    fed = "; ".join(
+        problem for problem in structure.problems if problem.split()[0] not in {"output", "neither"}
+    )
+    return CellEvidence(
+        label,
+        incomparable=f"not compared: {fed}" if fed else "",
+        outputs=() if fed else tuple(_outputs(structure.outputs, model.tolerance)),
+        metrics=() if fed else metric_results(run, model, structure.outputs),
+        reported=() if fed else tuple(_reported(there, here)),
+        findings=(*_findings(here), *_baseline_findings(there)),
+    )
+
+
+def _side(run: Run, cell: Cell) -> Capture | Failure:
+    failure = _environment_failure(run, cell.environment)
+    if failure is not None:
+        return failure
+    capture = read_capture(run.folder.capture(cell))
+    if capture is None:
+        return Failure(stage="crash", error="worker", message=f"{cell.id} left no response")
+    return capture.failure.failure() if capture.failure else capture
+
+
+def _facts(capture: Capture, outputs: tuple[StoredTensor, ...]) -> SideFacts:
+    return SideFacts(capture.samples, capture.batch_size, capture.inputs_digest, outputs)
+
+
+def _outputs(match: OutputMatch, tolerance: Tolerance | None) -> Iterator[OutputEvidence]:
+    for pair in match.pairs:
+        comparison = compare_tensors(pair.baseline, pair.candidate, tolerance)
+        yield OutputEvidence(pair.baseline.name, comparison, configured=tolerance)
+    for tensor in match.missing:
+        yield OutputEvidence(tensor.name, None, "is missing")
+    for tensor in match.extra:
+        yield OutputEvidence(tensor.name, None, "is new: the baseline does not have it")
+    for pair in match.renamed:
+        yield OutputEvidence(
+            pair.baseline.name,
+            None,
+            f"is missing; `{pair.candidate.name}` has its shape and dtype and looks like it under a new name",
+        )
+
+
+def _reported(there: Capture, here: Capture) -> Iterator[tuple[str, float | None, float | None]]:
+    old, new = there.reported or {}, here.reported or {}
+    for name in dict.fromkeys((*old, *new)):
+        yield name, old.get(name), new.get(name)
+
+
+def _findings(side: Capture | Failure) -> tuple[Finding, ...]:
+    """What a candidate's capture says beside its numbers."""
+    if isinstance(side, Failure):
+        return ()
+    found = [Finding(kind=note.kind, message=note.message) for note in side.notes]
+    if side.artifact_failure is not None:
+        failure = side.artifact_failure
+        reason = f"{failure.error}: {first_line(failure.message)}"
+        message = f"the artifact does not load here ({reason}); the builder with its weights was used"
+        found.append(Finding(kind="artifact", message=message))
+    if side.reported_failure is not None:
+        failure = side.reported_failure
+        message = f"the framework's evaluate failed: {failure.error}: {first_line(failure.message)}"
+        found.append(Finding(kind="evaluate", message=message))
+    found += _unstable(side, "here")
+    return tuple(found)
+
+
+def _baseline_findings(side: Capture) -> tuple[Finding, ...]:
+    found = _unstable(side, "in the baseline")
+    if side.loaded_from == "builder" and side.artifact_failure is not None:
+        message = (
+            f"the artifact does not load in the baseline ({side.artifact_failure.error}); its builder ran"
+        )
+        found.append(Finding(kind="artifact", message=message))
+    return tuple(found)
+
+
+def _unstable(side: Capture, where: str) -> list[Finding]:
+    if side.deterministic is not False:
+        return []
+    sizes = ", ".join(
+        f"`{part.output}` by {part.max_abs:.2g} at most" if part.max_abs is not None else f"`{part.output}`"
+        for part in side.self_difference
+    )
+    message = f"two predictions {where}, one after the other, differ: {sizes}"
+    return [Finding(kind="nondeterministic", message=message)]
+
+
+def _command(run: Run, cell: Cell) -> str:
+    return f"keras-validator run --config {shlex.quote(run.project.shown_path)} --only {shlex.quote(cell.id)}"

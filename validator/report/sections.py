@@ -1,0 +1,375 @@
+"""The sections of a comment as Markdown, each as full as the rung of the ladder allows.
+
+Every name, message and log in a report is somebody else's text and is escaped here, piece by piece.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from validator.report import content, story, wording
+from validator.report.content import EnvironmentDifference, FailureGroup, Line, PackageDifference, Row
+from validator.report.wording import Words
+from validator.results import OutputResult, Report
+from validator.text import fence, html_text, markdown_code, markdown_text, tail
+
+NAME, TEXT = 80, 300
+ICONS: dict[content.State, str] = {"good": "✅", "warn": "⚠️", "bad": "❌", "unknown": "❔"}
+
+
+class Markdown(str):
+    """Text that is already Markdown, made here from escaped parts."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Links:
+    """Where a reader finds more. Empty, or an http(s) address."""
+
+    report: str = ""
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One rung of the ladder: how much is told."""
+
+    passing: bool = True
+    rows: int = 100_000
+    outputs: int = 300
+    log: int = 4000
+    items: int = 40
+    counts_only: bool = False
+
+
+def markdown(words: Words) -> Markdown:
+    """Words as inline Markdown."""
+    return Markdown("".join(_piece(piece) for piece in words))
+
+
+def _piece(piece: wording.Piece) -> str:
+    match piece.kind:
+        case "name":
+            return markdown_code(piece.text, NAME)
+        case "strong":
+            return f"**{markdown_text(piece.text.strip(), TEXT)}**" if piece.text.strip() else ""
+        case "link":
+            return f"[{markdown_text(piece.text, NAME)}]({piece.url})"
+        case "text":
+            return _spaced(piece.text)
+
+
+def _spaced(text: str) -> str:
+    """Escaped text that keeps the spaces between it and its neighbours."""
+    before = " " if text[:1].isspace() else ""
+    after = " " if text[-1:].isspace() and text.strip() else ""
+    return f"{before}{markdown_text(text, TEXT)}{after}"
+
+
+def _title(said: str) -> Markdown:
+    """The words of a `<summary>`, where Markdown is not read."""
+    return Markdown(html_text(said, TEXT))
+
+
+def _table(heads: Sequence[tuple[str, str]], body: Iterable[Sequence[str]]) -> Markdown:
+    """A table. `heads` are headings with their alignment row; cells are Markdown without line ends."""
+    lines = [[head for head, _ in heads], [rule for _, rule in heads], *body]
+    return Markdown("\n".join("| " + " | ".join(line) + " |" for line in lines))
+
+
+@dataclass(frozen=True)
+class View:
+    """What the template shows. Everything it hands out is Markdown, an integer, or text that gets escaped."""
+
+    report: Report
+    detail: Detail
+    links: Links
+
+    @property
+    def icon(self) -> Markdown:
+        """The verdict as an emoji; the headline beside it says the same."""
+        return Markdown(story.ICONS[self.report.verdict])
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a few words."""
+        return story.headline(self.report)
+
+    @property
+    def upgrade(self) -> Markdown:
+        """What is upgraded."""
+        return markdown(story.upgrade(self.report))
+
+    @property
+    def sentences(self) -> Markdown:
+        """What a reader needs before any table."""
+        return Markdown(" ".join(markdown(one) for one in story.sentences(self.report)))
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows this rung shows, worst first."""
+        every = content.rows(self.report)
+        return tuple(row for row in every if self.detail.passing or not row.green)
+
+    @property
+    def quiet(self) -> bool:
+        """All is well: the table is folded away too."""
+        return self.report.verdict == "pass" and all(row.green for row in content.rows(self.report))
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The lines of the table, as many as this rung shows."""
+        return content.lines(self.rows)[: self.detail.rows]
+
+    @property
+    def table(self) -> Markdown:
+        """The table, empty where there is nothing to show."""
+        lines = self.lines
+        return _cells(lines, self._one_place(lines)) if lines else Markdown()
+
+    def _one_place(self, lines: Sequence[Line]) -> bool:
+        """Whether every row is of the one candidate environment, which need not be said each time."""
+        candidates = [one for one in self.report.environments if one.name != self.report.baseline]
+        return len(candidates) == 1 and len({place for line in lines for place in line.places}) == 1
+
+    @property
+    def hidden(self) -> str:
+        """What the table leaves out."""
+        shown = sum(len(line.models) * len(line.places) for line in self.lines)
+        every = content.rows(self.report)
+        green = 0 if self.detail.passing else sum(row.green for row in every)
+        worse = len(every) - green - shown
+        parts = [f"{worse:,} more to look at"] if worse else []
+        parts += [f"{wording.plural(green, 'cell')} without a difference to look at"] if green else []
+        return f"Not shown: {' and '.join(parts)}." if parts else ""
+
+    @property
+    def counted(self) -> str:
+        """How many cells have each verdict."""
+        return content.counted(self.report)
+
+    @property
+    def whys(self) -> tuple[Markdown, ...]:
+        """By model: why, and the way out."""
+        return tuple(_why(why) for why in content.whys(self.report)[: self.detail.items])
+
+    @property
+    def differences(self) -> tuple[Markdown, ...]:
+        """By environment: what it has otherwise than the baseline."""
+        items = self.detail.items
+        return tuple(_difference(one, items) for one in content.differences(self.report)[:items])
+
+    @property
+    def differences_title(self) -> Markdown:
+        """The heading of the differences."""
+        moved = {package.name for one in content.differences(self.report) for package in one.packages}
+        total = max((one.total for one in content.differences(self.report)), default=0)
+        count = f"{len(moved):,} of {wording.plural(total, 'package')}"
+        return _title(f"What differs between the environments ({count})")
+
+    @property
+    def upgraded(self) -> tuple[Markdown, ...]:
+        """Every change of the upgrade, where the headline could not hold them all."""
+        changes = self.report.upgrade.changes if self.report.upgrade else ()
+        shown = changes[: self.detail.items] if len(changes) > 1 else ()
+        return tuple(
+            Markdown(
+                f"{markdown_code(story.moved_package(one), NAME)}"
+                f"{'' if one.direct else ' (transitive)'}"
+                + (f" in {markdown_code(one.manifest, NAME)}" if one.manifest else "")
+            )
+            for one in shown
+        )
+
+    @property
+    def outputs(self) -> Markdown:
+        """Every output with its numbers; empty where all are identical."""
+        shown = content.outputs(self.rows)[: self.detail.outputs]
+        if all(output.verdict == "identical" for _, output in shown):
+            return Markdown()  # the table above has said it
+        heads = (("output", "---"), ("difference", "---"))
+        return _table(heads, [_output(row, output) for row, output in shown])
+
+    @property
+    def outputs_title(self) -> Markdown:
+        """The heading of the outputs."""
+        every = sum(len(row.cell.outputs) for row in content.rows(self.report))
+        shown = len(content.outputs(self.rows)[: self.detail.outputs])
+        return _title(
+            f"All outputs ({every:,})" if shown == every else f"{shown:,} of {every:,} outputs, worst first"
+        )
+
+    @property
+    def metrics(self) -> Markdown:
+        """Every metric, and beside it what the framework itself reports."""
+        found = [line for row in self.rows[: self.detail.rows] for line in _metrics(row)]
+        heads = (("cell", "---"), ("metric", "---"), ("before → after", "---"), ("samples", "--:"))
+        return _table(heads, found[: self.detail.outputs]) if found and self.detail.outputs else Markdown()
+
+    @property
+    def failures(self) -> tuple[Markdown, ...]:
+        """What failed, with the end of the log."""
+        groups = content.failures(self.report)[: self.detail.items]
+        return tuple(_failure(group, self.detail.log) for group in groups)
+
+    @property
+    def failures_title(self) -> Markdown:
+        """The heading of the failures."""
+        return _title(f"What failed ({len(content.failures(self.report)):,})")
+
+    @property
+    def notes(self) -> tuple[Markdown, ...]:
+        """What else a person should know."""
+        found = content.notes(self.report)[: self.detail.items]
+        return tuple(_note(note, where) for note, where in found)
+
+    @property
+    def commands(self) -> Markdown:
+        """The commands that run cells again."""
+        found = content.commands(self.report, min(self.detail.items, 12))
+        return Markdown(fence("\n".join(found), 4000, "console")) if found else Markdown()
+
+    @property
+    def footer(self) -> Markdown:
+        """What was compared, with what, and by whom."""
+        return Markdown(" · ".join(_footer(self.report, self.links)))
+
+
+def _cells(lines: Sequence[Line], one_place: bool) -> Markdown:
+    """Three columns and no more: on a telephone a comment is 340 pixels wide."""
+    metric = next(
+        (one for one in content.number_columns([line.row for line in lines]) if one.heading == "accuracy"),
+        None,
+    )
+    heads = [("model", "---"), ("what happened", "---")] + ([(metric.heading, "--:")] if metric else [])
+    return _table(heads, [_cell(line, metric, one_place) for line in lines])
+
+
+def _cell(line: Line, metric: content.Column | None, one_place: bool) -> list[str]:
+    row = line.row
+    who = markdown(wording.listed([wording.name(model) for model in line.models]))
+    places = wording.listed([wording.text(place) for place in line.places])
+    where = "" if one_place else f"<br>{markdown(places)}"
+    numbers = wording.measured(row.cell)
+    happened = markdown(row.happened) + (f"<br><sub>{markdown_text(numbers, TEXT)}</sub>" if numbers else "")
+    shown = markdown_text(metric.show(row), NAME) if metric else ""
+    score = f"**{shown}**" if row.metric_fell else shown
+    return [f"{ICONS[row.state]} {who}{where}", happened] + ([score] if metric else [])
+
+
+def _output(row: Row, output: OutputResult) -> list[str]:
+    told = markdown(wording.moved(output)) or markdown_text(wording.VERDICTS[output.verdict], NAME)
+    numbers = []
+    if output.verdict != "identical" and output.noise_ratio is not None:
+        numbers.append(f"{wording.ratio(output.noise_ratio)} the noise")
+    if output.flips:
+        numbers.append(f"{wording.share(output.flips, output.rows)} flips")
+    rule = f"<br><sub>{markdown(wording.prose(output.rule))}</sub>" if output.rule else ""
+    kind = f"{wording.shape(output.shape)} {output.dtype}".rstrip()
+    return [
+        f"{_where(row)}<br>{markdown_code(output.name, NAME)} <sub>{markdown_text(kind, NAME)}</sub>",
+        "; ".join([told, *(markdown_text(one, NAME) for one in numbers)]) + rule,
+    ]
+
+
+def _where(row: Row) -> str:
+    return f"{markdown_code(row.model, NAME)} {markdown_text(row.place, NAME)}"
+
+
+def _metrics(row: Row) -> list[list[str]]:
+    """What the one number of the main table does not say."""
+    accuracy = row.cell.accuracy
+    if accuracy is None:
+        return []
+    cell = _where(row)
+    ours = [
+        [
+            cell,
+            f"{markdown_text(one.metric, NAME)} of {markdown_code(one.output, NAME)}",
+            markdown_text(wording.change(one.baseline, one.candidate), NAME)
+            + (f"<br><sub>{markdown(wording.prose(one.message))}</sub>" if one.message else ""),
+            f"{one.samples:,}",
+        ]
+        for one in accuracy.metrics
+        if one.message or len(accuracy.metrics) > 1
+    ]
+    theirs = [
+        [
+            cell,
+            f"{markdown_text(one.name, NAME)} as the framework reports it",
+            markdown_text(wording.change(one.baseline, one.candidate), NAME),
+            "",
+        ]
+        for one in accuracy.reported
+        if one.differs
+    ]
+    return ours + theirs
+
+
+def _note(note: str, where: Sequence[str]) -> Markdown:
+    cells = markdown(wording.listed([wording.name(cell) for cell in where]))
+    return Markdown(f"{markdown(wording.prose(note))} ({cells})")
+
+
+def _why(why: content.Why) -> Markdown:
+    said = []
+    if why.causes:
+        causes = " ".join(markdown(wording.prose(cause)) for cause in why.causes[:4])
+        said.append(f"**Why** {markdown_code(why.model, NAME)}: {causes}")
+    if why.ways_out:
+        ways = " · ".join(markdown(wording.prose(way)) for way in why.ways_out[:4])
+        said.append(f"**Way out**{'' if why.causes else ' for ' + markdown_code(why.model, NAME)}: {ways}")
+    return Markdown("\n".join(said))
+
+
+def _difference(one: EnvironmentDifference, most: int) -> Markdown:
+    moved = [_moved(package) for package in one.packages[:most]]
+    if len(one.packages) > most:
+        moved.append(f"{len(one.packages) - most:,} more")
+    for fact in one.facts:
+        moved.append(
+            f"{fact.name} {markdown_text(fact.new, NAME)} instead of {markdown_text(fact.old, NAME)}"
+        )
+    same = ", ".join(markdown_text(kept, NAME) for kept in one.same)
+    more = (
+        f"{' and ' if same else ''}{wording.plural(one.same_more, 'other package')}" if one.same_more else ""
+    )
+    said = f"**{markdown_text(one.name, NAME)}**: {', '.join(moved) or 'nothing'}."
+    return Markdown(f"{said} Same: {same}{more}." if same or more else said)
+
+
+def _moved(package: PackageDifference) -> str:
+    name = markdown_code(package.name, NAME)
+    if package.old and package.new:
+        return f"{name} {markdown_text(package.old, NAME)} → {markdown_text(package.new, NAME)}"
+    version = markdown_text(package.old or package.new, NAME)
+    return f"{name} {version} only {'in the baseline' if package.old else 'here'}"
+
+
+def _failure(group: FailureGroup, log: int) -> Markdown:
+    where = markdown(wording.listed([wording.name(place) for place in group.places]))
+    said = f"{where} {markdown(wording.failed(group.failure))}"
+    text = group.failure.log if group.failure.log.strip() else group.failure.message
+    end = tail(text, log) if log else ""
+    only_the_line = "\n" not in end.strip() and not group.failure.log.strip()
+    return Markdown(said if not end or only_the_line else f"{said}\n\n{fence(end, log + 8)}")
+
+
+def _footer(report: Report, links: Links) -> list[str]:
+    models, environments = len(report.models), len(report.environments)
+    took = f" in {wording.seconds(report.seconds)}" if report.seconds is not None else ""
+    parts = [f"baseline {markdown_text(report.baseline, NAME)}"] if report.baseline else []
+    if models:
+        plural = wording.plural
+        parts.append(f"{plural(models, 'model')} × {plural(environments, 'environment')}{took}")
+    if report.commit and re.fullmatch(r"[0-9a-f]{7,64}", report.commit):
+        parts.append(f"commit {report.commit[:7]}")
+    parts += [f"[full report]({links.report})"] if links.report else []
+    parts += [f"[log]({links.run})"] if links.run else []
+    if models:
+        missing = [wording.name(cell) for cell in report.not_compared]
+        parts.append(f"not compared: {markdown(wording.listed(missing)) if missing else 'nothing'}")
+    return [*parts, f"keras-validator {markdown_text(report.tool, 40)}"]

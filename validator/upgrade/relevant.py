@@ -1,0 +1,95 @@
+"""Which packages can move a model's numbers."""
+
+from __future__ import annotations
+
+from validator.base import Frozen
+
+#: What a Keras project installs to have a model at all.
+FRAMEWORKS = frozenset(
+    {
+        *("keras", "tf-keras", "keras-nightly", "tf-keras-nightly", "keras-core"),
+        *(
+            "tensorflow",
+            "tensorflow-cpu",
+            "tensorflow-gpu",
+            "tensorflow-intel",
+            "tensorflow-macos",
+            "tf-nightly",
+        ),
+        *("tensorflow-rocm", "tensorflow-cpu-aws", "tf-nightly-cpu", "intel-tensorflow", "jax", "torch"),
+    }
+)
+#: Libraries of layers, models and preprocessing on top.
+LIBRARIES = frozenset(
+    {
+        *("keras-nlp", "keras-hub", "keras-cv", "keras-rs", "keras-tuner", "keras-tuner", "tensorflow-text"),
+        *(
+            "tensorflow-addons",
+            "tensorflow-probability",
+            "tensorflow-hub",
+            "tensorflow-io",
+            "tf-models-official",
+        ),
+        *(
+            "tensorflow-ranking",
+            "tensorflow-recommenders",
+            "tensorflow-decision-forests",
+            "tensorflow-lattice",
+        ),
+        *("tensorflow-model-optimization", "flax", "optax", "torchvision", "torchaudio", "transformers"),
+        *("tokenizers", "sentencepiece", "safetensors"),
+    }
+)
+#: What computes, stores or describes arrays below the frameworks: the transitive requirements that matter.
+FOUNDATIONS = frozenset(
+    {
+        *("numpy", "scipy", "h5py", "ml-dtypes", "protobuf", "flatbuffers", "jaxlib", "opt-einsum", "optree"),
+        *(
+            "absl-py",
+            "gast",
+            "astunparse",
+            "namex",
+            "wrapt",
+            "triton",
+            "pytorch-triton",
+            "onnxruntime",
+            "openvino",
+        ),
+        *(
+            "libclang",
+            "tensorflow-io-gcs-filesystem",
+            "tensorflow-estimator",
+            "intel-openmp",
+            "mkl",
+            "tbb",
+            "einops",
+        ),
+        *("ai-edge-litert", "tflite-runtime", "onednn", "intel-extension-for-pytorch"),
+    }
+)
+#: Names that begin so: the CUDA libraries of every framework, and accelerator plug-ins.
+PREFIXES = (
+    "nvidia-",
+    "jax-cuda",
+    "jax-rocm",
+    "jax-metal",
+    "tensorflow-metal",
+    "intel-extension-for-tensorflow",
+)
+
+
+class Relevance(Frozen):
+    """The packages that decide whether anything runs: the lists above and the configuration's own."""
+
+    names: frozenset[str] = frozenset()
+    prefixes: tuple[str, ...] = ()
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a package, by its normalised name, can move a model's numbers."""
+        return (
+            name in FRAMEWORKS
+            or name in LIBRARIES
+            or name in FOUNDATIONS
+            or name in self.names
+            or name.startswith((*PREFIXES, *self.prefixes))
+        )

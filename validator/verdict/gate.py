@@ -1,0 +1,73 @@
+"""The verdict of a run: what the gate fails on, what only warns, and when nothing can be said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from validator.config.settings import Gate
+from validator.errors import Exit
+from validator.results import SEVERITY, CellResult, ModelResult, Verdict
+
+#: Verdicts that need no look.
+GREEN = frozenset({"identical", "rounding"})
+#: Kind of the finding that says a cell was not compared because its baseline is unusable.
+BASELINE = "baseline"
+
+EXIT_CODES: dict[Verdict, Exit] = {
+    "pass": Exit.OK,
+    "warn": Exit.OK,
+    "fail": Exit.GATE,
+    "inconclusive": Exit.CANNOT_JUDGE,
+}
+
+
+def apply_gate(cell: CellResult, gate: Gate) -> CellResult:
+    """The cell with the rules of the gate that it breaks."""
+    return cell.model_copy(update={"gated": tuple(rule for rule in _broken(cell) if rule in gate.fail_on)})
+
+
+def judge_run(models: Sequence[ModelResult]) -> tuple[Verdict, tuple[str, ...]]:
+    """The verdict of all gated cells, and why: one sentence a cell, worst first.
+
+    A broken gate is a fail. Otherwise, where a baseline is unusable or nothing was compared, the run is
+    inconclusive: it says nothing about the upgrade. Otherwise anything that is not green warns.
+    """
+    cells = [cell for model in models for cell in model.cells]
+    ordered = sorted(cells, key=lambda cell: -SEVERITY.index(cell.verdict))
+    gated = [f"{cell.cell}: {cell.message}" for cell in ordered if cell.gated]
+    if gated:
+        return "fail", tuple(gated)
+    compared = [cell for cell in cells if cell.verdict != "not-compared"]
+    baseless = [
+        f"{cell.cell}: {cell.message}"
+        for cell in ordered
+        if any(finding.kind == BASELINE for finding in cell.findings)
+    ]
+    if baseless:
+        return "inconclusive", tuple(baseless)
+    if not compared:
+        return "inconclusive", ("nothing was compared",)
+    notable = [f"{cell.cell}: {cell.message}" for cell in ordered if _broken_or_odd(cell)]
+    return ("warn", tuple(notable)) if notable else ("pass", ())
+
+
+def worst_first(cells: Sequence[CellResult]) -> tuple[CellResult, ...]:
+    """Cells ordered by severity, and by name within one."""
+    return tuple(
+        sorted(cells, key=lambda cell: (-bool(cell.gated), -SEVERITY.index(cell.verdict), cell.cell))
+    )
+
+
+def _broken_or_odd(cell: CellResult) -> bool:
+    return cell.verdict not in GREEN or any(True for _ in _broken(cell))
+
+
+def _broken(cell: CellResult) -> Iterator[str]:
+    """Every rule that a cell would break, were it in the gate."""
+    baseless = any(finding.kind == BASELINE for finding in cell.findings)
+    if cell.verdict not in GREEN and not baseless:
+        yield cell.verdict
+    if cell.accuracy is not None and any(metric.worse for metric in cell.accuracy.metrics):
+        yield "accuracy"
+    if any(finding.kind == "nondeterministic" for finding in cell.findings):
+        yield "nondeterministic"

@@ -1,0 +1,112 @@
+"""One cell's verdict, from everything that is known about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from validator.results import (
+    SEVERITY,
+    Accuracy,
+    CellResult,
+    CellVerdict,
+    Failure,
+    Finding,
+    MetricResult,
+    OutputResult,
+    ReportedMetric,
+)
+from validator.text import first_line
+from validator.verdict.gate import BASELINE, GREEN
+from validator.verdict.outputs import OutputEvidence, judge_output
+
+#: A reported metric may move by this much with the predictions inside their rounding: float32 means.
+_REPORTED_RTOL, _REPORTED_ATOL = 1e-3, 1e-4
+
+
+@dataclass(frozen=True)
+class CellEvidence:
+    """What is known of a cell: either a failure of one side, or outputs and metrics of both.
+
+    Attributes:
+        label: the cell with an empty verdict: ids, seconds and the command to reproduce it are filled in.
+        failure: why the candidate has no outputs.
+        baseline_failure: why the baseline has none.
+        incomparable: why both have outputs that must not be compared, for example other inputs.
+        reported: what the framework's `evaluate` says, as (name, baseline, candidate).
+    """
+
+    label: CellResult
+    failure: Failure | None = None
+    baseline_failure: Failure | None = None
+    incomparable: str = ""
+    outputs: tuple[OutputEvidence, ...] = ()
+    metrics: tuple[MetricResult, ...] = ()
+    reported: tuple[tuple[str, float | None, float | None], ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def judge_cell(evidence: CellEvidence) -> CellResult:
+    """The cell with its verdict and the sentence that says it. Nothing uncompared is ever green."""
+    label = evidence.label.model_copy(update={"findings": evidence.findings, "failure": evidence.failure})
+    if evidence.failure is not None:
+        failure = evidence.failure
+        return _said(
+            label, "failed", f"{failure.stage} failed: {failure.error}: {first_line(failure.message)}"
+        )
+    if evidence.baseline_failure is not None:
+        failure = evidence.baseline_failure
+        message = f"the baseline failed at {failure.stage}: {failure.error}: {first_line(failure.message)}"
+        findings = (*evidence.findings, Finding(kind=BASELINE, message=message))
+        return _said(label.model_copy(update={"findings": findings}), "not-compared", message)
+    if evidence.incomparable:
+        return _said(label, "not-compared", evidence.incomparable)
+    outputs = tuple(judge_output(output) for output in evidence.outputs)
+    if not outputs:
+        return _said(label, "not-compared", "the model gave no output that could be compared")
+    reported = tuple(_reported(name, old, new, outputs) for name, old, new in evidence.reported)
+    accuracy = Accuracy(metrics=evidence.metrics, reported=reported)
+    has_accuracy = bool(evidence.metrics or reported)
+    label = label.model_copy(update={"outputs": outputs, "accuracy": accuracy if has_accuracy else None})
+    worst = max(outputs, key=lambda output: SEVERITY.index(output.verdict))
+    if worst.verdict in GREEN and any(metric.differs for metric in reported):
+        return _said(label, "metric-only", _metric_only(reported, evidence.metrics))
+    return _said(label, worst.verdict, _sentence(worst, outputs))
+
+
+def _said(label: CellResult, verdict: CellVerdict, message: str) -> CellResult:
+    return label.model_copy(update={"verdict": verdict, "message": message})
+
+
+def _sentence(worst: OutputResult, outputs: tuple[OutputResult, ...]) -> str:
+    if worst.verdict == "identical":
+        return "identical, bit for bit"
+    if worst.verdict == "rounding":
+        largest = max(output.max_abs or 0.0 for output in outputs)
+        return f"rounding, {largest:.2g} at most ({worst.rule})"
+    others = sum(output.verdict == worst.verdict for output in outputs) - 1
+    return worst.message + (f"; {others} more outputs likewise" if others else "")
+
+
+def _reported(
+    name: str, old: float | None, new: float | None, outputs: tuple[OutputResult, ...]
+) -> ReportedMetric:
+    """A number of the framework on both sides. Each arg max that moved may move a mean by its share."""
+    if old is None or new is None:
+        return ReportedMetric(name=name, baseline=old, candidate=new, differs=False)
+    moved = max((output.flips or 0) / (output.rows or 1) for output in outputs)
+    room = _REPORTED_ATOL + _REPORTED_RTOL * max(abs(old), abs(new)) + moved
+    return ReportedMetric(name=name, baseline=old, candidate=new, differs=abs(old - new) > room)
+
+
+def _metric_only(reported: tuple[ReportedMetric, ...], metrics: tuple[MetricResult, ...]) -> str:
+    # accuracies say more to a reader than the loss does
+    told = sorted((metric for metric in reported if metric.differs), key=lambda metric: metric.name == "loss")
+    first = told[0]
+    sentence = (
+        f"same predictions, but the framework reports `{first.name}` {first.candidate:.4g} here "
+        f"and {first.baseline:.4g} in the baseline"
+    )
+    true = next((metric for metric in metrics if metric.candidate is not None), None)
+    if true is not None:
+        sentence += f"; from the predictions `{true.metric}` is {true.candidate:.4g}"
+    return sentence

@@ -1,0 +1,1 @@
+"""The worker: one request in, one capture per job out."""

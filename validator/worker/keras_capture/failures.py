@@ -1,0 +1,120 @@
+"""Failures of the user's environment and model, as values."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import textwrap
+import traceback
+from collections.abc import Iterator
+from typing import Optional
+
+_MESSAGE_CHARACTERS = 4000
+_TRACEBACK_CHARACTERS = 20000
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_ERROR_NAME = re.compile(r"\A[\w.]*(?:Error|Exception): ")
+#: How frameworks wrap an error: AutoGraph, a layer's call, the reconstruction of a saved object.
+_WRAPPINGS = (
+    re.compile(r"in user code:\n\n .*?\n\n(?P<cause>    \S.*)\Z", re.DOTALL),
+    re.compile(
+        r"Exception encountered when calling (?P<where>[^\n]+?)\.\n\s*\n(?P<cause>.+?)"
+        r"\n\s*\n\s*(?P<rest>(?:Call a|A)rguments received.*)\Z",
+        re.DOTALL,
+    ),
+    re.compile(r"(?P<rest>.*)\n\nException encountered: (?P<cause>.+)\Z", re.DOTALL),
+)
+
+
+class UnusableError(Exception):
+    """The worker's own sentence on what cannot be done and why; it needs no traceback."""
+
+
+class InputsError(UnusableError):
+    """The recording does not fit the model."""
+
+
+class OutputsError(UnusableError):
+    """The model's outputs cannot be stored as one tensor each."""
+
+
+class StageError(Exception):
+    """A stage of a job (`load`, `structure`, `predict`, …) ended in an error."""
+
+    def __init__(self, stage: str, cause: BaseException, where: str = "") -> None:
+        super().__init__(stage)
+        self.stage = stage
+        self.cause = cause
+        self.where = where
+        self.artifact_failure: Optional[dict] = None  # why a builder had to be tried at all
+
+    def as_dict(self) -> dict:
+        """The failure as the protocol writes it."""
+        message = _message(self.cause)
+        if self.where and self.where not in message:
+            message = f"{message} ({self.where})"
+        return {
+            "stage": self.stage,
+            "error": type(self.cause).__name__,
+            "message": _shorten(message, _MESSAGE_CHARACTERS),
+            "traceback": _traceback(self.cause),
+        }
+
+
+@contextlib.contextmanager
+def stage(name: str, where: str = "") -> Iterator[None]:
+    """Turn whatever the user's code raises into `StageError`; only Ctrl-C passes.
+
+    `where` names the file or function at fault and is added to messages that do not name it.
+    """
+    try:
+        yield
+    except (StageError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # sys.exit() and the like in user code must not end the worker
+        raise StageError(name, error, where) from error
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the model's code called sys.exit({error.code!r})"
+    try:
+        text = _plainly(str(error))
+    except Exception as broken:
+        text = f"(its message cannot be shown: {type(broken).__name__})"
+    if text:
+        return text
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    return f"{type(error).__name__} without a message"
+
+
+def _plainly(text: str) -> str:
+    """Without colours, and with the cause first: tables show the first line, frameworks begin elsewhere."""
+    text = _COLOUR.sub("", text).strip()
+    for wrapping in _WRAPPINGS:
+        found = wrapping.match(text)
+        if found is not None:
+            parts = found.groupdict()
+            cause = _ERROR_NAME.sub("", textwrap.dedent(parts["cause"]))
+            where = f" (in {parts['where']})" if parts.get("where") else ""
+            rest = f"\n\n{parts['rest'].strip()}" if parts.get("rest") else ""
+            return f"{_plainly(cause)}{where}{rest}"
+    return text
+
+
+def _traceback(error: BaseException) -> str:
+    if isinstance(error, UnusableError):
+        return ""
+    try:
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+        return _shorten(_COLOUR.sub("", "".join(lines)))
+    except Exception as broken:
+        return f"(the traceback cannot be shown: {type(broken).__name__})"
+
+
+def _shorten(text: str, limit: int = _TRACEBACK_CHARACTERS) -> str:
+    """Keep both ends: an error begins with what happened and ends with why."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"

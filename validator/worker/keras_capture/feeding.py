@@ -1,0 +1,236 @@
+"""Maps recorded tensors to a model's inputs, and hands them over in batches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Tuple
+
+import numpy as np
+
+from keras_capture.failures import InputsError
+from keras_capture.imports import Framework
+from keras_capture.recording import Recording, Tensor
+from keras_capture.savedmodel import SavedModel
+from keras_capture.values import STRING, Ragged
+
+Path = Tuple[object, ...]
+#: Names that frameworks and NumPy make up: they say nothing about what a tensor is.
+_ANONYMOUS = re.compile(
+    r"(input|inputs|input_layer|keras_tensor|args|arr|\w+_input)(_?\d+)?\Z|\d+\Z|(x|data|array|tensor)\Z"
+)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One input the model wants. `shape` is None where the rank is unknown."""
+
+    path: Path
+    name: str
+    shape: Optional[Tuple[Optional[int], ...]]
+    dtype: str
+    strict: bool = False  # a SavedModel takes no other dtype
+
+    @property
+    def key(self) -> str:
+        """Its place in the structure, in words."""
+        return "/".join(map(str, self.path))
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether neither a dict key nor a chosen name says what it is."""
+        return all(isinstance(part, int) for part in self.path) and bool(_ANONYMOUS.match(self.name))
+
+    def __str__(self) -> str:
+        named = all(isinstance(part, int) for part in self.path)
+        return f"{(self.name if named else self.key)!r} {_shape(self.shape)}"
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Recorded tensors in the order of `pack`, which puts a batch of them into the model's structure."""
+
+    samples: int
+    tensors: Tuple[Tensor, ...]
+    pack: Callable[[List[object]], object]
+    notes: Tuple[str, ...]
+
+    def batch(self, framework: Framework, start: int, stop: int) -> object:
+        """The samples [start, stop) in the model's input structure, as the backend's tensors."""
+        return self.pack([to_backend(framework, tensor.rows(start, stop)) for tensor in self.tensors])
+
+
+def make_feed(model: object, recording: Recording, batch_size: int) -> Feed:
+    """Decide which recorded tensor goes where, and check that the model can take them.
+
+    Raises:
+        InputsError: names, shapes or dtypes do not fit; the message names both sides.
+    """
+    if recording.samples == 0:
+        raise InputsError(f"{recording.source} has no samples")
+    structure = _structure(model)
+    if structure is None:
+        return _undeclared(recording)
+    slots = [_slot(path, leaf) for path, leaf in _leaves(structure)]
+    chosen, notes = _match(slots, recording)
+    for slot, name in zip(slots, chosen):
+        _check(slot, name, recording, batch_size)
+    paths = [slot.path for slot in slots]
+    tensors = tuple(recording.tensors[name] for name in chosen)
+    return Feed(recording.samples, tensors, lambda values: _pack(structure, dict(zip(paths, values))), notes)
+
+
+def to_backend(framework: Framework, value: object) -> object:
+    """A batch as the backend takes it: TensorFlow's tensors, NumPy arrays for the others."""
+    if not framework.on_tensorflow and not _is_text(value):
+        if isinstance(value, Ragged):
+            raise InputsError(f"the backend {framework.backend} has no ragged tensors")
+        return value
+    import tensorflow
+
+    if isinstance(value, Ragged):
+        values = to_backend(framework, value.values)
+        return tensorflow.RaggedTensor.from_nested_row_splits(values, value.splits)
+    if _is_text(value):
+        return tensorflow.constant(value, dtype=tensorflow.string)
+    return tensorflow.convert_to_tensor(value)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "O"
+
+
+def _structure(model: object) -> object:
+    """The declared inputs in the model's own structure; None where it declares none."""
+    if isinstance(model, SavedModel):
+        return model.inputs
+    graph = getattr(model, "_functional", None) or model  # a Sequential of Keras 3 hides its graph
+    try:
+        return graph.input if graph.inputs else None
+    except (AttributeError, ValueError):  # a Sequential without shapes, a model that was never called
+        return None
+
+
+def _leaves(structure: object, path: Path = ()) -> List[Tuple[Path, object]]:
+    if isinstance(structure, dict):
+        items = list(structure.items())
+    elif isinstance(structure, (list, tuple)):
+        items = list(enumerate(structure))
+    else:
+        return [(path, structure)]
+    return [leaf for key, value in items for leaf in _leaves(value, (*path, key))]
+
+
+def _pack(structure: object, values: Dict[Path, object], path: Path = ()) -> object:
+    if isinstance(structure, dict):
+        return {key: _pack(value, values, (*path, key)) for key, value in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return [_pack(value, values, (*path, index)) for index, value in enumerate(structure)]
+    return values[path]
+
+
+def _slot(path: Path, leaf: object) -> Slot:
+    shape = getattr(leaf, "shape", None)
+    known = shape is not None and getattr(shape, "rank", 0) is not None
+    return Slot(
+        path=path,
+        name=str(leaf.name).partition(":")[0],
+        shape=tuple(None if length is None else int(length) for length in shape) if known else None,
+        dtype=getattr(leaf.dtype, "name", None) or str(leaf.dtype),
+        strict=type(leaf).__name__ == "TensorSpec",
+    )
+
+
+def _undeclared(recording: Recording) -> Feed:
+    """A model that declares no inputs: one tensor as it is, numbered ones as a list, others as a dict."""
+    names = list(recording.tensors)
+    if len(names) == 1:
+        return Feed(recording.samples, tuple(recording.tensors.values()), lambda values: values[0], ())
+    if all(re.match(r"(arr_)?\d+\Z", name) for name in names):
+        names = _ordered(names)
+        tensors = tuple(recording.tensors[name] for name in names)
+        return Feed(recording.samples, tensors, list, ())
+    tensors = tuple(recording.tensors.values())
+    return Feed(recording.samples, tensors, lambda values: dict(zip(names, values)), ())
+
+
+def _match(slots: List[Slot], recording: Recording) -> Tuple[List[str], Tuple[str, ...]]:
+    """The name of the recorded tensor for each slot, and what to tell about the choice."""
+    recorded = set(recording.tensors)
+    for names in ([slot.key for slot in slots], [slot.name for slot in slots]):
+        if len(set(names)) == len(names) and set(names) == recorded:
+            return names, ()
+    # Names that a framework made up are no evidence: input_2 of the recording may be input_3 of the model.
+    found = {
+        slot: name
+        for slot in slots
+        for name in (slot.key, slot.name)
+        if name in recorded and not slot.anonymous
+    }
+    free_slots = [slot for slot in slots if slot not in found]
+    free_names = _ordered([name for name in recording.tensors if name not in set(found.values())])
+    if not free_slots:
+        return [found[slot] for slot in slots], (_unused(free_names),)
+    if len(free_slots) != len(free_names) or not (
+        all(slot.anonymous for slot in free_slots) or all(_ANONYMOUS.match(name) for name in free_names)
+    ):
+        raise _mismatch(slots, recording)
+    found.update(zip(free_slots, free_names))
+    pairs = ", ".join(f"{name!r} → {slot}" for slot, name in zip(free_slots, free_names))
+    return [found[slot] for slot in slots], (f"mapped by position, since names are automatic: {pairs}",)
+
+
+def _unused(names: List[str]) -> str:
+    return f"recorded but not an input of the model, so not used: {', '.join(map(repr, names))}"
+
+
+def _ordered(names: List[str]) -> List[str]:
+    """Numbered names of one family by number (arr_10 after arr_9); others as recorded."""
+    parts = [re.match(r"(.*?)(\d+)\Z", name) for name in names]
+    if all(parts) and len({part.group(1) for part in parts}) == 1:
+        return sorted(names, key=lambda name: int(re.search(r"\d+\Z", name).group()))
+    return names
+
+
+def _mismatch(slots: List[Slot], recording: Recording) -> InputsError:
+    wanted = ", ".join(map(str, slots))
+    has = ", ".join(f"{name!r} {_shape(tensor.shape)}" for name, tensor in recording.tensors.items())
+    return InputsError(
+        f"the model wants the inputs {wanted}; the recording has {has}: "
+        "name the recorded tensors as the inputs"
+    )
+
+
+def _check(slot: Slot, name: str, recording: Recording, batch_size: int) -> None:
+    tensor = recording.tensors[name]
+    about = (
+        f"the recorded tensor {name!r} {tensor.dtype} {_shape(tensor.shape)} does not fit the input {slot}"
+    )
+    if (tensor.dtype == STRING) != (slot.dtype == STRING) or (slot.strict and tensor.dtype != slot.dtype):
+        raise InputsError(f"{about}: the model wants {slot.dtype}")
+    if slot.shape is None:
+        return
+    if not _fits(tensor.shape[1:], slot.shape[1:]):
+        raise InputsError(f"{about}: every axis but the first must agree")
+    fixed = slot.shape[0] if slot.shape else None
+    if fixed is not None and (fixed != batch_size or recording.samples % fixed):
+        raise InputsError(
+            f"{about}: the model takes batches of exactly {fixed}; "
+            "set batch_size to that and record a multiple of it"
+        )
+
+
+def _fits(shape: Tuple, wanted: Tuple) -> bool:
+    """Whether one sample fits; like Keras, with a last axis of length 1 more or less."""
+    if len(shape) == len(wanted) + 1 and shape[-1] == 1:
+        shape = shape[:-1]
+    elif len(wanted) == len(shape) + 1 and wanted[-1] in (1, None):
+        wanted = wanted[:-1]
+    return len(shape) == len(wanted) and all(
+        have is None or want is None or have == want for have, want in zip(shape, wanted)
+    )
+
+
+def _shape(shape: Optional[Tuple]) -> str:
+    return "of any shape" if shape is None else f"({', '.join('?' if n is None else str(n) for n in shape)})"

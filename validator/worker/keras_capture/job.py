@@ -1,0 +1,124 @@
+"""One job: load, predict, predict again, evaluate; everything that happens is in the response."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from keras_capture.artifacts import Loaded, artifact_kind, load
+from keras_capture.evaluating import evaluate, is_compiled
+from keras_capture.failures import StageError, stage
+from keras_capture.feeding import make_feed
+from keras_capture.imports import Framework
+from keras_capture.predicting import Captured, Prediction, capture, repeat
+from keras_capture.recording import open_recording
+from keras_capture.request import Job
+
+
+@dataclass
+class Response:
+    """`response.json`, filled in as the job goes on."""
+
+    id: str
+    schema: int = 1
+    failure: Optional[dict] = None
+    artifact_failure: Optional[dict] = None
+    loaded_from: Optional[str] = None
+    artifact_kind: Optional[str] = None
+    policy: Optional[str] = None
+    jit: Optional[bool] = None
+    samples: Optional[int] = None
+    batch_size: Optional[int] = None
+    inputs_digest: Optional[str] = None
+    outputs: List[dict] = field(default_factory=list)
+    deterministic: Optional[bool] = None
+    self_difference: List[dict] = field(default_factory=list)
+    reported: Optional[Dict[str, Optional[float]]] = None
+    reported_failure: Optional[dict] = None
+    notes: List[dict] = field(default_factory=list)
+    seconds: Dict[str, float] = field(default_factory=dict)
+
+    def note(self, kind: str, message: str) -> None:
+        """Add something a person should know."""
+        self.notes.append({"kind": kind, "message": message})
+
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Record the seconds of a step, also when it fails."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.perf_counter() - begin, 4)
+
+
+def run_job(framework: Framework, job: Job) -> dict:
+    """Do a job in its folder and return its response; a fault of the model is a field of it."""
+    response = Response(id=job.id, artifact_kind=artifact_kind(job.artifact), batch_size=job.batch_size)
+    try:
+        with framework.fresh():
+            _steps(framework, job, response)
+    except StageError as failed:
+        response.failure = failed.as_dict()
+        response.artifact_failure = response.artifact_failure or _brief(failed.artifact_failure)
+        response.outputs = []
+        shutil.rmtree(job.folder / "outputs", ignore_errors=True)  # half a capture; on a full disk, room too
+    return asdict(response)
+
+
+def _steps(framework: Framework, job: Job, response: Response) -> None:
+    with response.timed("load"):
+        loaded = load(framework, job)
+    _record(response, loaded)
+    with stage("structure", job.inputs):
+        recording = open_recording(job.inputs)
+        response.samples = recording.samples
+        feed = make_feed(loaded.model, recording, job.batch_size)
+        response.inputs_digest = recording.digest()
+    for message in feed.notes:
+        response.note("inputs", message)
+    prediction = Prediction(framework, loaded.model, feed, job.batch_size)
+    captured = _predict(prediction, job.folder, response)
+    if job.evaluate and job.labels and is_compiled(loaded.model):
+        _evaluate(prediction, captured, job.labels, response)
+
+
+def _record(response: Response, loaded: Loaded) -> None:
+    response.loaded_from = loaded.source
+    response.policy = loaded.policy
+    response.jit = loaded.jit
+    response.notes.extend(loaded.notes)
+    response.artifact_failure = _brief(loaded.artifact_failure)
+
+
+def _predict(prediction: Prediction, folder: Path, response: Response) -> Captured:
+    """Predict and store, then predict again and compare."""
+    with response.timed("predict"), stage("predict"):
+        prediction.framework.keras.utils.set_random_seed(prediction.framework.seed)
+        captured = capture(prediction, folder / "outputs")
+    response.outputs = captured.entries
+    for message in captured.notes:
+        response.note("outputs", message)
+    with response.timed("repeat"), stage("predict", "in the second prediction, which should give the same"):
+        response.self_difference = repeat(prediction, captured)
+    response.deterministic = not response.self_difference
+    return captured
+
+
+def _evaluate(prediction: Prediction, captured: Captured, labels: str, response: Response) -> None:
+    """Whatever goes wrong here leaves the predictions as they are."""
+    try:
+        with response.timed("evaluate"), stage("predict", "in evaluate"):
+            response.reported = evaluate(prediction, captured, open_recording(labels))
+    except StageError as failed:
+        response.reported_failure = failed.as_dict()
+
+
+def _brief(failure: Optional[dict]) -> Optional[dict]:
+    """A failure without its traceback."""
+    return failure and {key: value for key, value in failure.items() if key != "traceback"}
