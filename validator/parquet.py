@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,7 +21,7 @@ def convert(source: Path, target: Path) -> list[TensorEntry]:
     """
     try:
         import pyarrow as arrow
-        import pyarrow.parquet as parquet
+        from pyarrow import compute, parquet
     except ImportError:
         raise ConfigurationError(
             f"{source}: reading Parquet needs pyarrow; pip install keras-upgrade-validator[parquet]"
@@ -29,7 +30,8 @@ def convert(source: Path, target: Path) -> list[TensorEntry]:
         with parquet.ParquetFile(source) as file:
             names = list(file.schema_arrow.names)
             return [
-                _Column(source, name, target / str(number)).convert(file) for number, name in enumerate(names)
+                _Column(source, name, target / str(number), compute.list_value_length).convert(file)
+                for number, name in enumerate(names)
             ]
     except arrow.ArrowException as error:
         reason = str(error).splitlines()[0]
@@ -41,7 +43,8 @@ def convert(source: Path, target: Path) -> list[TensorEntry]:
 class _Column:
     """One column on its way into files numbered as `stem`."""
 
-    def __init__(self, source: Path, name: str, stem: Path) -> None:
+    def __init__(self, source: Path, name: str, stem: Path, lengths: Callable[[Any], Any]) -> None:
+        self._lengths = lengths
         self._source = source
         self._name = name
         self._stem = stem
@@ -79,13 +82,13 @@ class _Column:
         inner: list[int] = []
         rows = len(values)
         while hasattr(values, "flatten") and "list" in str(values.type):
-            total = len(values)
+            lengths = self._lengths(values).unique().to_pylist()
+            if len(lengths) != 1:
+                raise self._bad("has lists of different lengths; pad them")
+            inner.append(lengths[0])
             values = values.flatten()
-            inner.append(len(values) // max(total, 1))
             if values.null_count:
                 raise self._bad("has missing values inside its lists; fill them")
-            if len(values) != total * inner[-1]:
-                raise self._bad("has lists of different lengths; pad them")
         array: Raw = values.to_numpy(zero_copy_only=False)
         if array.dtype.name not in DTYPES:
             raise self._bad(f"has the type {values.type}, which no model takes; store numbers or strings")

@@ -120,8 +120,8 @@ def load(folder: Path) -> Recording:
     for tensor in recording.open():
         if tensor.samples != manifest.samples or tensor.size == 0 or not (tensor.shape or tensor.ragged):
             raise ConfigurationError(
-                f"{path}: tensor {tensor.name!r} has {tensor.samples} samples and the shape {tensor.shape}, the "
-                f"manifest says {manifest.samples} samples; write the recording again"
+                f"{path}: tensor {tensor.name!r} has {tensor.samples} samples and the shape {tensor.shape}, "
+                f"the manifest says {manifest.samples} samples; write the recording again"
             )
     return recording
 
@@ -262,9 +262,9 @@ def _check_dtype(header: Header, source: Path, name: str) -> None:
         )
     if dtype.kind == "V" and dtype.names is None and dtype.itemsize <= 2:
         raise ConfigurationError(
-            f"{source}: array {name!r} is {dtype.str!r}: a dtype NumPy lacks (bfloat16, float8) loses its name in "
-            f"this format; write a recording folder with storage 'bits': values.view('uint{8 * dtype.itemsize}') "
-            "in a .npy, and the dtype's name in its manifest.json"
+            f"{source}: array {name!r} is {dtype.str!r}: a dtype NumPy lacks (bfloat16, float8) loses its name "
+            "in this format; write a recording folder with storage 'bits': "
+            f"values.view('uint{8 * dtype.itemsize}') in a .npy, and the dtype's name in its manifest.json"
         )
     if dtype.kind not in "US" and dtype.newbyteorder("=").name not in DTYPES:
         raise ConfigurationError(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.github.cases import HOSTILE, FakeTime, client
 from tests.github.fake import REPOSITORY, FakeGitHub, comment
-from validator.github.comments import Outcome, Thread, marker, same, upsert
+from validator.github.comments import INSTANCE, Outcome, Thread, marker, same, upsert
 from validator.github.errors import ForbiddenError, MissingPermissionError, UnavailableError
 
 THREAD = Thread(REPOSITORY, 3, "default")
@@ -175,7 +175,12 @@ def test_a_name_that_could_end_the_marker_is_refused(name: str) -> None:
         marker(name)
 
 
-@given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._]{0,20}", fullmatch=True), st.text())
-def test_a_marker_is_found_by_no_other_name(name: str, text: str) -> None:
-    assert not f"{marker(name)}\n{text}".startswith(marker(name + "x"))
-    assert same(f"{marker(name)}\n{text}", f"{marker(name)}\n{text}")
+NAMES = st.from_regex(INSTANCE, fullmatch=True).filter(lambda name: len(name) <= 80)
+
+
+@given(NAMES, NAMES, st.text())
+def test_a_marker_is_found_by_no_other_name(one: str, two: str, text: str) -> None:
+    body = f"{marker(one)}\n{text}"
+    assert body.startswith(marker(two)) == (one == two)
+    assert marker(one).count("--") == 2
+    assert same(body, body)

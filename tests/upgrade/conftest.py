@@ -31,9 +31,20 @@ class Repo:
             "GIT_COMMITTER_NAME": "Ada",
             "GIT_COMMITTER_EMAIL": "ada@example.org",
         }
-        options = ("-c", "protocol.file.allow=always", "-c", "commit.gpgsign=false", "-c", "init.defaultBranch=main")
+        options = (
+            "-c",
+            "protocol.file.allow=always",
+            "-c",
+            "commit.gpgsign=false",
+            "-c",
+            "init.defaultBranch=main",
+        )
         done = subprocess.run(
-            ["git", "-C", str(self.folder), *options, *arguments], env=environment, capture_output=True, text=True
+            ["git", "-C", str(self.folder), *options, *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
@@ -54,7 +65,7 @@ class Repo:
         return self.git("rev-parse", "HEAD")
 
     def pull_request(self, files: Files, message: str = "upgrade") -> str:
-        """Commit to a branch and check out its merge into main, as GitHub lays it out; return the branch's tip."""
+        """Commit to a branch and check out its merge into main, as GitHub does; return the branch's tip."""
         self.git("checkout", "--quiet", "-b", "topic")
         tip = self.commit(files, message)
         self.git("checkout", "--quiet", "main")

@@ -1,4 +1,6 @@
-"""Every kind of manifest, with keras at a given version; the locks as their tools write them, hashes left out."""
+"""Every kind of manifest, with keras at a given version; the locks as their tools write them, without hashes."""
+
+# ruff: noqa: E501 — a lock is written in long lines
 
 from __future__ import annotations
 
@@ -246,7 +248,10 @@ dependencies:
 #: Name of the case → the files of a project at a version of keras; the first one is the one that tells the change.
 PROJECTS = {
     "requirements.txt": lambda keras: {"requirements.txt": f"numpy==1.26.4\nkeras=={keras}\n"},
-    "an included file": lambda keras: {"base/ml.txt": f"keras=={keras}\n", "requirements.txt": "-r base/ml.txt\n"},
+    "an included file": lambda keras: {
+        "base/ml.txt": f"keras=={keras}\n",
+        "requirements.txt": "-r base/ml.txt\n",
+    },
     "a constraints file": lambda keras: {
         "constraints.txt": f"keras=={keras}\n",
         "requirements.txt": "-c constraints.txt\nkeras\n",
@@ -264,7 +269,10 @@ PROJECTS = {
     },
     "pylock.toml": lambda keras: {"pylock.toml": pylock(keras)},
     "a lock without a manifest": lambda keras: {"uv.lock": uv_lock(keras)},
-    "uv.lock and pyproject.toml": lambda keras: {"pyproject.toml": pyproject(keras), "uv.lock": uv_lock(keras)},
+    "uv.lock and pyproject.toml": lambda keras: {
+        "pyproject.toml": pyproject(keras),
+        "uv.lock": uv_lock(keras),
+    },
     "poetry": lambda keras: {"pyproject.toml": poetry_pyproject(keras), "poetry.lock": poetry_lock(keras)},
     "Pipfile.lock": lambda keras: {"Pipfile.lock": pipfile_lock(keras)},
     "Pipfile and lock": lambda keras: {"Pipfile": pipfile(keras), "Pipfile.lock": pipfile_lock(keras)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,7 +21,9 @@ INSTANT = "2026-01-01T00:00:00Z"
 class Index:
     """A resolver that knows some releases, newest last, and what each brings along."""
 
-    def __init__(self, releases: Mapping[str, tuple[str, ...]], brings: Mapping[str, tuple[str, ...]] | None = None) -> None:
+    def __init__(
+        self, releases: Mapping[str, tuple[str, ...]], brings: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
         self.releases = releases
         self.brings = brings or {}
         self.asked: list[tuple[Requirements, str]] = []
@@ -45,7 +48,9 @@ class Index:
         return found
 
 
-def pull(repo: Repo, base: Files, head: Files, options: Options | None = None, resolver: Resolver | None = None) -> Detected:
+def pull(
+    repo: Repo, base: Files, head: Files, options: Options | None = None, resolver: Resolver | None = None
+) -> Detected:
     repo.commit(base)
     repo.pull_request(head)
     return detect(repo.folder, PULL_REQUEST, options or Options(), resolver)
@@ -99,7 +104,9 @@ def test_a_lock_that_moves_alone_is_read_with_its_untouched_manifest(repo: Repo)
     assert (change.name, change.direct, change.manifest) == ("keras", False, "uv.lock")
 
 
-def test_a_lock_added_beside_an_untouched_manifest_is_compared_with_what_the_manifest_said(repo: Repo) -> None:
+def test_a_lock_added_beside_an_untouched_manifest_is_compared_with_what_the_manifest_said(
+    repo: Repo,
+) -> None:
     found = pull(repo, {"pyproject.toml": samples.pyproject("3.3.3")}, {"uv.lock": samples.uv_lock("3.5.0")})
 
     changes = {change.name: (change.old, change.new) for change in found.upgrade.changes}
@@ -115,11 +122,17 @@ def test_environments_are_built_for_the_python_and_the_platform_at_hand(repo: Re
 
     assert old.head.requirements == ("keras==3.5.0", 'numpy==1.24.4 ; python_full_version < "3.11"')
     assert new.head.requirements == ("keras==3.5.0", 'numpy==1.26.4 ; python_full_version >= "3.11"')
-    assert (new.base.name, new.base.python, new.head.commit) == ("base", "3.11", repo.git("rev-parse", "HEAD"))
+    assert (new.base.name, new.base.python, new.head.commit) == (
+        "base",
+        "3.11",
+        repo.git("rev-parse", "HEAD"),
+    )
 
 
 def test_extras_and_groups_are_those_asked_for_or_those_with_a_framework(repo: Repo) -> None:
-    lock = samples.uv_lock("3.3.3").replace('{ name = "iniconfig" },', '{ name = "keras" },\n    { name = "iniconfig" },')
+    lock = samples.uv_lock("3.3.3").replace(
+        '{ name = "iniconfig" },', '{ name = "keras" },\n    { name = "iniconfig" },'
+    )
     repo.commit({"uv.lock": lock})
     repo.pull_request({"uv.lock": lock.replace("3.3.3", "3.5.0")})
 
@@ -133,7 +146,12 @@ def test_extras_and_groups_are_those_asked_for_or_those_with_a_framework(repo: R
 
 
 def test_a_group_of_a_pylock_is_answered_here_and_not_left_to_the_installer(repo: Repo) -> None:
-    repo.commit({"pylock.toml": samples.pylock("3.3.3"), "pyproject.toml": '[dependency-groups]\ndev = ["iniconfig"]\n'})
+    repo.commit(
+        {
+            "pylock.toml": samples.pylock("3.3.3"),
+            "pyproject.toml": '[dependency-groups]\ndev = ["iniconfig"]\n',
+        }
+    )
     repo.pull_request({"pylock.toml": samples.pylock("3.5.0")})
 
     plain = detect(repo.folder, PULL_REQUEST, Options(wanted=Wanted(python="3.11")))
@@ -158,7 +176,9 @@ def test_ranges_are_resolved_at_one_instant_and_bring_what_moves_along(repo: Rep
         index,
     )
 
-    assert [(change.name, change.old, change.new, change.direct, change.line) for change in found.upgrade.changes] == [
+    assert [
+        (change.name, change.old, change.new, change.direct, change.line) for change in found.upgrade.changes
+    ] == [
         ("keras", "3.3.3", "3.5.0", True, 2),
         ("numpy", "1.26.4", "2.0.2", False, None),
     ]
@@ -180,7 +200,9 @@ def test_a_range_that_moves_no_version_is_told_and_nothing_runs(repo: Repo) -> N
     )
 
     assert found.upgrade.changes == (
-        PackageChange(name="keras", old=">=3.3", new=">=3.4", direct=True, manifest="requirements.txt", line=1),
+        PackageChange(
+            name="keras", old=">=3.3", new=">=3.4", direct=True, manifest="requirements.txt", line=1
+        ),
     )
     assert not found.upgrade.relevant
     assert found.reasons == (
@@ -215,8 +237,11 @@ def test_nothing_is_resolved_where_nothing_was_rewritten(repo: Repo) -> None:
     index = Index({})
 
     found = pull(
-        repo, {"requirements.txt": "keras>=3.3\n"}, {"requirements.txt": "# a comment\nkeras>=3.3\n"},
-        Options(exclude_newer=INSTANT), index,
+        repo,
+        {"requirements.txt": "keras>=3.3\n"},
+        {"requirements.txt": "# a comment\nkeras>=3.3\n"},
+        Options(exclude_newer=INSTANT),
+        index,
     )
 
     assert found.upgrade.changes == ()
@@ -284,7 +309,9 @@ def test_another_python_is_a_reason(repo: Repo, name: str, old: str, new: str, r
 
 def test_the_python_of_each_side_is_the_one_its_manifests_name(repo: Repo) -> None:
     found = pull(
-        repo, {".python-version": "3.10\n", "requirements.txt": "keras==3.5.0\n"}, {".python-version": "3.11\n"}
+        repo,
+        {".python-version": "3.10\n", "requirements.txt": "keras==3.5.0\n"},
+        {".python-version": "3.11\n"},
     )
 
     assert (found.base.python, found.head.python) == ("3.10", "3.11")
@@ -316,7 +343,9 @@ def test_a_deleted_manifest_takes_its_packages_along(repo: Repo) -> None:
     found = pull(repo, {"requirements.txt": "keras==3.3.3\n"}, {"requirements.txt": None})
 
     assert found.upgrade.changes == (
-        PackageChange(name="keras", old="3.3.3", new=None, direct=True, manifest="requirements.txt", line=None),
+        PackageChange(
+            name="keras", old="3.3.3", new=None, direct=True, manifest="requirements.txt", line=None
+        ),
     )
     assert found.reasons == ("keras 3.3.3 → absent in requirements.txt",)
     assert found.head.requirements == ()
@@ -349,44 +378,49 @@ def test_only_a_marker_changed(repo: Repo) -> None:
     )
 
     (change,) = found.upgrade.changes
-    assert (change.old, change.new) == ('keras>=3; python_version < "3.9"', 'keras>=3; python_version < "3.12"')
+    assert (change.old, change.new) == (
+        'keras>=3; python_version < "3.9"',
+        'keras>=3; python_version < "3.12"',
+    )
     assert found.upgrade.relevant
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "name", "was", "now"),
+    ("old", "new", "was", "now"),
     [
         (
             "keras @ git+https://github.com/keras-team/keras@v3.3.3",
             "keras @ git+https://user:secret@github.com/keras-team/keras@v3.5.0",
-            "keras",
             "git+https://github.com/keras-team/keras@v3.3.3",
             "git+https://***@github.com/keras-team/keras@v3.5.0",
         ),
         (
             "keras @ file:///wheels/keras-3.3.3-py3-none-any.whl",
             "keras @ file:///wheels/keras-3.5.0-py3-none-any.whl",
-            "keras",
             "file:///wheels/keras-3.3.3-py3-none-any.whl",
             "file:///wheels/keras-3.5.0-py3-none-any.whl",
         ),
         (
             "-e git+ssh://git@github.com/keras-team/keras.git@v3.3.3#egg=keras",
             "-e git+ssh://git@github.com/keras-team/keras.git@v3.5.0#egg=keras",
-            "keras",
             "-e git+ssh://git@github.com/keras-team/keras.git@v3.3.3#egg=keras",
             "-e git+ssh://git@github.com/keras-team/keras.git@v3.5.0#egg=keras",
         ),
-        ("keras==3.3.3", "keras @ https://example.org/keras.zip", "keras", "3.3.3", "https://example.org/keras.zip"),
+        (
+            "keras==3.3.3",
+            "keras @ https://example.org/keras.zip",
+            "3.3.3",
+            "https://example.org/keras.zip",
+        ),
     ],
 )
 def test_direct_references_are_compared_by_their_text_and_kept_as_they_are(
-    repo: Repo, old: str, new: str, name: str, was: str, now: str
+    repo: Repo, old: str, new: str, was: str, now: str
 ) -> None:
     found = pull(repo, {"requirements.txt": f"{old}\n"}, {"requirements.txt": f"{new}\n"})
 
     (change,) = found.upgrade.changes
-    assert (change.name, change.old, change.new) == (name, was, now)
+    assert (change.name, change.old, change.new) == ("keras", was, now)
     assert found.head.requirements == (new,)
     assert found.upgrade.relevant
 
@@ -405,7 +439,11 @@ def test_a_folder_of_the_repository_is_the_project_itself_and_not_a_package(repo
 def test_two_projects_of_one_repository_each_tell_their_own(repo: Repo) -> None:
     found = pull(
         repo,
-        {"a/requirements.txt": "keras==3.3.3\n", "b/requirements.txt": "keras==3.4.0\n", "c/requirements.txt": "keras==3.0\n"},
+        {
+            "a/requirements.txt": "keras==3.3.3\n",
+            "b/requirements.txt": "keras==3.4.0\n",
+            "c/requirements.txt": "keras==3.0\n",
+        },
         {"a/requirements.txt": "keras==3.5.0\n", "b/requirements.txt": "keras==3.5.0\n"},
     )
 
@@ -452,7 +490,9 @@ def test_a_manifest_in_a_submodule_is_another_repositorys(repo: Repo, tmp_path: 
     repo.commit({})
     repo.pull_request({"requirements.txt": "keras==3.5.0\n"})
 
-    assert [c.manifest for c in detect(repo.folder, PULL_REQUEST, Options()).upgrade.changes] == ["requirements.txt"]
+    assert [c.manifest for c in detect(repo.folder, PULL_REQUEST, Options()).upgrade.changes] == [
+        "requirements.txt"
+    ]
     with pytest.raises(ConfigurationError, match="lies in the submodule vendor"):
         detect(repo.folder, PULL_REQUEST, Options(manifests=("vendor/requirements.txt",)))
 
@@ -495,7 +535,11 @@ Signed-off-by: dependabot[bot] <support@github.com>"""
         ("Update dependency keras", "renovate/keras-3.x", "renovate"),
         ("Bump keras", "topic", ""),
         ("---\nupdated-dependencies:\n- &a [*a, *a]\n- {{{\n...\n", "topic", ""),
-        ("---\nupdated-dependencies:\n  !!python/object/apply:os.system [touch pwned]\n...\n", "topic", "dependabot"),
+        (
+            "---\nupdated-dependencies:\n  !!python/object/apply:os.system [touch pwned]\n...\n",
+            "topic",
+            "dependabot",
+        ),
     ],
 )
 def test_the_bots_label_the_upgrade_and_are_trusted_for_no_version(
@@ -519,3 +563,46 @@ def test_a_depth_one_clone_of_a_pull_request(repo: Repo, tmp_path: Path) -> None
     found = detect(shallow.folder, PULL_REQUEST, Options())
 
     assert [(change.old, change.new) for change in found.upgrade.changes] == [("3.3.3", "3.5.0")]
+
+
+def test_a_link_moves_with_the_file_that_it_names(repo: Repo) -> None:
+    (repo.folder / "requirements.txt").symlink_to("shared/ml.txt")
+    found = pull(repo, {"shared/ml.txt": "keras==3.3.3\n"}, {"shared/ml.txt": "keras==3.5.0\n"})
+
+    assert [(change.name, change.old, change.new) for change in found.upgrade.changes] == [
+        ("keras", "3.3.3", "3.5.0")
+    ]
+
+
+def test_a_limit_on_a_package_that_is_not_installed_moves_nothing(repo: Repo) -> None:
+    found = pull(
+        repo,
+        {"requirements.txt": "-c limits.txt\nkeras\n", "limits.txt": "jax==0.4\n"},
+        {"limits.txt": "jax==0.5\n"},
+        Options(exclude_newer=INSTANT),
+        Index({"keras": ("3.5.0",), "jax": ("0.4", "0.5")}),
+    )
+
+    assert found.upgrade.changes == ()
+    assert not found.upgrade.relevant
+
+
+def test_many_manifests_are_read_by_few_processes(repo: Repo) -> None:
+    many: Files = {f"service{number}/requirements.txt": f"six=={number}\n" for number in range(300)}
+    repo.commit({**many, "requirements.txt": "keras==3.3.3\n"})
+    repo.pull_request({"requirements.txt": "keras==3.5.0\n"})
+    started = time.monotonic()
+
+    found = detect(repo.folder, PULL_REQUEST, Options())
+
+    assert [change.name for change in found.upgrade.changes] == ["keras"]
+    assert found.head.manifests == ("requirements.txt",)
+    assert time.monotonic() - started < 10
+
+
+def test_a_file_name_with_a_line_break_stays_one_path(repo: Repo) -> None:
+    name = "a\n::error::b/requirements.txt"
+    found = pull(repo, {name: "keras==3.3.3\n"}, {name: "keras==3.5.0\n"})
+
+    assert found.upgrade.changes[0].manifest == name
+    assert found.reasons == ("keras 3.3.3 → 3.5.0 in a ::error::b/requirements.txt",)

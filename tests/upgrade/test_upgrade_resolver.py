@@ -33,7 +33,9 @@ def test_an_instant_decides_which_release_is_the_newest(resolver: UvResolver) ->
 
 def test_constraints_and_markers_count(resolver: UvResolver) -> None:
     wanted = Requirements(
-        requirements=("iniconfig", 'six ; python_version < "3"'), constraints=("iniconfig<1.1",), python="3.11"
+        requirements=("iniconfig", 'six ; python_version < "3"'),
+        constraints=("iniconfig<1.1",),
+        python="3.11",
     )
 
     assert resolver(wanted, THEN) == {"iniconfig": "1.0.1"}
@@ -48,7 +50,9 @@ def test_a_version_that_does_not_exist_is_a_failure_in_uvs_words(resolver: UvRes
     assert "unsatisfiable" in failure.message
 
 
-def test_an_index_that_is_an_option_stays_a_value_and_its_credentials_are_not_told(resolver: UvResolver) -> None:
+def test_an_index_that_is_an_option_stays_a_value_and_its_credentials_are_not_told(
+    resolver: UvResolver,
+) -> None:
     for url in ("--config-file=/etc/passwd", "http://user:secret@127.0.0.1:9/simple"):
         failure = resolver(Requirements(requirements=("iniconfig",), index=Index(index_url=url)), THEN)
         assert isinstance(failure, Failure)
@@ -71,7 +75,12 @@ def test_a_resolver_sees_no_token(tmp_path: Path) -> None:
     fake = tmp_path / "uv"
     fake.write_text("#!/bin/sh\nenv > " + str(tmp_path / "seen") + "\necho keras==3.5.0\n")
     fake.chmod(0o755)
-    environ = {"PATH": os.environ["PATH"], "GITHUB_TOKEN": "s3cret", "INPUT_TOKEN": "s3cret", "UV_CACHE_DIR": "/c"}
+    environ = {
+        "PATH": os.environ["PATH"],
+        "GITHUB_TOKEN": "s3cret",
+        "INPUT_TOKEN": "s3cret",
+        "UV_CACHE_DIR": "/c",
+    }
 
     assert UvResolver(environ=environ, binary=str(fake))(Requirements(), THEN) == {"keras": "3.5.0"}
     seen = (tmp_path / "seen").read_text()
@@ -80,7 +89,13 @@ def test_a_resolver_sees_no_token(tmp_path: Path) -> None:
 
 
 def test_compiled_lines() -> None:
-    lines = ["# made by uv", "keras==3.5.0  # via", "Numpy==1.26.4 ; python_version > '3'", "a @ https://x/a.whl", "-e ."]
+    lines = [
+        "# made by uv",
+        "keras==3.5.0  # via",
+        "Numpy==1.26.4 ; python_version > '3'",
+        "a @ https://x/a.whl",
+        "-e .",
+    ]
     assert versions(lines) == {"keras": "3.5.0", "numpy": "1.26.4"}
 
 
@@ -111,8 +126,24 @@ def test_what_a_lock_installs_is_what_uv_exports(repo: Repo, python: str) -> Non
     repo.commit({})
     repo.pull_request({"uv.lock": (repo.folder / "uv.lock").read_text() + "\n"})
     exported = _uv(
-        repo.folder, "export", "--frozen", "--no-hashes", "--no-emit-project", "--no-header", "--no-annotate", "--only-group=ml"
-    ) + _uv(repo.folder, "export", "--frozen", "--no-hashes", "--no-emit-project", "--no-header", "--no-annotate", "--no-dev")
+        repo.folder,
+        "export",
+        "--frozen",
+        "--no-hashes",
+        "--no-emit-project",
+        "--no-header",
+        "--no-annotate",
+        "--only-group=ml",
+    ) + _uv(
+        repo.folder,
+        "export",
+        "--frozen",
+        "--no-hashes",
+        "--no-emit-project",
+        "--no-header",
+        "--no-annotate",
+        "--no-dev",
+    )
     machine = {**default_environment(), "python_version": python, "python_full_version": f"{python}.0"}
     expected = set()
     for line in filter(None, exported.splitlines()):
@@ -130,6 +161,8 @@ def test_what_a_lock_installs_is_what_uv_exports(repo: Repo, python: str) -> Non
 
 
 def _uv(folder: Path, *arguments: str) -> str:
-    done = subprocess.run([uv.find_uv_bin(), *arguments], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [uv.find_uv_bin(), *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -15,7 +15,9 @@ from validator.upgrade.revisions import find
 ZERO = "0" * 40
 
 
-def test_a_merge_commit_is_compared_with_its_first_parent_and_not_with_the_base_of_the_event(repo: Repo) -> None:
+def test_a_merge_commit_is_compared_with_its_first_parent_and_not_with_the_base_of_the_event(
+    repo: Repo,
+) -> None:
     old = repo.commit({"a": "1"})
     repo.git("checkout", "--quiet", "-b", "topic")
     tip = repo.commit({"b": "1"})
@@ -67,7 +69,9 @@ def test_an_octopus_merge_is_compared_with_its_first_parent(repo: Repo) -> None:
     assert find(repo.folder, Event(name="pull_request")).base == base
 
 
-def test_a_shallow_clone_of_the_merge_commit_fetches_the_one_commit_it_lacks(repo: Repo, tmp_path: Path) -> None:
+def test_a_shallow_clone_of_the_merge_commit_fetches_the_one_commit_it_lacks(
+    repo: Repo, tmp_path: Path
+) -> None:
     base = repo.commit({"requirements.txt": "keras==3.3.3\n"})
     repo.pull_request({"requirements.txt": "keras==3.5.0\n"})
     shallow = repo.clone(tmp_path / "shallow", "--depth", "1")
@@ -111,7 +115,9 @@ def test_a_shallow_clone_of_a_branch_is_deepened_to_the_merge_base(repo: Repo, t
     repo.git("checkout", "--quiet", "topic")
     shallow = repo.clone(tmp_path / "shallow", "--depth", "1", "--branch", "topic")
 
-    found = find(shallow.folder, Event(name="pull_request", base_sha=base, head_sha=repo.git("rev-parse", "HEAD")))
+    found = find(
+        shallow.folder, Event(name="pull_request", base_sha=base, head_sha=repo.git("rev-parse", "HEAD"))
+    )
 
     assert found.base == fork
 

@@ -61,7 +61,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Scores of the items from `start` on. Only `counted` ones count; `invalid`: the prediction holds a NaN, or no finite number."""
+    """Scores of the items from `start` on. Only `counted` ones count; `invalid` ones were no use (NaN)."""
 
     start: int
     scores: NDArray[np.float64]
@@ -101,7 +101,7 @@ def rule_for(metric: str, prediction: StoredTensor, labels: StoredTensor, option
 def _accuracy_rule(metric: str, prediction: StoredTensor, labels: StoredTensor, top: int) -> Rule:
     shape = prediction.shape
     kinds = kind_of(prediction), kind_of(labels)
-    same = _squeezed(shape) == _squeezed(labels.shape)
+    same = _alike(shape, labels.shape)
     if kinds[0] in ("integer", "string") and same and (kinds[0] == kinds[1] or "string" not in kinds):
         if _TOP.match(metric):
             raise _unfit(metric, prediction, labels, "needs one score per class, not finished answers")
@@ -111,7 +111,7 @@ def _accuracy_rule(metric: str, prediction: StoredTensor, labels: StoredTensor, 
     classes = shape[-1] if len(shape) >= 2 else 1
     if top > classes or (metric != "accuracy" and classes == 1):
         raise _unfit(metric, prediction, labels, f"needs {top} classes or more")
-    if classes >= 2 and _squeezed(labels.shape) == _squeezed(shape[:-1]):
+    if classes >= 2 and _alike(labels.shape, shape[:-1]):
         return Rule(metric, "classes", shape[:-1], classes, top)
     if labels.shape == shape and classes >= 2:
         return Rule(metric, "one-hot", shape[:-1], classes, top)
@@ -122,14 +122,14 @@ def _accuracy_rule(metric: str, prediction: StoredTensor, labels: StoredTensor, 
 
 def _error_rule(metric: str, prediction: StoredTensor, labels: StoredTensor) -> Rule:
     numbers = all(kind_of(tensor) in ("single", "double", "integer") for tensor in (prediction, labels))
-    if not numbers or _squeezed(prediction.shape) != _squeezed(labels.shape):
+    if not numbers or not _alike(prediction.shape, labels.shape):
         raise _unfit(metric, prediction, labels, "needs numbers of the same shape")
     return Rule(metric, "error", prediction.shape)
 
 
-def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Without one trailing axis of length 1, which labels and predictions may or may not have."""
-    return shape[:-1] if len(shape) >= 2 and shape[-1] == 1 else shape
+def _alike(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """Whether shapes are the same but for a trailing axis of length 1 that one of them may have."""
+    return a == b or (*a, 1) == b or a == (*b, 1)
 
 
 def _unfit(metric: str, prediction: StoredTensor, labels: StoredTensor, why: str) -> ConfigurationError:
@@ -140,9 +140,12 @@ def _unfit(metric: str, prediction: StoredTensor, labels: StoredTensor, why: str
 
 
 def _check_weights(weights: StoredTensor, rule: Rule) -> None:
-    shape = _squeezed(weights.shape)
-    items = _squeezed(rule.items)
-    if kind_of(weights) not in ("single", "double", "integer") or shape != items[: len(shape)] or not shape:
+    shape, numeric = weights.shape, kind_of(weights) in ("single", "double", "integer")
+    if (
+        not numeric
+        or not shape
+        or not any(_alike(shape, rule.items[:axes]) for axes in range(1, len(rule.items) + 1))
+    ):
         raise ConfigurationError(
             f"{weights.name!r} ({weights.dtype} {weights.shape}) does not fit {rule.items} scored items; it "
             "needs their shape, or one number per sample"

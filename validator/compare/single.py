@@ -1,9 +1,9 @@
 """The fast way to add a chunk of float32 values (float32 itself, float16, bfloat16, float8).
 
-Why float32 differences are good enough: b - a is exact in float32 when b/2 <= a <= 2b (Sterbenz), and
-otherwise off by at most 2^-24 of itself. So maxima are right to about 1e-7 of their value; the worst element is
-then taken again in float64, and an element whose side of the tolerance float32 cannot tell makes the chunk be
-counted in float64.
+Why float32 differences are good enough: b - a is exact in float32 when b/2 <= a <= 2b (Sterbenz), and off by
+at most 2^-24 of itself otherwise. So maxima are right to about 1e-7 of their value; the worst element
+is then taken again in float64, and an element whose side of the tolerance float32 cannot tell makes the chunk
+be counted in float64.
 
 Why products may be summed in float32 for 256 elements before they go into a float64: BLAS adds in 32 lanes or
 more, so a block sees about 13 roundings, at most 1e-6 of the sum of the magnitudes and far less when blocks

@@ -33,7 +33,7 @@ def kind_of(tensor: StoredTensor) -> Kind:
 
 @cache
 def float8_table(dtype: str) -> NDArray[np.float32]:
-    """The value of each of the 256 bit patterns of a float8 dtype (as in https://github.com/jax-ml/ml_dtypes).
+    """The value of each of the 256 bit patterns of a float8 dtype (as https://github.com/jax-ml/ml_dtypes).
 
     `fn`: no infinity, all ones is NaN. `fnuz`: no infinity and no -0, whose pattern is the only NaN.
     Without either: IEEE 754.

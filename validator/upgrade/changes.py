@@ -51,6 +51,8 @@ class Project(Frozen):
         if self.resolved is not None and name in self.resolved and not any(pin.url for pin in written):
             version = self.resolved[name]
             return {version: next((pin for pin in written if pin.version == version), None)}
+        if not written and self.resolved is not None:
+            return {}  # limited, and not installed
         if any(pin.version is None and not pin.url for pin in written) or not written:
             limits = [pin for pin in self.limits if pin.name == name]
             # A limit to one version is that version, for whoever needs the package.
@@ -59,7 +61,8 @@ class Project(Frozen):
 
     def words(self, name: str) -> dict[str, Pin]:
         """Return what people wrote about a package, by its text."""
-        pins = (*self.asked, *self.limits)
+        limits = self.limits if self.resolved is None or name in self.resolved else ()
+        pins = (*self.asked, *limits)
         return {pin.text: pin for pin in pins if (pin.name or pin.text) == name and not pin.local}
 
     def direct(self, name: str) -> bool:

@@ -23,8 +23,8 @@ class Options(Frozen):
     """What the configuration says about the search. Paths are relative to the root of the repository.
 
     `manifests` lists those to read (None: those that changed); `configuration` and `artifacts` are files and
-    folders that move a model's numbers without any package; `relevant` and `relevant_prefixes` add packages to
-    the built-in list; `exclude_newer` (RFC 3339) is the instant as of which both sides' ranges are resolved.
+    folders that move a model's numbers without any package; `relevant` and `relevant_prefixes` add packages
+    to the built-in list; `exclude_newer` (RFC 3339) is the instant as of which ranges are resolved.
     """
 
     manifests: tuple[str, ...] | None = None

@@ -12,7 +12,6 @@ from validator.upgrade.manifests import LOCKS, Kind, Manifest, Reader, kind_of, 
 from validator.upgrade.relevant import FRAMEWORKS, LIBRARIES, Relevance
 from validator.upgrade.text import join, show
 
-_MAX_MANIFESTS = 2000  # of one side; a repository with more must list its own
 _PRIMARY = ("requirements.txt", "pyproject.toml", "environment.yml", "environment.yaml", "Pipfile")
 
 
@@ -57,7 +56,7 @@ def select(
     if listed is not None:
         return _listed(base, head, listed, renamed)
     touched = {path for change in changes for path in (change.old, change.new) if path is not None}
-    known = [_known(reader) for reader in (base, head)]
+    known = [reader.known() for reader in (base, head)]
     moved: dict[str, Kind] = {}
     for reader, kinds in zip((base, head), known, strict=True):
         moved |= _moved(reader, kinds, touched)
@@ -116,25 +115,17 @@ def _listed(
     return base_side, head_side
 
 
-def _known(reader: Reader) -> dict[str, Kind]:
-    known: dict[str, Kind] = {}
-    for path, kind in reader.known():
-        known[path] = kind
-        if len(known) > _MAX_MANIFESTS:
-            raise ConfigurationError(
-                f"The repository has more than {_MAX_MANIFESTS} manifests; list what counts under `manifests`."
-            )
-    return known
-
-
 def _moved(reader: Reader, known: Mapping[str, Kind], touched: set[str]) -> dict[str, Kind]:
     """Return the manifests that changed themselves or include a file that did."""
-    moved = {path: kind for path, kind in known.items() if path in touched}
+    moved: dict[str, Kind] = {}
     for path, kind in known.items():
-        if path not in moved and kind in {"requirements", "constraints", "conda"}:
+        read = {path}
+        if path not in touched and kind in {"requirements", "constraints", "conda"}:
             manifest = _quietly(reader, path, kind)
-            if manifest is not None and touched.intersection(manifest.includes):
-                moved[path] = kind
+            read.update(manifest.includes if manifest is not None else ())
+        # A symbolic link is the same while the file that it names changes.
+        if touched & (read | {reader.snapshot.real(each) for each in read}):
+            moved[path] = kind
     return moved
 
 

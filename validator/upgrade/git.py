@@ -6,7 +6,7 @@ import os
 import posixpath
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -15,8 +15,11 @@ from validator.base import Frozen
 from validator.errors import ConfigurationError
 from validator.upgrade.text import MAX_BYTES, join, printable, show
 
+_LINK, _SUBMODULE = "120000", "160000"
 SideName = Literal["base", "head"]
 _SHA = re.compile(r"^[0-9a-f]{40}([0-9a-f]{24})?$")
+_SMALL = 1_000_000  # bytes of a blob that is read ahead
+_PREFETCHED = 64_000_000  # bytes that are read ahead in all
 _LINKS = 8  # symbolic links followed one after the other, as a file system would limit them
 
 # A manifest of a pull request must not run anything: no hook, external diff, pager or helper protocol.
@@ -68,6 +71,7 @@ class Repository:
     def __init__(self, folder: Path, *, seconds: float = 60) -> None:
         self._folder = folder
         self._seconds = seconds
+        self._blobs: dict[str, bytes] = {}
         if not folder.is_dir():
             raise ConfigurationError(
                 f"{show(str(folder))} is not a folder; name the checkout of the repository."
@@ -80,8 +84,8 @@ class Repository:
                 "Run in a checkout (actions/checkout before this step)."
             ) from None
 
-    def run(self, *arguments: str, seconds: float | None = None) -> bytes:
-        """Return what git prints.
+    def run(self, *arguments: str, seconds: float | None = None, lines: bytes = b"") -> bytes:
+        """Return what git prints, `lines` being its standard input.
 
         Raises:
             GitError: git failed or took longer than its limit.
@@ -91,7 +95,7 @@ class Repository:
                 ["git", "-C", str(self._folder), *_SAFE, *arguments],
                 check=False,
                 capture_output=True,
-                stdin=subprocess.DEVNULL,
+                input=lines,
                 env=_environment(os.environ),
                 timeout=seconds or self._seconds,
             )
@@ -152,6 +156,33 @@ class Repository:
             return False
         return True
 
+    def prefetch(self, oids: Iterable[str]) -> None:
+        """Read blobs that will be asked for, all by one process; large ones are left to be asked for."""
+        asked = [oid for oid in dict.fromkeys(oids) if oid not in self._blobs]
+        small: list[str] = []
+        total = 0
+        for line in self.run("cat-file", "--batch-check", lines=_lines(asked)).decode("ascii").splitlines():
+            oid, kind, *size = line.split()
+            if kind == "blob" and int(size[0]) <= _SMALL and total + int(size[0]) <= _PREFETCHED:
+                small.append(oid)
+                total += int(size[0])
+        read = self.run("cat-file", "--batch", lines=_lines(small)) if small else b""
+        position = 0
+        for oid in small:
+            header, _, _ = read[position : position + 200].partition(b"\n")
+            start = position + len(header) + 1
+            position = start + int(header.split()[2])
+            self._blobs[oid] = read[start:position]
+            position += 1
+
+    def blob(self, oid: str) -> bytes | None:
+        """Return a blob, or None if it is larger than `MAX_BYTES`."""
+        if oid not in self._blobs:
+            if int(self.run("cat-file", "-s", oid)) > MAX_BYTES:
+                return None
+            return self.run("cat-file", "blob", oid)
+        return self._blobs[oid]
+
     def changed(self, base: str, head: str) -> tuple[Changed, ...]:
         """Return the paths that differ, renames found by content (`-M`)."""
         options = ("-r", "-M", "-z", "--raw", "--no-abbrev", "--no-ext-diff", "--no-textconv")
@@ -171,6 +202,10 @@ class Repository:
                     Changed(old=None if status == "A" else first, new=None if status == "D" else first)
                 )
         return tuple(changes)
+
+
+def _lines(oids: Iterable[str]) -> bytes:
+    return "".join(f"{oid}\n" for oid in oids).encode("ascii")
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:
@@ -207,9 +242,20 @@ class Snapshot:
         """Return how a message names a file of this side."""
         return f"{printable(name)}@{self.side}"
 
+    def prefetch(self, names: Iterable[str]) -> None:
+        """Read files that will be asked for, all by one process."""
+        self._repository.prefetch(self.entries[name].oid for name in names if name in self.entries)
+
     def exists(self, name: str) -> bool:
         """Whether the path is a file, also through symbolic links."""
-        return self._entry(name) is not None
+        return self._follow(name) is not None
+
+    def real(self, name: str) -> str:
+        """Return the path of the file that a path leads to; itself where it leads nowhere."""
+        try:
+            return self._follow(name) or name
+        except ConfigurationError:
+            return name
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file; symbolic links are followed inside the repository and nowhere else.
@@ -217,40 +263,42 @@ class Snapshot:
         Raises:
             ConfigurationError: no such file, a submodule's, over `MAX_BYTES`, or a link that leads out.
         """
-        entry = self._entry(name)
-        if entry is None:
+        real = self._follow(name)
+        if real is None:
             raise ConfigurationError(f"{self.where(name)} does not exist.")
-        size = int(self._repository.run("cat-file", "-s", entry.oid))
-        if size > MAX_BYTES:
+        data = self._repository.blob(self.entries[real].oid)
+        if data is None:
             raise ConfigurationError(
-                f"{self.where(name)} has {size:,} bytes; a manifest may have {MAX_BYTES:,}."
+                f"{self.where(name)} is too large; a manifest may have {MAX_BYTES:,} bytes."
             )
-        return self._repository.run("cat-file", "blob", entry.oid)
+        return data
 
-    def _entry(self, name: str) -> Entry | None:
+    def _follow(self, name: str) -> str | None:
+        """Return the path of the file behind every symbolic link, or None where there is none."""
         current = name
         for _ in range(_LINKS):
-            parts = current.split("/")
-            for count in range(1, len(parts) + 1):
-                prefix = "/".join(parts[:count])
-                entry = self.entries.get(prefix)
-                if entry is None:
-                    continue
-                if entry.mode == "160000":
-                    raise ConfigurationError(
-                        f"{self.where(name)} lies in the submodule {printable(prefix)}; "
-                        "list manifests of this repository only."
-                    )
-                if entry.mode != "120000":
-                    return entry if count == len(parts) else None
-                target = path(self._repository.run("cat-file", "blob", entry.oid))
-                rest = parts[count:]
-                current = join(
-                    posixpath.dirname(prefix),
-                    "/".join([target, *rest]),
-                    f"The symbolic link {self.where(prefix)}",
-                )
-                break
-            else:
+            entry = self.entries.get(current)
+            if entry is not None and entry.mode not in {_LINK, _SUBMODULE}:
+                return current
+            link = self._first_link(name, current)
+            if link is None:
                 return None
+            target = path(self._repository.blob(self.entries[link].oid) or b"")
+            rest = current[len(link) :]
+            current = join(posixpath.dirname(link), target + rest, f"The symbolic link {self.where(link)}")
         raise ConfigurationError(f"{self.where(name)} is a symbolic link that leads round in a circle.")
+
+    def _first_link(self, name: str, current: str) -> str | None:
+        """Return the first part of a path that is a symbolic link."""
+        parts = current.split("/")
+        for count in range(1, len(parts) + 1):
+            prefix = "/".join(parts[:count])
+            mode = self.entries[prefix].mode if prefix in self.entries else ""
+            if mode == _SUBMODULE:
+                raise ConfigurationError(
+                    f"{self.where(name)} lies in the submodule {printable(prefix)}; "
+                    "list manifests of this repository only."
+                )
+            if mode == _LINK:
+                return prefix
+        return None

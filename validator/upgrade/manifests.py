@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Literal, Protocol
 
@@ -46,6 +46,7 @@ _NAMES: tuple[tuple[re.Pattern[str], Kind], ...] = (
     (re.compile(r"^(.*[-_.])?(conda|environment)([-_.].*)?\.ya?ml$", re.IGNORECASE), "conda"),
     (re.compile(r"^\.python-version$"), "python-version"),
 )
+MAX_MANIFESTS = 2000  # of one side; a repository with more must list its own
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
 _FOREIGN = frozenset({"node_modules", "site-packages", ".venv", "venv", ".tox", ".nox", ".git"})
@@ -284,18 +285,37 @@ class Reader:
             ConfigurationError: it cannot be read; the sentence names path, side and line.
         """
         if name not in self._read:
-            manifest = _parser(kind)(self.source(name), self)
-            for pin in (*manifest.pins, *manifest.constraints):
-                _refuse_injection(pin, self.snapshot.where(pin.manifest))
-            self._read[name] = manifest
+            self._read[name] = parse(kind, self.source(name), self)
         return self._read[name]
 
-    def known(self) -> Iterator[tuple[str, Kind]]:
-        """Yield every path of the side whose name says that it is a manifest."""
-        for name in self.snapshot.entries:
+    def known(self) -> dict[str, Kind]:
+        """Return every path of the side whose name says that it is a manifest."""
+        known: dict[str, Kind] = {}
+        for name, entry in self.snapshot.entries.items():
             kind = kind_of(name)
-            if kind is not None and self.snapshot.entries[name].mode != "160000":
-                yield name, kind
+            if kind is not None and entry.mode != "160000":
+                known[name] = kind
+        if len(known) > MAX_MANIFESTS:
+            raise ConfigurationError(
+                f"The repository has more than {MAX_MANIFESTS} manifests; list what counts under `manifests`."
+            )
+        self.snapshot.prefetch(known)
+        return known
+
+
+def parse(kind: Kind, source: Source, files: Files) -> Manifest:
+    """Return what a text says, every pin of it safe to hand to an installer as one line.
+
+    Raises:
+        ConfigurationError: it cannot be read, or a pin is not one; the sentence names the place.
+    """
+    manifest = _parser(kind)(source, files)
+    for pin in (*manifest.pins, *manifest.constraints):
+        where = (
+            source.where if pin.manifest == source.path else f"{source.where} includes {show(pin.manifest)}"
+        )
+        _refuse_injection(pin, where)
+    return manifest
 
 
 def _refuse_injection(pin: Pin, where: str) -> None:

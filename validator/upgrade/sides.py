@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from packaging.markers import default_environment
+from packaging.utils import canonicalize_name
 
 from validator.base import Frozen
 from validator.results import Failure
@@ -59,7 +60,11 @@ class Wanted(Frozen):
         for section, names in offered.items():
             kind, _, name = section.partition(":")
             choice = self.extras if kind == "extra" else self.groups
-            if (name in choice) if choice is not None else bool(names & FRAMEWORKS):
+            if (
+                (name in {canonicalize_name(each) for each in choice})
+                if choice is not None
+                else bool(names & FRAMEWORKS)
+            ):
                 chosen.add(section)
         return frozenset(chosen)
 

@@ -70,6 +70,8 @@ def installed(
         environment: PEP 508 variables of the machine and Python.
     """
     packages = _packages(source, parse_toml(source.text, source.where))
+    if not any(each.own for each in packages):  # a script's lock, or a workspace without a project: all of it
+        return frozenset((each.pin.name, each.pin.version or "") for each in packages)
     by_name: dict[str, list[Locked]] = {}
     for each in packages:
         by_name.setdefault(each.pin.name, []).append(each)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 
 import numpy as np
 import tensorflow as tf
@@ -160,6 +161,10 @@ def exiting_builder():
 
 def dying_builder():
     os._exit(7)
+
+
+def hanging_builder():
+    time.sleep(600)
 
 
 def no_model():

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from validator.compare.metrics.pairing import Block, Index, Numbers, Pairing, Rows
-from validator.compare.metrics.request import Task, Unscorable
+from validator.compare.metrics.request import Task, UnscorableError
 from validator.compare.metrics.tally import Turned
 
 _SCAN = 2**19
@@ -49,9 +49,9 @@ class Decider:
         bad = (labels < 0) | (labels >= self.classes) | (labels != values)
         if bad.any():
             expected = "binary labels are 0 and 1" if self.kind == "binary" else "classes are whole numbers"
-            raise Unscorable(
-                f"label {values[bad][0].item():g} is no class: {expected}; set `ignore_label` if it marks what does "
-                "not count"
+            raise UnscorableError(
+                f"label {values[bad][0].item():g} is no class: {expected}; set `ignore_label` if it marks "
+                "what does not count"
             )
         return labels
 
@@ -116,10 +116,10 @@ def decider(task: Task, pairing: Pairing, top: int = 1) -> tuple[Decider, tuple[
     noise = task.request.noise
     if pairing.layout == "scores":
         if top >= pairing.width:
-            raise Unscorable(f"top-{top} of {pairing.width} classes is always right; ask for fewer")
+            raise UnscorableError(f"top-{top} of {pairing.width} classes is always right; ask for fewer")
         return Decider("scores", pairing.width, top, noise=noise), ()
     if top > 1:
-        raise Unscorable(f"top-{top} needs class scores, and {task.baseline.name!r} has none")
+        raise UnscorableError(f"top-{top} needs class scores, and {task.baseline.name!r} has none")
     if Rows(task.baseline).integer and task.baseline.dtype != "bool":
         largest = _largest_class(task)
         return Decider("ids", largest + 1), ()
@@ -147,5 +147,7 @@ def _largest_class(task: Task) -> int:
             values = values[np.isfinite(values)]
             largest = max(largest, int(values.max(initial=0)))
     if largest >= 2**24:
-        raise Unscorable(f"class {largest} is too large to count classes by; is this metric meant for numbers?")
+        raise UnscorableError(
+            f"class {largest} is too large to count classes by; is this metric meant for numbers?"
+        )
     return largest

@@ -13,7 +13,7 @@ from validator.compare.metrics.functions import evaluate_function
 from validator.compare.metrics.pairing import pair
 from validator.compare.metrics.ranking import areas
 from validator.compare.metrics.registry import Metric, find_metric
-from validator.compare.metrics.request import MetricRequest, PairedMetric, Task, Unscorable
+from validator.compare.metrics.request import MetricRequest, PairedMetric, Task, UnscorableError
 from validator.compare.metrics.scorers import Scorer
 from validator.compare.metrics.tally import Turned, flip_list, samples_turned, worst_classes
 from validator.compare.metrics.wording import describe
@@ -61,7 +61,7 @@ def evaluate(
             return _of_function(task, metric)
         assert metric.build is not None  # noqa: S101  # every other family has none
         return _of_sums(task, metric, metric.build(task))
-    except Unscorable as error:
+    except UnscorableError as error:
         return _unscored(request, metric, str(error))
     except ConfigurationError:
         raise
@@ -88,7 +88,7 @@ def correct(metrics: Sequence[PairedMetric], rule: Rule) -> tuple[PairedMetric, 
 
 @dataclass(frozen=True)
 class _Judged:
-    """Both values, the estimate behind the decision, the interval of all differences, and what was lost."""
+    """Both values, the estimate behind the decision, and the interval of all differences, ties included."""
 
     baseline: float
     candidate: float
@@ -103,27 +103,159 @@ def _of_sums(task: Task, metric: Metric, scorer: Scorer) -> PairedMetric:
     scorer.score(task)
     tally = scorer.tally
     if tally.items == 0:
-        if scorer.left_out:
-            raise Unscorable(
-                f"all {scorer.left_out} values are infinite or NaN on a side"
-                + (f", {scorer.lost} of them only for the candidate" if scorer.lost else "")
-            )
-        raise Unscorable("no label counts: all are missing, ignored or weigh 0")
+        return _nothing_scored(task, metric, scorer)
     before, after = scorer.formula(tally.totals()[:2]).tolist()
     if not math.isfinite(before):
-        raise Unscorable("the metric is undefined for these labels (R² of equal labels, texts without words)")
-    turned = None if scorer.turns is None else scorer.turns.all()
+        raise UnscorableError(
+            "the metric is undefined for these labels (R² of equal labels, or texts without words)"
+        )
     notes = scorer.notes
-    if turned is not None and turned.tie.any() and _lean(turned, task.request.rule.alpha):
+    turned = None if scorer.turns is None else scorer.turns.all()
+    if turned is not None and _lean(turned, task.request.rule.alpha):
         turned = replace(turned, tie=np.zeros_like(turned.tie))
         notes = (*notes, "flips within the noise lean to the candidate's loss, so they count as flips")
-    ties = turned is not None and bool(turned.tie.any())
-    whole = _estimate(task, metric, scorer, _Flips(turned, ties=True))
-    clear = _estimate(task, metric, scorer, _Flips(turned, ties=False)) if ties else whole
+    whole = clear = _estimate(task, metric, scorer, turned)
+    if turned is not None and turned.tie.any():
+        clear = _estimate(task, metric, scorer, turned.part(~turned.tie), side=2)
     if scorer.left_out:
-        notes = (*notes, f"{scorer.left_out} values are infinite or NaN on a side and left out")
+        notes = (*notes, f"{scorer.left_out} items are infinite or NaN on a side and left out")
     judged = _Judged(before, after, clear, whole.interval, tally.items, scorer.lost, notes)
     result = _paired(task.request, metric, judged)
     if turned is None:
         return result
-    return replace(result, **_turned_fields(task, scorer, turned)) if False else _with_flips(result, task, scorer, turned)
+    result = _with_flips(result, task, scorer, turned)
+    return replace(result, message=describe(result))
+
+
+def _nothing_scored(task: Task, metric: Metric, scorer: Scorer) -> PairedMetric:
+    if scorer.lost:
+        message = f"all {scorer.lost} items that the baseline predicts are infinite or NaN for the candidate"
+        return replace(_unscored(task.request, metric, message), decision="worse", reason="lost")
+    if scorer.left_out:
+        raise UnscorableError(f"all {scorer.left_out} predicted items are infinite or NaN")
+    raise UnscorableError("no label counts: all are missing, ignored or weigh 0")
+
+
+def _estimate(
+    task: Task, metric: Metric, scorer: Scorer, turned: Turned | None, side: Literal[1, 2] = 1
+) -> Estimate:
+    """McNemar and the score interval for independent right-or-wrong items, otherwise the paired bootstrap.
+
+    `turned` are the flips that count, and `side` the sums that agree with them (2: without ties).
+    """
+    alpha, tally = task.request.rule.alpha, scorer.tally
+    negative = 0 if turned is None else int(np.count_nonzero(turned.sign < 0))
+    positive = 0 if turned is None else turned.sample.size - negative
+    if scorer.share and scorer.equal_weights and tally.independent:
+        return paired_estimate(Counts(tally.items, negative, positive), alpha)
+    components = tally.components(side)
+    width = components.shape[1] // 2
+    up = 1.0 if metric.higher_is_better else -1.0
+
+    def gain(sums: Values) -> Values:
+        return np.asarray(up * (scorer.formula(sums[..., width:]) - scorer.formula(sums[..., :width])))
+
+    if np.array_equal(components[:, :width], components[:, width:]):
+        estimate = identical(tally.units, alpha)
+    else:
+        plan = replace(task.request.resampling, alpha=alpha)
+        estimate = replace(paired_bootstrap(components, gain, plan), units=tally.units)
+    if turned is not None:
+        estimate = replace(estimate, negative_rate=negative / tally.items)
+    return replace(estimate, worsened=negative > 0) if scorer.share else estimate
+
+
+def _lean(turned: Turned, alpha: float) -> bool:
+    """Whether the ties are too one-sided for coin tosses."""
+    if not turned.tie.any():
+        return False
+    return mcnemar_midp(*samples_turned(turned.part(turned.tie))) < _LEANING * alpha
+
+
+def _with_flips(result: PairedMetric, task: Task, scorer: Scorer, turned: Turned) -> PairedMetric:
+    lists = [
+        flip_list(turned.part((turned.sign == sign) & (turned.tie == tie)), scorer.pairing, task.request)
+        for tie in (False, True)
+        for sign in (-1, 1)
+    ]
+    assert scorer.turns is not None  # noqa: S101  # there are flips
+    classes, tested = worst_classes(scorer.turns, turned.part(~turned.tie), task.request.rule.alpha)
+    return replace(
+        result,
+        negative=lists[0],
+        positive=lists[1],
+        tied_negative=lists[2],
+        tied_positive=lists[3],
+        classes=classes if scorer.turns.items.size > 1 else (),
+        classes_tested=tested if scorer.turns.items.size > 1 else 0,
+    )
+
+
+def _of_areas(task: Task, metric: Metric) -> PairedMetric:
+    found = areas(task, pair(task, elementwise=False), task.request.rule.alpha)
+    estimate = found.estimate
+    judged = _Judged(
+        found.baseline, found.candidate, estimate, estimate.interval, found.samples, notes=found.notes
+    )
+    return _paired(task.request, metric, judged)
+
+
+def _of_function(task: Task, metric: Metric) -> PairedMetric:
+    if task.request.function is None:
+        raise ConfigurationError(f"metric {metric.name!r} is a function of yours, and it was not loaded")
+    before, after, estimate, samples = evaluate_function(task, task.request.function)
+    if not math.isfinite(before):
+        raise UnscorableError(f"{metric.name} returns {before} for the baseline")
+    return _paired(task.request, metric, _Judged(before, after, estimate, estimate.interval, samples))
+
+
+def _paired(request: MetricRequest, metric: Metric, judged: _Judged) -> PairedMetric:
+    """The result without flips."""
+    rule = _rule(request, metric, judged.baseline)
+    estimate, usable = judged.estimate, math.isfinite(judged.candidate)
+    answer = Answer("worse", "lost") if judged.lost or not usable else decide(estimate, rule)
+    interval = judged.interval
+    if interval is not None and not metric.higher_is_better:
+        interval = replace(interval, low=-interval.high, high=-interval.low)
+    result = PairedMetric(
+        metric.name,
+        request.output,
+        metric.higher_is_better,
+        answer.decision,
+        answer.reason,
+        message="",
+        samples=judged.samples,
+        units=estimate.units,
+        baseline=judged.baseline,
+        candidate=judged.candidate if usable else None,
+        delta=judged.candidate - judged.baseline if usable else None,
+        interval=interval if usable else None,
+        p_worse=estimate.p_worse,
+        needed=answer.needed,
+        margin=rule.margin,
+        notes=judged.notes,
+    )
+    return replace(result, message=describe(result))
+
+
+def _rule(request: MetricRequest, metric: Metric, baseline: float) -> Rule:
+    """The rule in the metric's unit. An error cannot move further than the predictions: noise is no loss."""
+    rule = request.rule
+    if not metric.relative:
+        return rule
+    least = request.noise if request.noise is not None and metric.name in ("mae", "rmse") else 0.0
+    scale = abs(baseline)
+    floor = None if rule.floor is None else max(rule.floor * scale, least)
+    return replace(rule, margin=max(rule.margin * scale, least), floor=floor)
+
+
+def _unscored(request: MetricRequest, metric: Metric, message: str) -> PairedMetric:
+    decision: Decision = "cannot-tell"
+    return PairedMetric(
+        metric.name,
+        request.output,
+        metric.higher_is_better,
+        decision,
+        "not-scored",
+        f"{metric.name}: {message}",
+    )

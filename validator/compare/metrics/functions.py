@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from validator.compare.metrics.pairing import Index, bounds, match_samples, same_sides
-from validator.compare.metrics.request import MetricFunction, Task, Unscorable
+from validator.compare.metrics.request import MetricFunction, Task, UnscorableError
 from validator.compare.statistics import Estimate, Resampling, index_bootstrap, paired_bootstrap
 from validator.compare.values import Decoder, kind_of
 from validator.tensors import StoredTensor
@@ -21,7 +21,7 @@ Arrays = dict[str, NDArray[Any]]
 def evaluate_function(task: Task, function: MetricFunction) -> tuple[float, float, Estimate, int]:
     """Baseline, candidate, the oriented estimate of their difference, and the samples.
 
-    Unscorable when what the function returns is neither a number nor one number a sample.
+    UnscorableError when what the function returns is neither a number nor one number a sample.
     """
     same_sides(task)
     request = task.request
@@ -33,7 +33,9 @@ def evaluate_function(task: Task, function: MetricFunction) -> tuple[float, floa
     sides = tuple({request.output: array(tensor)[chosen]} for tensor in (task.baseline, task.candidate))
     before, after = (_call(function, side, labels) for side in sides)
     if before.shape != after.shape:
-        raise Unscorable(f"{request.metric} returns shape {before.shape} for one side and {after.shape} for the other")
+        raise UnscorableError(
+            f"{request.metric} returns shape {before.shape} for one side and {after.shape} for the other"
+        )
     up = 1.0 if request.higher_is_better else -1.0
     if before.ndim == 1:
         values = float(before.mean()), float(after.mean())
@@ -65,7 +67,9 @@ def _call(function: MetricFunction, predictions: Arrays, labels: Arrays) -> NDAr
     result = np.asarray(function(predictions, labels), np.float64)
     samples = next(iter(labels.values())).shape[0]
     if result.ndim > 1 or (result.ndim == 1 and result.shape[0] != samples):
-        raise Unscorable(f"the metric returns shape {result.shape}; one number, or one for each of {samples} samples")
+        raise UnscorableError(
+            f"the metric returns shape {result.shape}; one number, or one for each of {samples} samples"
+        )
     return result
 
 
@@ -74,9 +78,11 @@ def array(tensor: StoredTensor) -> NDArray[Any]:
     data, kind = tensor.open(), kind_of(tensor)
     flat: NDArray[Any]
     if kind == "opaque":
-        raise Unscorable(f"{tensor.name!r} holds {tensor.dtype}, which has no numbers")
+        raise UnscorableError(f"{tensor.name!r} holds {tensor.dtype}, which has no numbers")
     if kind == "string":
-        flat = np.array([text.decode(errors="replace") for text in data.strings(0, tensor.size)], dtype=object)
+        flat = np.array(
+            [text.decode(errors="replace") for text in data.strings(0, tensor.size)], dtype=object
+        )
     else:
         flat = np.array(Decoder(tensor.dtype, kind, tensor.size)(data.values[: tensor.size]))
         flat = flat.astype(np.bool_) if tensor.dtype == "bool" else flat

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from validator.compare.metrics.request import MetricRequest, Task, Unscorable
+from validator.compare.metrics.request import MetricRequest, Task, UnscorableError
 from validator.compare.values import Decoder, kind_of
 from validator.tensors import StoredTensor
 
@@ -40,12 +40,12 @@ class Block:
 
 
 class Rows:
-    """A tensor as numeric rows of `width` elements. What `take` returns may be overwritten by the next call."""
+    """A tensor as numeric rows of `width` elements. `take` may overwrite what it returned before."""
 
     def __init__(self, tensor: StoredTensor, width: int = 1) -> None:
         kind = kind_of(tensor)
         if kind in ("string", "opaque", "complex"):
-            raise Unscorable(f"{tensor.name!r} holds {tensor.dtype}, which this metric cannot score")
+            raise UnscorableError(f"{tensor.name!r} holds {tensor.dtype}, which this metric cannot score")
         self.integer = kind == "integer"
         self.count = tensor.size // width if width else 0
         self._tensor = tensor
@@ -79,7 +79,7 @@ def dims(tensor: StoredTensor, ragged: bool) -> tuple[int, ...]:
 
 
 def bounds(tensor: StoredTensor, items: int) -> Index:
-    """Where each sample's items begin, and the last one's end; `items` is how many a sample or flat row has."""
+    """Where each sample's items begin, and the last one's end; `items`: how many a sample or flat row has."""
     if not tensor.ragged:
         return np.arange(tensor.samples + 1, dtype=np.int64) * items
     splits = tensor.open().splits
@@ -117,7 +117,7 @@ class Pairing:
         return f"{name}[{position}]" if several else name
 
     def blocks(self, task: Task) -> Iterator[Block]:
-        """Every scored item of the task, in order; items whose label is missing or does not count are gone."""
+        """Every scored item of the task, in order, without those whose label is missing or does not count."""
         baseline, candidate = Rows(task.baseline, self.width), Rows(task.candidate, self.width)
         labels = Labels(task, self)
         step = max(_BLOCK // max(self.width, 1), 1)
@@ -158,7 +158,7 @@ class Labels:
                 return share
         if self._weights.count == task.labels.samples:
             return 0
-        raise Unscorable(
+        raise UnscorableError(
             f"the weights have {self._weights.count} values for labels of shape {task.labels.shape}: "
             "record one a sample, or one a label"
         )
@@ -166,22 +166,26 @@ class Labels:
     def read(self, sample: Index, position: Index) -> tuple[Numbers, NDArray[np.float64], NDArray[np.bool_]]:
         """Labels, weights and whether each item counts."""
         rows = self._pairing.labelled[sample] + position
-        values = self._rows.take(rows)
-        keep = np.isfinite(values).all(axis=1) if values.dtype.kind == "f" else np.ones(rows.size, np.bool_)
+        values: Numbers = self._rows.take(rows)
+        keep: NDArray[np.bool_] = np.ones(rows.size, np.bool_)
+        if values.dtype.kind == "f":
+            keep = np.asarray(np.isfinite(values).all(axis=1))
         if self._pairing.one_hot:
-            keep &= values.any(axis=1)
+            keep = keep & values.any(axis=1)
             values = values.argmax(axis=1)
         else:
             values = values[:, 0]
         if self._ignored is not None:
-            keep &= values != self._ignored
+            keep = keep & (values != self._ignored)
         weights = np.ones(rows.size)
         if self._weights is not None:
             places = rows // self._shared if self._shared else self._pairing.label_sample[sample]
             weights = self._weights.take(places)[:, 0].astype(np.float64)
             if not (np.isfinite(weights) & (weights >= 0)).all():
-                raise Unscorable("the weights hold negative numbers or NaN; record 0 for what does not count")
-            keep &= weights > 0
+                raise UnscorableError(
+                    "the weights hold negative numbers or NaN; record 0 for what does not count"
+                )
+            keep = keep & (weights > 0)
         return (self._classes(values, keep) if self._whole else values), weights, keep
 
     def _classes(self, values: Numbers, keep: NDArray[np.bool_]) -> Index:
@@ -189,7 +193,7 @@ class Labels:
         counted = values[keep]
         whole[keep] = counted.astype(np.int64)
         if not np.array_equal(whole[keep], counted):
-            raise Unscorable(
+            raise UnscorableError(
                 "the labels hold fractions where classes belong; record class numbers or one-hot rows"
             )
         outside = keep & ((whole < 0) | (whole >= self._pairing.width))
@@ -197,7 +201,7 @@ class Labels:
             outside &= whole != self._ignored
         if outside.any():
             label = int(whole[outside][0])
-            raise Unscorable(
+            raise UnscorableError(
                 f"label {label} lies outside the {self._pairing.width} classes of the predictions; "
                 f"set `ignore_label: {label}` if it marks what does not count"
             )
@@ -205,7 +209,7 @@ class Labels:
 
 
 def pair(task: Task, *, elementwise: bool) -> Pairing:
-    """Lay the predictions beside the labels; Unscorable says what does not fit.
+    """Lay the predictions beside the labels; UnscorableError says what does not fit.
 
     `elementwise`: the metric compares numbers, so that a row is never a row of class scores.
     """
@@ -220,7 +224,7 @@ def pair(task: Task, *, elementwise: bool) -> Pairing:
     elif inner and inner[:-1] == labelled and not elementwise:
         layout, one_hot = "scores", False
     else:
-        raise Unscorable(
+        raise UnscorableError(
             f"labels of shape {labels.shape} do not fit predictions of shape {baseline.shape}"
             + (" (flat values of ragged tensors)" if ragged else "")
         )
@@ -232,7 +236,7 @@ def pair(task: Task, *, elementwise: bool) -> Pairing:
     sample, label_sample = match_samples(task.request, here.size - 1, there.size - 1)
     lengths, notes = _lengths(np.diff(here)[sample], np.diff(there)[label_sample], task)
     if candidate.ragged and not np.array_equal(bounds(candidate, items), here):
-        raise Unscorable("the candidate's sequences have other lengths than the baseline's")
+        raise UnscorableError("the candidate's sequences have other lengths than the baseline's")
     limits = np.concatenate(([0], np.cumsum(lengths)))
     return Pairing(
         layout,
@@ -252,13 +256,15 @@ def same_sides(task: Task) -> None:
     """Refuse predictions that cannot be compared with each other or have no sample axis."""
     baseline, candidate = task.baseline, task.candidate
     if not (baseline.batched and candidate.batched):
-        raise Unscorable(f"output {baseline.name!r} gives one value a batch, and labels belong to samples")
+        raise UnscorableError(
+            f"output {baseline.name!r} gives one value a batch, and labels belong to samples"
+        )
     if baseline.shape != candidate.shape or len(baseline.ragged) != len(candidate.ragged):
-        raise Unscorable(
-            f"the candidate predicts shape {candidate.shape}, the baseline {baseline.shape}: no pairs to compare"
+        raise UnscorableError(
+            f"the candidate predicts shape {candidate.shape}, the baseline {baseline.shape}: no pairs"
         )
     if baseline.size == 0:
-        raise Unscorable(f"output {baseline.name!r} of shape {baseline.shape} is empty")
+        raise UnscorableError(f"output {baseline.name!r} of shape {baseline.shape} is empty")
 
 
 def match_samples(request: MetricRequest, predicted: int, labelled: int) -> tuple[Index, Index]:
@@ -266,21 +272,21 @@ def match_samples(request: MetricRequest, predicted: int, labelled: int) -> tupl
     ids, label_ids = request.sample_ids, request.label_ids
     if ids is None or label_ids is None:
         if predicted != labelled:
-            raise Unscorable(
+            raise UnscorableError(
                 f"{predicted} samples were predicted and {labelled} are labelled; "
                 "record sample ids with both, or a label (NaN where unknown) for every sample"
             )
         return np.arange(predicted), np.arange(predicted)
     for name, values, count in (("predictions", ids, predicted), ("labels", label_ids, labelled)):
         if len(values) != count:
-            raise Unscorable(f"the {name} have {count} samples and {len(values)} sample ids")
+            raise UnscorableError(f"the {name} have {count} samples and {len(values)} sample ids")
         if len(set(values)) != count:
             twice = next(value for index, value in enumerate(values) if value in values[:index])
-            raise Unscorable(f"sample id {twice!r} appears twice among the {name}")
+            raise UnscorableError(f"sample id {twice!r} appears twice among the {name}")
     places = {name: index for index, name in enumerate(label_ids)}
     pairs = [(index, places[name]) for index, name in enumerate(ids) if name in places]
     if not pairs:
-        raise Unscorable("no sample id of the labels is among those of the predictions")
+        raise UnscorableError("no sample id of the labels is among those of the predictions")
     both = np.array(pairs, np.int64)
     return both[:, 0], both[:, 1]
 
@@ -289,7 +295,9 @@ def _side(tensor: StoredTensor, ragged: bool, items: int) -> Index:
     """Sample bounds in items; a dense tensor beside a ragged one has its whole sequence axis."""
     if ragged and not tensor.ragged:
         if len(tensor.shape) < 2:
-            raise Unscorable(f"{tensor.name!r} of shape {tensor.shape} has no axis for the ragged sequences")
+            raise UnscorableError(
+                f"{tensor.name!r} of shape {tensor.shape} has no axis for the ragged sequences"
+            )
         return bounds(tensor, tensor.shape[1] * items)
     return bounds(tensor, items)
 
@@ -301,12 +309,12 @@ def _lengths(predicted: Index, labelled: Index, task: Task) -> tuple[Index, tupl
     longer = labelled > predicted
     if task.labels.ragged and longer.any():
         worst = int(np.flatnonzero(longer)[0])
-        raise Unscorable(
+        raise UnscorableError(
             f"labelled sample {worst} has {labelled[worst]} labels and {predicted[worst]} predictions"
         )
     if task.baseline.ragged and task.labels.ragged:
         worst = int(np.flatnonzero(predicted != labelled)[0])
-        raise Unscorable(
+        raise UnscorableError(
             f"labelled sample {worst} has {labelled[worst]} labels and {predicted[worst]} predictions"
         )
     if longer.any():

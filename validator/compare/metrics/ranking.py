@@ -1,4 +1,4 @@
-"""Area under the ROC curve. It compares every positive with every negative, so all scores are held at once."""
+"""Area under the ROC curve. Every positive is compared with every negative: all scores are held."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from validator.compare.metrics.pairing import Block, Index, Numbers, Pairing
-from validator.compare.metrics.request import Task, Unscorable
+from validator.compare.metrics.request import Task, UnscorableError
 from validator.compare.metrics.scorers import is_distribution
 from validator.compare.statistics import Estimate, Values, influence_estimate
 
@@ -44,11 +44,11 @@ def areas(task: Task, pairing: Pairing, alpha: float) -> Areas:
     """
     blocks = [_kept(block) for block in pairing.blocks(task)]
     if not blocks:
-        raise Unscorable("no label counts: all are missing, ignored or weigh 0")
+        raise UnscorableError("no label counts: all are missing, ignored or weigh 0")
     columns = _by_class(blocks, pairing.width) if pairing.layout == "scores" else _by_column(blocks, pairing)
     usable = [column for column in columns if column.positive.any() and not column.positive.all()]
     if not usable:
-        raise Unscorable("the labels are all of one class: AUC is undefined")
+        raise UnscorableError("the labels are all of one class: AUC is undefined")
     notes = pairing.notes
     if len(usable) < len(columns):
         absent = len(columns) - len(usable)
@@ -82,13 +82,15 @@ def _by_class(blocks: list[Block], width: int) -> list[_Column]:
     before = _probabilities(np.concatenate([block.baseline for block in blocks]))
     after = _probabilities(np.concatenate([block.candidate for block in blocks]))
     asked = [1] if width == 2 else range(width)
-    return [_column(kind, (sample, labels == kind, weights), (before[:, kind], after[:, kind])) for kind in asked]
+    return [
+        _column(kind, (sample, labels == kind, weights), (before[:, kind], after[:, kind])) for kind in asked
+    ]
 
 
 def _by_column(blocks: list[Block], pairing: Pairing) -> list[_Column]:
     labels = np.concatenate([block.labels for block in blocks])
     if not np.isin(labels, (0, 1)).all():
-        raise Unscorable("AUC of one score an item needs labels 0 and 1")
+        raise UnscorableError("AUC of one score an item needs labels 0 and 1")
     sample = np.concatenate([block.sample for block in blocks])
     weights = np.concatenate([block.weights for block in blocks])
     before = np.concatenate([block.baseline[:, 0] for block in blocks])
@@ -97,7 +99,9 @@ def _by_column(blocks: list[Block], pairing: Pairing) -> list[_Column]:
     columns = []
     for name in range(pairing.columns):
         own = which == name
-        columns.append(_column(name, (sample[own], labels[own] == 1, weights[own]), (before[own], after[own])))
+        columns.append(
+            _column(name, (sample[own], labels[own] == 1, weights[own]), (before[own], after[own]))
+        )
     return columns
 
 
@@ -120,12 +124,14 @@ def _probabilities(scores: Numbers) -> Values:
 def _area(column: _Column, side: int) -> float:
     from sklearn.metrics import roc_auc_score
 
-    _, ranks = np.unique(column.scores[side], return_inverse=True)  # the order is all that counts; no infinity
+    _, ranks = np.unique(
+        column.scores[side], return_inverse=True
+    )  # the order is all that counts; no infinity
     return float(roc_auc_score(column.positive, ranks, sample_weight=column.weights))
 
 
 def _influence(column: _Column, side: int) -> Values:
-    """What each item adds to the AUC's deviation: DeLong's components (Biometrics 44:837–845, 1988), weighted."""
+    """What each item adds to the AUC's deviation: DeLong's components (Biometrics 44:837, 1988), weighted."""
     scores, positive, weights = column.scores[side], column.positive, column.weights
     won = np.empty(scores.size)
     won[positive] = _share_below(scores[positive], scores[~positive], weights[~positive])

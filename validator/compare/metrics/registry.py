@@ -64,7 +64,9 @@ _METRICS = (
     _sums("mae", "mean absolute error", partial(_distance, of="absolute"), up=False, relative=True),
     _sums("mse", "mean squared error", partial(_distance, of="square"), up=False, relative=True),
     _sums("rmse", "root mean squared error", partial(_distance, of="root"), up=False, relative=True),
-    _sums("r2", "coefficient of determination", lambda task: Determination(task, pair(task, elementwise=True))),
+    _sums(
+        "r2", "coefficient of determination", lambda task: Determination(task, pair(task, elementwise=True))
+    ),
     _sums("wer", "word error rate", lambda task: Texts(task, "word"), up=False),
     _sums("cer", "character error rate", lambda task: Texts(task, "character"), up=False),
     _sums(

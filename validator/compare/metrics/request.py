@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -15,14 +15,14 @@ SHOWN = 20  #: how many flipped samples are named
 WORST = 5  #: how many classes are named
 
 
-class Unscorable(Exception):
-    """These predictions and labels have no such metric; the message says why and what to do."""
+class UnscorableError(Exception):
+    """These predictions and labels have no such metric: why, and what to do. It never leaves this folder."""
 
 
 class MetricFunction(Protocol):
     """A metric of the user.
 
-    Called once a side with arrays whose first axis is the sample axis: the predictions by output name, and the
+    Called once a side with arrays whose first axis is the sample axis: the predictions by output name, the
     labels by name (with `sample_weight` where the recording has one). Returns one number, or one number a
     sample, whose mean is then the metric; the second form is compared with far fewer calls.
     """
@@ -40,14 +40,14 @@ class MetricRequest:
     `sample_ids` name the predictions' samples and `label_ids` the labels'; where both are known, labels are
     found by id, and predictions without a label are left out. `noise` is how far a margin (the difference of
     two scores of a row, or a score's distance from the threshold) moves under the noise floor alone: flips
-    whose margins on both sides are within it are ties. `threshold` splits binary scores; by default 0.5, and 0
-    if a score lies outside 0…1. `function` belongs to a metric named `module:function`, and only it reads
+    whose margins on both sides are within it are ties. `threshold` splits binary scores: 0.5 by default, 0 if
+    a score lies outside 0…1. `function` belongs to a metric named `module:function`, and only it reads
     `higher_is_better`.
     """
 
     metric: str
     output: str = "output"
-    rule: Rule = Rule()
+    rule: Rule = field(default_factory=Rule)
     ignore_label: int | None = None
     noise: float | None = None
     threshold: float | None = None
@@ -55,7 +55,7 @@ class MetricRequest:
     label_ids: tuple[str, ...] | None = None
     function: MetricFunction | None = None
     higher_is_better: bool = True
-    resampling: Resampling = Resampling()
+    resampling: Resampling = field(default_factory=Resampling)
 
 
 @dataclass(frozen=True)

@@ -14,24 +14,28 @@ from numpy.typing import NDArray
 
 from validator.compare.metrics.decisions import Decided, Decider, decider
 from validator.compare.metrics.pairing import Block, Index, Numbers, Pairing
-from validator.compare.metrics.request import Task, Unscorable
+from validator.compare.metrics.request import Task, UnscorableError
 from validator.compare.metrics.tally import Tally, Turns
 from validator.compare.statistics import Values
 
 
 class Scorer(Protocol):
-    """Sums a metric up. `plain`: it is a share of right items, and all weights are equal."""
+    """Sums a metric up. `share`: it is the weighted share of right items.
+
+    `left_out` counts items that are not finite on a side, and `lost` those that only the candidate lacks.
+    """
 
     pairing: Pairing
     tally: Tally
     turns: Turns | None
-    plain: bool
+    share: bool
+    equal_weights: bool
     lost: int
     left_out: int
     notes: tuple[str, ...]
 
     def score(self, task: Task) -> None:
-        """Sum up the whole task; Unscorable where the labels leave the metric undefined."""
+        """Sum up the whole task; UnscorableError where the labels leave the metric undefined."""
 
     def formula(self, sums: Values) -> Values:
         """Sums (..., k) → the metric (...), NaN where it is undefined."""
@@ -62,7 +66,8 @@ class Decisions(Blockwise):
         self.columns = pairing.columns if self.decider.kind == "binary" else 1
         self.turns: Turns | None = Turns(self.columns if self.columns > 1 else self.decider.classes)
         self.sides = 2 if self.decider.noise is None else 3
-        self.plain = False
+        self.share = False
+        self.equal_weights = True
         self.lost = 0
         self.left_out = 0
         self._weight: float | None = None
@@ -84,7 +89,7 @@ class Decisions(Blockwise):
     def _weigh(self, weights: NDArray[np.float64]) -> None:
         if self._weight is None:
             self._weight = float(weights[0])
-        self.plain = self.plain and bool(np.all(weights == self._weight))
+        self.equal_weights = self.equal_weights and bool(np.all(weights == self._weight))
 
 
 class Accuracy(Decisions):
@@ -93,7 +98,7 @@ class Accuracy(Decisions):
     def __init__(self, task: Task, pairing: Pairing, top: int = 1) -> None:
         super().__init__(task, pairing, top)
         self.tally = Tally(pairing, 2, self.sides)
-        self.plain = True
+        self.share = True
 
     def add(self, block: Block) -> None:
         """Add a block."""
@@ -114,8 +119,8 @@ class Accuracy(Decisions):
 class Overlap(Decisions):
     """F1 and IoU: true positives, false positives and false negatives of every class.
 
-    Two classes: of class 1. Several columns of binary labels: the mean over columns. More classes: the mean over
-    those that occur in the labels or the predictions. `pooled` adds all columns or classes up before dividing.
+    Two classes: of class 1. Several columns of binary labels: the mean over columns. More classes: the mean
+    over those that occur in the labels or the predictions. `pooled` adds all up before dividing.
     """
 
     def __init__(self, task: Task, pairing: Pairing, *, twice: int, pooled: bool) -> None:
@@ -175,7 +180,7 @@ class Overlap(Decisions):
         """Add every block; without a positive label there is nothing to find."""
         super().score(task)
         if (self._single or self.columns > 1) and self._positives == 0 and self.tally.items:
-            raise Unscorable("no label is positive: with one class only this metric is undefined")
+            raise UnscorableError("no label is positive: with one class only this metric is undefined")
 
 
 class Errors(Blockwise):
@@ -185,7 +190,8 @@ class Errors(Blockwise):
         self.pairing = pairing
         self.tally = Tally(pairing, width)
         self.turns: Turns | None = None
-        self.plain = False
+        self.share = False
+        self.equal_weights = False
         self.lost = 0
         self.left_out = 0
         self.notes = pairing.notes
@@ -217,8 +223,8 @@ class Distance(Errors):
             return
         group, weights = self.tally.count(block.sample[keep]), block.weights[keep]
         for side, error in enumerate(errors):
-            error = error[keep]
-            self.tally.add(side, group, 0, (error if self._of == "absolute" else error * error) * weights)
+            loss = error[keep] if self._of == "absolute" else error[keep] ** 2
+            self.tally.add(side, group, 0, loss * weights)
             self.tally.add(side, group, 1, weights)
 
     def formula(self, sums: Values) -> Values:
@@ -270,7 +276,7 @@ class Perplexity(Errors):
     def __init__(self, task: Task, pairing: Pairing) -> None:
         super().__init__(pairing, 2)
         if pairing.layout != "scores":
-            raise Unscorable("perplexity needs a score for every class, and integer or one-hot labels")
+            raise UnscorableError("perplexity needs a score for every class, and integer or one-hot labels")
         self.turns = Turns(pairing.width)
         self._decider = Decider("scores", pairing.width, noise=task.request.noise)
         self._logits: bool | None = None

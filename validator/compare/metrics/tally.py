@@ -22,8 +22,8 @@ _MOST_SUMS = 2**22
 class Tally:
     """Sums of `width` components a side and group of samples.
 
-    A group is one sample, or, of more than 4096, a run of neighbours: the bootstrap resamples groups, which is
-    valid for any grouping, and memory does not grow with the samples.
+    A group is one sample, or, of more than 4096, a run of neighbours: the bootstrap resamples groups (right for
+    any grouping), and memory does not grow with the samples.
     """
 
     def __init__(self, pairing: Pairing, width: int, sides: int = 2) -> None:
@@ -66,7 +66,7 @@ class Tally:
 
     def totals(self) -> Values:
         """Sums over all samples, (sides, width)."""
-        return self.sums.sum(axis=1)
+        return np.asarray(self.sums.sum(axis=1))
 
     def components(self, side: int) -> Values:
         """Baseline and one other side beside each other, for the groups that have an item."""
@@ -87,7 +87,11 @@ class Turned:
     def part(self, chosen: NDArray[np.bool_]) -> Turned:
         """Some of them."""
         return Turned(
-            self.sample[chosen], self.position[chosen], self.label[chosen], self.sign[chosen], self.tie[chosen]
+            self.sample[chosen],
+            self.position[chosen],
+            self.label[chosen],
+            self.sign[chosen],
+            self.tie[chosen],
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from validator.compare.metrics.pairing import Index, Pairing, Rows, bounds, match_samples
-from validator.compare.metrics.request import Task, Unscorable
+from validator.compare.metrics.request import Task, UnscorableError
 from validator.compare.metrics.tally import Tally, Turned, Turns
 from validator.compare.statistics import Values
 from validator.tensors import StoredTensor
@@ -27,24 +27,27 @@ class Texts:
 
     def __init__(self, task: Task, unit: Unit) -> None:
         if not (task.baseline.batched and task.candidate.batched):
-            raise Unscorable(f"output {task.baseline.name!r} gives one value a batch, and labels belong to samples")
+            raise UnscorableError(
+                f"output {task.baseline.name!r} gives one value a batch, and labels belong to samples"
+            )
         sides = tuple(_Sequences(tensor, task, unit) for tensor in (task.baseline, task.candidate))
         self._sides = sides
         self._labels = _Sequences(task.labels, task, unit)
         if sides[0].text != self._labels.text or sides[0].samples != sides[1].samples:
-            raise Unscorable(
+            raise UnscorableError(
                 f"labels ({task.labels.dtype} {task.labels.shape}) and predictions ({task.baseline.dtype} "
-                f"{task.baseline.shape}, candidate {task.candidate.shape}) must both be strings or both tokens"
+                f"{task.baseline.shape}, candidate {task.candidate.shape}) must be both text or both tokens"
             )
         if unit == "character" and not self._labels.text:
-            raise Unscorable("tokens have no characters; record strings, or ask for `wer`")
+            raise UnscorableError("tokens have no characters; record strings, or ask for `wer`")
         sample, labelled = match_samples(task.request, sides[0].samples, self._labels.samples)
         limits = np.arange(sample.size + 1, dtype=np.int64)
         self.pairing = Pairing("elements", 1, 1, sample, sample, labelled, labelled, limits, False)
         self._unit = unit
         self.tally = Tally(self.pairing, 2)
         self.turns: Turns | None = Turns(1)
-        self.plain = unit == "text"
+        self.share = unit == "text"
+        self.equal_weights = True
         self.lost = 0
         self.left_out = 0
         self.notes: tuple[str, ...] = ()
@@ -57,7 +60,7 @@ class Texts:
             own = weights[self.pairing.label_sample[chosen]]
             if np.any(own > 0):
                 self._add(chosen[own > 0], own[own > 0])
-        self.plain = self.plain and np.unique(weights[weights > 0]).size <= 1
+        self.equal_weights = np.unique(weights[weights > 0]).size <= 1
 
     def _add(self, chosen: Index, weights: NDArray[np.float64]) -> None:
         references = self._labels.read(self.pairing.labelled[chosen])
@@ -100,7 +103,7 @@ class _Sequences:
         if self.text:
             self._limits = bounds(tensor, tensor.size // max(tensor.shape[0], 1) if tensor.shape else 1)
             if self._limits[-1] != self._limits.size - 1:
-                raise Unscorable(f"{tensor.name!r} of shape {tensor.shape} holds several texts a sample")
+                raise UnscorableError(f"{tensor.name!r} of shape {tensor.shape} holds several texts a sample")
             self._data = tensor.open()
         else:
             self._open_tokens(tensor)
@@ -111,9 +114,9 @@ class _Sequences:
         inner = tensor.shape if tensor.ragged else tensor.shape[1:]
         scores = not integer and len(inner) == 2 and inner[1] > 1
         if len(inner) != 1 + scores:
-            raise Unscorable(
-                f"{tensor.name!r} of shape {tensor.shape} holds no sequences: (samples, tokens), or (samples, "
-                "tokens, classes) of scores, are needed"
+            raise UnscorableError(
+                f"{tensor.name!r} of shape {tensor.shape} holds no sequences: (samples, tokens), or "
+                "(samples, tokens, classes) of scores, are needed"
             )
         self._width = inner[1] if scores else 1
         self._rows = Rows(tensor, self._width)
@@ -122,7 +125,9 @@ class _Sequences:
     def read(self, samples: Index) -> list[Sequence[Hashable]]:
         """The sequences of some samples."""
         if self._rows is None:
-            texts = [self._data.strings(index, index + 1)[0].decode(errors="replace") for index in samples.tolist()]
+            texts = [
+                self._data.strings(index, index + 1)[0].decode(errors="replace") for index in samples.tolist()
+            ]
             if self._unit == "word":
                 return [text.split() for text in texts]
             return [(text,) for text in texts] if self._unit == "text" else list(texts)
@@ -163,8 +168,8 @@ def _weights(task: Task) -> NDArray[np.float64]:
         return np.ones(samples)
     rows = Rows(task.weights)
     if rows.count != samples:
-        raise Unscorable("texts need one weight a sample; drop tokens by `ignore_label`")
+        raise UnscorableError("texts need one weight a sample; drop tokens by `ignore_label`")
     values = rows.take(np.arange(samples, dtype=np.int64))[:, 0].astype(np.float64)
     if not np.all(values >= 0) or not np.all(np.isfinite(values)):
-        raise Unscorable("the weights hold negative numbers or NaN; record 0 for what does not count")
+        raise UnscorableError("the weights hold negative numbers or NaN; record 0 for what does not count")
     return values

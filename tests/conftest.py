@@ -1,0 +1,53 @@
+"""Real environments for the tests: built by the product's own code, once, and kept beside Nox's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from validator.config.load import parse
+from validator.environments import build
+from validator.environments.uv import Uv
+from validator.matrix import make_plan
+from validator.pipeline.run_folder import locked
+from validator.results import Failure
+
+ROOT = Path(__file__).resolve().parent.parent
+KEPT = Path(os.environ.get("KERAS_VALIDATOR_TEST_ENVIRONMENTS", ROOT / ".nox" / "test-environments"))
+
+MATRIX = """
+version: 1
+python: "3.11"
+requirements: [tensorflow-cpu==2.17.1, numpy==1.26.4]
+matrix: {keras: ["3.3.3", "3.5.0", legacy, "2.15.0", "3.15.1"]}
+environments:
+  keras-2.15.0: {requirements: [tensorflow-cpu==2.15.1]}
+  keras-3.15.1: {requirements: [tensorflow-cpu==2.21.0, "numpy>=2"]}
+models: [{name: none, builder: "none:none", inputs: none}]
+"""
+
+
+def environment_python(name: str) -> Path:
+    """The interpreter of an installed environment: keras-3.3.3, keras-3.5.0, legacy, keras-2.15.0, keras-3.15.1."""
+    settings = parse(MATRIX, "the tests' matrix")
+    assert not isinstance(settings.requirements, str)
+    environment = make_plan(settings, settings.requirements).environment(name)
+    uv = Uv.found(os.environ)
+    venv = KEPT / name
+    with locked(KEPT, "a test environment", wait=True):
+        if not (venv / "pyvenv.cfg").exists():
+            command = [uv.binary, "venv", "--quiet", "--python", environment.python, str(venv)]
+            subprocess.run(command, check=True, env=dict(uv.environ))
+        built = build(environment, settings.install, venv, KEPT / "locks", uv)
+    assert not isinstance(built, Failure), built.message
+    return built.python
+
+
+@pytest.fixture(scope="session")
+def keras_python() -> Callable[[str], Path]:
+    """A function: name of an environment → its interpreter."""
+    return environment_python

@@ -1,0 +1,83 @@
+"""Models that misbehave, for the runs of test_bad_models: each is named after what it does."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+
+import numpy as np
+from tensorflow import keras
+
+
+def _affine(scale: float = 1.0):
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3, use_bias=False)])
+    model.layers[-1].set_weights([np.arange(12, dtype="float32").reshape(4, 3) * scale])
+    return model
+
+
+def healthy():
+    return _affine()
+
+
+def changed_in_350():
+    return _affine(1.5 if keras.__version__ == "3.5.0" else 1.0)
+
+
+def nan_in_350():
+    model = _affine()
+    if keras.__version__ == "3.5.0":
+        weights = model.get_weights()
+        weights[0][0, 0] = np.nan
+        model.set_weights(weights)
+    return model
+
+
+def raises():
+    raise RuntimeError("no such thing as a free model")
+
+
+def raises_in_the_baseline():
+    if keras.__version__ == "3.3.3":
+        raise RuntimeError("broken in the baseline")
+    return _affine()
+
+
+def prints_megabytes():
+    for _ in range(64):
+        print("x" * 65536)
+    return _affine()
+
+
+def leaves():
+    os._exit(0)
+
+
+def leaves_with_code():
+    os._exit(7)
+
+
+def asks_to_exit():
+    sys.exit("bye")
+
+
+def segfaults():
+    ctypes.string_at(0)
+
+
+def hangs():
+    while True:
+        time.sleep(1)
+
+
+def eats_memory():
+    kept = []
+    while True:
+        kept.append(np.ones(1 << 24))
+        time.sleep(0.01)
+
+
+def tells_its_environment():
+    lines = [f"{name}={value}" for name, value in sorted(os.environ.items())]
+    raise RuntimeError("ENVIRON " + " ".join(lines))

@@ -1,0 +1,174 @@
+"""One run over every way a model can fail: each costs its own cell, never the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+from validator.results import CellResult, Report
+
+pytestmark = pytest.mark.environment
+
+SECRET = "ghs_not_for_models"
+NAMES = [
+    "healthy",
+    "changed_in_350",
+    "nan_in_350",
+    "raises",
+    "raises_in_the_baseline",
+    "prints_megabytes",
+    "leaves",
+    "leaves_with_code",
+    "asks_to_exit",
+    "segfaults",
+    "hangs",
+    "eats_memory",
+    "tells_its_environment",
+]
+
+
+def write_project(folder: Path) -> Path:
+    (folder / "misbehaving.py").write_text((Path(__file__).with_name("models.py")).read_text())
+    np.savez(folder / "inputs.npz", x=np.arange(28, dtype=np.float32).reshape(7, 4))
+    (folder / "corrupt.keras").write_bytes(b"PK\x03\x04 not a model")
+    models = "".join(
+        f"  - {{name: {name}, builder: 'misbehaving:{name}', inputs: inputs.npz}}\n" for name in NAMES
+    )
+    (folder / "validator.yml").write_text(
+        f"""
+version: 1
+python: "3.11"
+requirements: [tensorflow-cpu==2.17.1, numpy==1.26.4]
+matrix: {{keras: ["3.3.3", "3.5.0", "99.0"]}}
+limits: {{seconds: 12, memory_gib: 3}}
+models:
+{models}  - {{name: corrupt, artifact: corrupt.keras, inputs: inputs.npz}}
+  - {{name: no_module, builder: 'nowhere:build', inputs: inputs.npz}}
+  - {{name: other_inputs, builder: 'misbehaving:healthy', inputs: wide.npz}}
+"""
+    )
+    np.savez(folder / "wide.npz", x=np.zeros((7, 5), np.float32))
+    return folder / "validator.yml"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Report]:
+    folder = tmp_path_factory.mktemp("project")
+    config = write_project(folder)
+    output = folder / "run"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "validator",
+            "run",
+            "--config",
+            str(config),
+            "--output",
+            str(output),
+            "--json",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "GITHUB_TOKEN": SECRET, "AWS_SECRET_ACCESS_KEY": SECRET},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    return done, Report.model_validate(json.loads(done.stdout))
+
+
+def cell_of(report: Report, cell: str) -> CellResult:
+    return next(found for model in report.models for found in model.cells if found.cell == cell)
+
+
+def test_the_gate_fails_and_says_so(finished: tuple[subprocess.CompletedProcess[str], Report]) -> None:
+    done, report = finished
+    assert done.returncode == 1
+    assert report.verdict == "fail"
+    assert any(reason.startswith("changed_in_350@keras-3.5.0: ") for reason in report.reasons)
+
+
+def test_a_healthy_model_is_judged_although_its_neighbours_die(
+    finished: tuple[subprocess.CompletedProcess[str], Report],
+) -> None:
+    for name in ("healthy", "prints_megabytes"):
+        assert cell_of(finished[1], f"{name}@keras-3.5.0").verdict == "identical"
+
+
+@pytest.mark.parametrize(
+    ("model", "stage", "words"),
+    [
+        ("raises", "load", "no such thing as a free model"),
+        ("leaves", "crash", "without"),
+        ("leaves_with_code", "crash", "exit code 7"),
+        ("asks_to_exit", "load", "bye"),
+        ("segfaults", "crash", "SIGSEGV"),
+        ("hangs", "timeout", "not finished after 12 s"),
+        ("eats_memory", "crash", "limit of 3.0 GiB"),
+        ("corrupt", "load", "corrupt.keras"),
+        ("no_module", "load", "nowhere"),
+        ("other_inputs", "structure", "5"),
+    ],
+)
+def test_a_failure_names_its_stage_and_reason(
+    finished: tuple[subprocess.CompletedProcess[str], Report], model: str, stage: str, words: str
+) -> None:
+    cell = cell_of(finished[1], f"{model}@keras-3.5.0")
+    assert cell.verdict == "failed"
+    assert cell.failure is not None
+    assert cell.failure.stage == stage
+    assert words in cell.failure.message
+    assert cell.reproduce.endswith(f"--only {model}@keras-3.5.0")
+
+
+def test_values_that_move_are_named(finished: tuple[subprocess.CompletedProcess[str], Report]) -> None:
+    cell = cell_of(finished[1], "changed_in_350@keras-3.5.0")
+    assert cell.verdict == "changed"
+    assert "at [6, 2]" in cell.message
+    assert cell.gated == ("changed",)
+
+
+def test_nan_only_in_the_candidate_is_a_change(
+    finished: tuple[subprocess.CompletedProcess[str], Report],
+) -> None:
+    cell = cell_of(finished[1], "nan_in_350@keras-3.5.0")
+    assert cell.verdict == "changed"
+    assert cell.outputs[0].nan_baseline == 0
+    assert cell.outputs[0].nan_candidate == 7
+
+
+def test_an_unusable_baseline_is_never_green(
+    finished: tuple[subprocess.CompletedProcess[str], Report],
+) -> None:
+    cell = cell_of(finished[1], "raises_in_the_baseline@keras-3.5.0")
+    assert cell.verdict == "not-compared"
+    assert "broken in the baseline" in cell.message
+
+
+def test_a_version_that_does_not_exist_fails_in_uvs_words_and_the_others_go_on(
+    finished: tuple[subprocess.CompletedProcess[str], Report],
+) -> None:
+    cell = cell_of(finished[1], "healthy@keras-99.0")
+    assert cell.verdict == "failed"
+    assert cell.failure is not None
+    assert cell.failure.stage == "resolve"
+    assert "keras==99.0" in cell.failure.message
+
+
+def test_no_secret_of_the_caller_reaches_a_model(
+    finished: tuple[subprocess.CompletedProcess[str], Report],
+) -> None:
+    failure = cell_of(finished[1], "tells_its_environment@keras-3.5.0").failure
+    assert failure is not None
+    assert "ENVIRON" in failure.message
+    assert "KERAS_BACKEND=tensorflow" in failure.message
+    assert SECRET not in finished[0].stdout
