@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pyarrow import parquet
+
 from validator.errors import ConfigurationError
 from validator.recording import load, prepare
 
@@ -182,9 +183,10 @@ def test_a_member_that_is_no_array(tmp_path):
 
 
 def test_two_members_of_one_name(tmp_path):
-    with zipfile.ZipFile(tmp_path / "in.npz", "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
+    with zipfile.ZipFile(tmp_path / "in.npz", "w") as archive:
         archive.writestr("a.npy", npy_bytes(np.ones(2)))
-        archive.writestr("a.npy", npy_bytes(np.ones(2)))
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("a.npy", npy_bytes(np.ones(2)))
     refused(tmp_path / "in.npz", tmp_path / "out", "two arrays are named 'a'")
 
 
@@ -271,7 +273,8 @@ def test_no_manifest(tmp_path, content):
 def test_memory_does_not_grow_with_the_array(tmp_path):
     script = (
         "import sys, tracemalloc; from pathlib import Path; from validator.recording import prepare\n"
-        "tracemalloc.start(); prepare(Path(sys.argv[1]), Path(sys.argv[2])); print(tracemalloc.get_traced_memory()[1])"
+        "tracemalloc.start(); prepare(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "print(tracemalloc.get_traced_memory()[1])"
     )
     peaks = []
     for name, rows in (("small", 1000), ("large", 40_000)):

@@ -262,8 +262,8 @@ def _check_dtype(header: Header, source: Path, name: str) -> None:
         )
     if dtype.kind == "V" and dtype.names is None and dtype.itemsize <= 2:
         raise ConfigurationError(
-            f"{source}: array {name!r} is {dtype.str!r}: a dtype NumPy lacks (bfloat16, float8) loses its name "
-            "in this format; write a recording folder with storage 'bits': "
+            f"{source}: array {name!r} is {dtype.str!r}: a dtype NumPy lacks (bfloat16, float8) loses its "
+            "name in this format; write a recording folder with storage 'bits': "
             f"values.view('uint{8 * dtype.itemsize}') in a .npy, and the dtype's name in its manifest.json"
         )
     if dtype.kind not in "US" and dtype.newbyteorder("=").name not in DTYPES:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from validator.compare import Scoring, pair_labels, paired, score
 from validator.compare.accuracy import item_scores
 from validator.errors import ConfigurationError

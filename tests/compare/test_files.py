@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from validator.errors import ConfigurationError
 from validator.tensors import TensorEntry, open_tensors
 

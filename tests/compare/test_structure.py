@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from validator.compare import SideFacts, compare_structure, match_outputs
 from validator.tensors import StoredTensor
 

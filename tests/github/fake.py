@@ -126,7 +126,7 @@ class FakeGitHub:
     `permissions`, `expired`. `faults` are consumed in order by the requests they match:
 
     - `match`: a pattern for "METHOD /path"; `times`: how often (1); `skip`: matches let through before (0)
-    - `do`: `reply` with `status`, `message`, `headers` · `cut` the reply in its body · `drop` it whole ·
+    - `do`: `reply` with `status`, `message` (or `json`), `headers` · `cut` the reply in its body · `drop` it whole ·
       `slow` by `seconds` · `drip` a byte every `seconds` · `garbage`, no JSON · `redirect` to `to` with
       `status` · `meet`: the reply waits until `parties` requests are in
     - `done`: whether the operation is carried out before (default: for cut, drip, slow, meet and garbage)
@@ -327,7 +327,7 @@ class FakeGitHub:
     def _spoilt(self, request: Request, response: Response, fault: Json) -> Response:
         kind = fault.get("do")
         if kind == "reply":
-            body = {"message": fault.get("message", "scripted"), **fault.get("body", {})}
+            body = fault.get("json") or {"message": fault.get("message", "scripted"), **fault.get("body", {})}
             return _json(body, fault["status"], fault.get("headers", {}))
         if kind == "redirect":
             return _json({"message": "Moved"}, fault.get("status", 307), {"Location": fault["to"]})

@@ -284,8 +284,9 @@ def test_the_token_stays_with_its_host(github: FakeGitHub, time: FakeTime) -> No
 def test_a_next_page_on_another_host_is_refused(github: FakeGitHub, time: FakeTime) -> None:
     with FakeGitHub() as stranger:
         link = {"Link": f'<{stranger.url}{LIST.path}?page=2>; rel="next"'}
-        github.faults = [{"match": GET, "do": "reply", "status": 200, "headers": link}]
-        with pytest.raises(UnexpectedError):
+        page = [{"id": 1, "html_url": "https://github.com/x"}]
+        github.faults = [{"match": GET, "do": "reply", "status": 200, "headers": link, "json": page}]
+        with pytest.raises(UnexpectedError, match="next page"):
             list(client(github, time).pages(LIST, Comment))
         assert stranger.requests == []
 

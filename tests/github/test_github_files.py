@@ -14,8 +14,6 @@ from validator.github.annotations import (
     annotations_of,
     command,
     commands,
-    escape_data,
-    escape_property,
     foreign_output,
 )
 from validator.github.budget import characters, fit
@@ -181,9 +179,9 @@ def test_a_command_is_one_line_and_reads_back(title: str, message: str, path: st
     line = command(Annotation("warning", title, message, path, 3))
     assert "\n" not in line
     assert "\r" not in line
-    assert ":" not in escape_property(title)
-    assert "," not in escape_property(title)
-    assert escape_data(message).count("\n") == 0
+    level, properties, text = parsed(line)
+    place = {"file": path, "line": "3"} if path else {}
+    assert (level, properties, text) == ("warning", {**place, "title": title}, message)
 
 
 @pytest.mark.parametrize("text", ["", "::error::x", "no end of line", "::stop-commands::x\n::x::\n", HOSTILE])

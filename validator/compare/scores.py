@@ -129,7 +129,7 @@ def _error_rule(metric: str, prediction: StoredTensor, labels: StoredTensor) -> 
 
 def _alike(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
     """Whether shapes are the same but for a trailing axis of length 1 that one of them may have."""
-    return a == b or (*a, 1) == b or a == (*b, 1)
+    return b in (a, (*a, 1)) or a == (*b, 1)
 
 
 def _unfit(metric: str, prediction: StoredTensor, labels: StoredTensor, why: str) -> ConfigurationError:

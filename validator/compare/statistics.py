@@ -8,7 +8,7 @@ above −margin exactly when the answer is "not worse" (two one-sided tests, Sch
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -219,7 +219,7 @@ def paired_bootstrap(
     rows, counts = np.unique(components, axis=0, return_counts=True)
     if units < _FEWEST_UNITS:
         return Estimate(delta, units, None, None, math.nan)
-    drawn = statistic(_draw(rows, counts, resampling))
+    drawn = np.concatenate([statistic(sums) for sums in _draw(rows, counts, resampling)])
     drawn = drawn[np.isfinite(drawn)]
     if drawn.size < resampling.resamples // 2:
         return Estimate(delta, units, None, None, math.nan)
@@ -251,23 +251,22 @@ def index_bootstrap(
     return _bca(delta, finite, 0.0, (units, resampling.alpha))
 
 
-def _draw(rows: Values, counts: NDArray[np.intp], resampling: Resampling) -> Values:
-    """Row sums of every resample."""
+def _draw(rows: Values, counts: NDArray[np.intp], resampling: Resampling) -> Iterator[Values]:
+    """Row sums of every resample, a bounded number at a time."""
     generator = np.random.default_rng(resampling.seed)
     units, kinds = int(counts.sum()), counts.size
-    sums = np.empty((resampling.resamples, rows.shape[1]))
-    step = max(_CHUNK // (kinds if kinds * 8 < units else units), 1)
+    few = kinds * 8 < units
+    kind_of = np.repeat(np.arange(kinds), counts)
+    step = max(_CHUNK // max(kinds if few else units, rows.shape[1]), 1)
     for start in range(0, resampling.resamples, step):
         size = min(step, resampling.resamples - start)
         weights: NDArray[Any]
-        if kinds * 8 < units:
+        if few:
             weights = generator.multinomial(units, counts / units, size=size)
         else:  # one draw a unit is cheaper than one binomial a kind
-            kind = np.repeat(np.arange(kinds), counts)[generator.integers(0, units, (size, units))]
-            kind += np.arange(size)[:, None] * kinds
+            kind = kind_of[generator.integers(0, units, (size, units))] + np.arange(size)[:, None] * kinds
             weights = np.bincount(kind.ravel(), minlength=size * kinds).reshape(size, kinds)
-        sums[start : start + size] = weights @ rows
-    return sums
+        yield weights @ rows
 
 
 def _skewness(left_out: Values, counts: NDArray[np.intp]) -> float:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from validator.base import Frozen
 from validator.errors import CannotJudgeError
@@ -103,6 +103,7 @@ class Capture(Frozen):
     reported: dict[str, float | None] | None = None
     reported_failure: WorkerFailure | None = None
     notes: tuple[Note, ...] = ()
+    tasks: dict[str, JsonValue] = {}
     seconds: dict[str, float] = {}
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from pydantic import JsonValue
 
 from validator.matrix import Environment
 
@@ -30,6 +32,7 @@ class Job:
     labels: str | None
     batch_size: int
     evaluate: bool
+    tasks: dict[str, dict[str, JsonValue]] = field(default_factory=dict)
 
 
 def write_request(

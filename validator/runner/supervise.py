@@ -68,8 +68,8 @@ class Supervisor:
             death = self._one_worker(left)
             left = [job for job in left if not _response(job).exists()]
             begun = [job for job in left if _started(job).exists()]
-            lost = begun if death and begun else left
-            failure = death or self._silence()
+            lost = begun or left
+            failure = death or (_vanished() if begun else self._silence())
             for job in lost:
                 self._lose(job, failure)
             left = [job for job in left if job not in lost]
@@ -145,6 +145,11 @@ class Supervisor:
         capture = read_capture(Path(job.folder))
         failure = capture.failure.failure() if capture and capture.failure else None
         self.watcher.finished(job.id, failure)
+
+
+def _vanished() -> Failure:
+    message = "the worker ended with exit code 0 without finishing this job, as after os._exit(0)"
+    return Failure(stage="crash", error="exit 0", message=message)
 
 
 def default_memory() -> int:

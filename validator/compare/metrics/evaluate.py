@@ -116,7 +116,8 @@ def _of_sums(task: Task, metric: Metric, scorer: Scorer) -> PairedMetric:
         notes = (*notes, "flips within the noise lean to the candidate's loss, so they count as flips")
     whole = clear = _estimate(task, metric, scorer, turned)
     if turned is not None and turned.tie.any():
-        clear = _estimate(task, metric, scorer, turned.part(~turned.tie), side=2)
+        side: Literal[1, 2] = 2 if tally.sums.shape[0] > 2 else 1
+        clear = _estimate(task, metric, scorer, turned.part(~turned.tie), side)
     if scorer.left_out:
         notes = (*notes, f"{scorer.left_out} items are infinite or NaN on a side and left out")
     judged = _Judged(before, after, clear, whole.interval, tally.items, scorer.lost, notes)

@@ -40,31 +40,30 @@ class Block:
 
 
 class Rows:
-    """A tensor as numeric rows of `width` elements. `take` may overwrite what it returned before."""
+    """A tensor as numeric rows of `width` elements; what was read is dropped from memory at the next read."""
 
     def __init__(self, tensor: StoredTensor, width: int = 1) -> None:
         kind = kind_of(tensor)
         if kind in ("string", "opaque", "complex"):
             raise UnscorableError(f"{tensor.name!r} holds {tensor.dtype}, which this metric cannot score")
         self.integer = kind == "integer"
-        self.count = tensor.size // width if width else 0
+        self.count = tensor.size // width
         self._tensor = tensor
         self._width = width
         self._data = tensor.open()
+        self._read = (0, 0)
 
     def take(self, rows: Index) -> Numbers:
         """The rows, (rows, width)."""
         decode = Decoder(self._tensor.dtype, kind_of(self._tensor), rows.size * self._width)
         if rows.size == 0:
             return np.empty((0, self._width))
-        first, last = int(rows[0]), int(rows[-1]) + 1
-        if last - first == rows.size:
-            raw = self._data.values[first * self._width : last * self._width]
-            decoded = decode(raw).reshape(-1, self._width)
-            self._data.release(first * self._width, last * self._width)
-            return decoded
-        raw = self._data.values[: self.count * self._width].reshape(-1, self._width)[rows]
-        return decode(raw.reshape(-1)).reshape(-1, self._width)
+        if not np.all(np.diff(rows) == 1):
+            raw = self._data.values[: self.count * self._width].reshape(-1, self._width)[rows]
+            return decode(raw.reshape(-1)).reshape(-1, self._width)
+        self._data.release(*self._read)
+        self._read = int(rows[0]) * self._width, (int(rows[-1]) + 1) * self._width
+        return decode(self._data.values[slice(*self._read)]).reshape(-1, self._width)
 
 
 def dims(tensor: StoredTensor, ragged: bool) -> tuple[int, ...]:
@@ -91,7 +90,10 @@ def bounds(tensor: StoredTensor, items: int) -> Index:
 
 @dataclass(frozen=True)
 class Pairing:
-    """The runs of rows of every labelled sample; `sample` is its index in the predictions."""
+    """The runs of rows of every labelled sample; `sample` is its index in the predictions.
+
+    `columns`: outputs of a regression, or labels of (samples, labels), that are questions of their own.
+    """
 
     layout: Layout
     width: int
@@ -150,16 +152,25 @@ class Labels:
         self._shared = self._sharing(task)
 
     def _sharing(self, task: Task) -> int:
-        """How many label rows share one weight; 0 when a sample does."""
-        if self._weights is None:
-            return 0
-        for share in (1, self._pairing.columns):
-            if self._weights.count * share == self._rows.count:
-                return share
-        if self._weights.count == task.labels.samples:
-            return 0
+        """How many label rows share one weight; 0 where a weight belongs to a ragged sample."""
+        weights, labels = self._weights, task.labels
+        if weights is None or task.weights is None:
+            return 1
+        if labels.ragged:
+            if weights.count in (self._rows.count, labels.samples):
+                return int(weights.count == self._rows.count)
+        else:
+            shape = task.weights.shape
+            while shape and shape[-1] == 1:
+                shape = shape[:-1]
+            if (
+                weights.count
+                and shape == labels.shape[: len(shape)]
+                and self._rows.count % weights.count == 0
+            ):
+                return self._rows.count // weights.count
         raise UnscorableError(
-            f"the weights have {self._weights.count} values for labels of shape {task.labels.shape}: "
+            f"weights of shape {task.weights.shape} do not fit labels of shape {labels.shape}: "
             "record one a sample, or one a label"
         )
 
@@ -229,7 +240,7 @@ def pair(task: Task, *, elementwise: bool) -> Pairing:
             + (" (flat values of ragged tensors)" if ragged else "")
         )
     width = inner[-1] if layout == "scores" else 1
-    columns = inner[-1] if layout == "elements" and inner else 1
+    columns = inner[-1] if layout == "elements" and inner and (elementwise or len(inner) == 1) else 1
     items = math.prod(inner) // width
     here = _side(baseline, ragged, items)
     there = _side(labels, ragged, items)

@@ -63,7 +63,8 @@ class Decisions(Blockwise):
         self.pairing = pairing
         self.decider, notes = decider(task, pairing, top)
         self.notes = pairing.notes + notes
-        self.columns = pairing.columns if self.decider.kind == "binary" else 1
+        several = self.decider.kind == "binary" and task.request.metric != "iou"  # a mask is one question
+        self.columns = pairing.columns if several else 1
         self.turns: Turns | None = Turns(self.columns if self.columns > 1 else self.decider.classes)
         self.sides = 2 if self.decider.noise is None else 3
         self.share = False

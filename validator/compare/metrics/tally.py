@@ -22,8 +22,8 @@ _MOST_SUMS = 2**22
 class Tally:
     """Sums of `width` components a side and group of samples.
 
-    A group is one sample, or, of more than 4096, a run of neighbours: the bootstrap resamples groups (right for
-    any grouping), and memory does not grow with the samples.
+    A group is one sample or, of more than 4096, a run of neighbours. The bootstrap resamples groups, which is
+    valid for any grouping, and memory does not grow with the samples.
     """
 
     def __init__(self, pairing: Pairing, width: int, sides: int = 2) -> None:

@@ -18,6 +18,7 @@ from keras_capture.imports import Framework
 from keras_capture.predicting import Captured, Prediction, capture, repeat
 from keras_capture.recording import open_recording
 from keras_capture.request import Job
+from keras_capture.tasks import Work, run_task
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Response:
     self_difference: List[dict] = field(default_factory=list)
     reported: Optional[Dict[str, Optional[float]]] = None
     reported_failure: Optional[dict] = None
+    tasks: Dict[str, dict] = field(default_factory=dict)
     notes: List[dict] = field(default_factory=list)
     seconds: Dict[str, float] = field(default_factory=dict)
 
@@ -86,6 +88,9 @@ def _steps(framework: Framework, job: Job, response: Response) -> None:
     captured = _predict(prediction, job.folder, response)
     if job.evaluate and job.labels and is_compiled(loaded.model):
         _evaluate(prediction, captured, job.labels, response)
+    for name, options in job.tasks.items():
+        with response.timed(name):
+            response.tasks[name] = run_task(name, Work(job, loaded, prediction, captured), options)
 
 
 def _record(response: Response, loaded: Loaded) -> None:

@@ -26,6 +26,7 @@ class Job:
     labels: Optional[str]
     batch_size: int
     evaluate: bool
+    tasks: Dict[str, dict]
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def _job(data: dict) -> Job:
         labels=data.get("labels"),
         batch_size=int(data.get("batch_size") or 32),
         evaluate=bool(data.get("evaluate")),
+        tasks=dict(data.get("tasks") or {}),
     )
 
 
