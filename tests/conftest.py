@@ -32,7 +32,7 @@ models: [{name: none, builder: "none:none", inputs: none}]
 
 
 def environment_python(name: str) -> Path:
-    """The interpreter of an installed environment: keras-3.3.3, keras-3.5.0, legacy, keras-2.15.0, keras-3.15.1."""
+    """The interpreter of an installed environment of the matrix above, `keras-3.3.3` for example."""
     settings = parse(MATRIX, "the tests' matrix")
     assert not isinstance(settings.requirements, str)
     environment = make_plan(settings, settings.requirements).environment(name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 import unicodedata
-from html import unescape
 
 import pytest
 from bs4 import BeautifulSoup, Comment
@@ -133,7 +132,7 @@ def test_html_text_is_only_text(value: str) -> None:
     assert_only_text(soup, {"details", "summary", "p"})
     summary = soup.find("summary")
     assert summary is not None
-    assert visible(unescape(summary.get_text())).strip() == unescape(text.plain(value, 500)).strip()
+    assert visible(summary.get_text()).strip() == text.plain(value, 500)
 
 
 @pytest.mark.parametrize("show", [text.markdown_text, text.markdown_code, text.html_text, text.fence])

@@ -63,7 +63,7 @@ def tail(value: str, limit: int) -> str:
 
 def first_line(value: str) -> str:
     """The first line that says something, cleaned; empty if none does."""
-    for line in _visible(_part(value, 4096)).split("\n"):
+    for line in _visible(value.lstrip()[:4096]).split("\n"):
         if line.strip():
             return re.sub(r"\s+", " ", line).strip()
     return ""
@@ -84,11 +84,11 @@ def markdown_text(value: str, limit: int) -> str:
 
 def markdown_code(value: str, limit: int) -> str:
     """`plain` text as inline code, in a paragraph as well as in a table cell; an en dash if it is empty."""
-    text = plain(value, limit).replace("<!--", f"<!{BREAK}--")
+    text = _unmarked(plain(value, limit))
     if not text:
         return "–"
     if "|" in text:  # a table would show the backslash that escapes a pipe, or split at the pipe
-        return f"<code>{_entities(text)}</code>"
+        return f"<code>{_entities(_unlinked(text))}</code>"
     ticks = "`" * (_longest_run(text) + 1)
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{ticks}{pad}{text}{pad}{ticks}"
@@ -101,7 +101,7 @@ def html_text(value: str, limit: int) -> str:
 
 def fence(value: str, limit: int, language: str = "text") -> str:
     """`multiline` text as a fenced block that nothing in it can close. `language` is never theirs."""
-    text = multiline(value, limit).replace("<!--", f"<!{BREAK}--")
+    text = _unmarked(multiline(value, limit))
     ticks = "`" * max(3, _longest_run(text) + 1)
     return f"{ticks}{language}\n{text}\n{ticks}"
 
@@ -123,6 +123,10 @@ _LINKS = re.compile(
 
 def _unlinked(text: str) -> str:
     return _LINKS.sub(lambda match: match[0] + BREAK, text)
+
+
+def _unmarked(text: str) -> str:
+    return text.replace("<!--", f"<!{BREAK}--")
 
 
 def _entities(text: str) -> str:
@@ -149,10 +153,13 @@ def _visible(text: str) -> str:
 
 
 def _few_marks(text: str) -> str:
+    joining = {letter for letter in set(text) if _joins(letter)}
+    if not joining:
+        return text
     letters: list[str] = []
     marks = 0
     for letter in text:
-        marks = marks + 1 if _joins(letter) else 0
+        marks = marks + 1 if letter in joining else 0
         if marks <= _MARKS_SHOWN:
             letters.append(letter)
     return "".join(letters)

@@ -126,9 +126,9 @@ class FakeGitHub:
     `permissions`, `expired`. `faults` are consumed in order by the requests they match:
 
     - `match`: a pattern for "METHOD /path"; `times`: how often (1); `skip`: matches let through before (0)
-    - `do`: `reply` with `status`, `message` (or `json`), `headers` · `cut` the reply in its body · `drop` it whole ·
-      `slow` by `seconds` · `drip` a byte every `seconds` · `garbage`, no JSON · `redirect` to `to` with
-      `status` · `meet`: the reply waits until `parties` requests are in
+    - `do`: `reply` with `status`, `message` (or `json`), `headers` · `cut` the reply in its body · `drop` it
+      whole · `slow` by `seconds` · `drip` a byte every `seconds` · `garbage`, no JSON · `redirect` to `to`
+      with `status` · `meet`: the reply waits until `parties` requests are in
     - `done`: whether the operation is carried out before (default: for cut, drip, slow, meet and garbage)
     """
 

@@ -235,15 +235,15 @@ def test_a_create_whose_answer_got_lost_is_never_sent_again(
 
 
 def test_a_slow_answer_is_asked_for_again(github: FakeGitHub, time: FakeTime) -> None:
-    github.faults = [{"match": GET, "do": "slow", "seconds": 1.5}]
-    assert list(client(github, time, read=0.5).pages(LIST, Comment)) == []
+    github.faults = [{"match": GET, "do": "slow", "seconds": 2.5}]
+    assert list(client(github, time, read=1).pages(LIST, Comment)) == []
     assert time.waits == [1]
 
 
 def test_a_dripping_answer_is_not_listened_to_for_ever(github: FakeGitHub) -> None:
     github.comments = [comment(1, 3, "x" * 2000)]
     github.faults = [{"match": GET, "do": "drip", "seconds": 0.02, "times": 9}]
-    patient = Client(github.url, SecretStr(TOKEN), bounds=Bounds(read=0.3, repetitions=0))
+    patient = Client(github.url, SecretStr(TOKEN), bounds=Bounds(read=1, repetitions=0))
     with pytest.raises(UnavailableError, match="too slowly"):
         list(patient.pages(LIST, Comment))
 

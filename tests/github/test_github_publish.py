@@ -226,8 +226,8 @@ def test_no_trouble_changes_the_verdict_or_escapes(job: Job, trouble: str, match
 @pytest.mark.parametrize("trouble", ["500", "cut", "drop", "time-out"])
 @pytest.mark.parametrize("skip", range(5))
 def test_one_hiccup_anywhere_is_survived(job: Job, trouble: str, skip: int) -> None:
-    job.github.faults = [{"match": ".", **TROUBLE[trouble], "skip": skip}]
-    job.bounds = Bounds(read=0.2)
+    job.github.faults = [{"match": ".", **TROUBLE[trouble], "skip": skip, "seconds": 1.5}]
+    job.bounds = Bounds(read=0.7)
     assert go(job).problems == ()
     assert len(job.github.comments) == 1
 

@@ -7,7 +7,8 @@ from validator.results import Failure, Finding, FirstDifference, ModelResult, Re
 
 NASTY = (
     "<!-- keras-validator:default --></details></td>|`@octocat #1 [x](https://evil.example) "
-    "![](https://evil.example/x.png) <img src=x onerror=alert(1)> \x1b[31m\u202e www.evil.example\n\n# heading\n"
+    "![](https://evil.example/x.png) <img src=x onerror=alert(1)> \x1b[31m\u202e www.evil.example\n"
+    "\n# heading\n"
 )
 
 

@@ -7,8 +7,8 @@ import nh3
 from cmarkgfm.cmark import Options
 
 TAGS = """
-a b blockquote br code del details em h1 h2 h3 h4 h5 h6 hr img input kbd li ol p pre s strong sub summary sup table
-tbody td th thead tr ul
+a b blockquote br code del details em h1 h2 h3 h4 h5 h6 hr img input kbd li ol p pre s strong sub summary sup
+table tbody td th thead tr ul
 """
 ATTRIBUTES = {
     "a": {"href"},
@@ -21,10 +21,13 @@ ATTRIBUTES = {
 }
 
 
-def html(markdown: str) -> str:
-    """A comment's Markdown, rendered (newlines become `<br>`, as in comments) and sanitised."""
+def raw(markdown: str) -> str:
+    """A comment's Markdown, rendered (newlines become `<br>`, as in comments)."""
     options = Options.CMARK_OPT_UNSAFE | Options.CMARK_OPT_HARDBREAKS | Options.CMARK_OPT_GITHUB_PRE_LANG
-    rendered = cmarkgfm.github_flavored_markdown_to_html(markdown, options)
-    return nh3.clean(
-        rendered, tags=set(TAGS.split()), attributes=ATTRIBUTES, url_schemes={"http", "https", "mailto"}
-    )
+    return cmarkgfm.github_flavored_markdown_to_html(markdown, options)
+
+
+def html(markdown: str) -> str:
+    """The same, sanitised."""
+    schemes = {"http", "https", "mailto"}
+    return nh3.clean(raw(markdown), tags=set(TAGS.split()), attributes=ATTRIBUTES, url_schemes=schemes)

@@ -20,7 +20,10 @@ from validator.errors import ConfigurationError
 from validator.report import html, json, junit, schema, terminal
 from validator.results import Report
 
-HOSTILE = {"hostile": hostile_report, "10 MB": lambda: hostile_report(log="x\x00\x1b[31m\ufffe" * 1_500_000)}
+HOSTILE = {
+    "hostile": hostile_report,
+    "10 MB": lambda: hostile_report(models=1, log="no \x1b[31m\n" * 1_250_000),
+}
 EVERY = cases.CASES | HOSTILE
 
 

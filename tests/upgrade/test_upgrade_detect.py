@@ -606,3 +606,44 @@ def test_a_file_name_with_a_line_break_stays_one_path(repo: Repo) -> None:
 
     assert found.upgrade.changes[0].manifest == name
     assert found.reasons == ("keras 3.3.3 → 3.5.0 in a ::error::b/requirements.txt",)
+
+
+def test_a_range_beside_an_exact_version_moves_unless_it_is_settled(repo: Repo) -> None:
+    old = {"requirements.txt": 'keras==3.3.3 ; python_version<"3.9"\nkeras>=3.4 ; python_version>="3.9"\n'}
+    new = {"requirements.txt": 'keras==3.3.3 ; python_version<"3.9"\nkeras>=3.5 ; python_version>="3.9"\n'}
+    found = pull(repo, old, new)
+
+    assert found.upgrade.relevant
+    assert [(change.old, change.new, change.line) for change in found.upgrade.changes] == [
+        ("==3.3.3 | >=3.4", "==3.3.3 | >=3.5", 2)
+    ]
+
+
+def test_an_exact_version_wins_over_a_range_in_the_file_beside_it(repo: Repo) -> None:
+    def files(keras: str) -> Files:
+        manifest = f'[project]\nname = "d"\nversion = "0"\ndependencies = ["keras>={keras}"]\n'
+        return {"requirements.txt": f"keras=={keras}\n", "pyproject.toml": manifest}
+
+    found = pull(repo, files("3.3.3"), files("3.5.0"))
+
+    assert [(change.old, change.new) for change in found.upgrade.changes] == [("3.3.3", "3.5.0")]
+    assert found.head.requirements == ("keras>=3.5.0", "keras==3.5.0")
+
+
+def test_a_marker_that_compares_what_cannot_be_compared(repo: Repo) -> None:
+    lock = samples.poetry_lock("3.3.3").replace(
+        "files = []", "markers = \"os_name ~= 'posix'\"\nfiles = []", 1
+    )
+    repo.commit({"poetry.lock": lock.replace('groups = ["dev"]', 'groups = ["main"]')})
+    repo.pull_request({"poetry.lock": lock.replace('groups = ["dev"]', 'groups = ["main"]') + "\n"})
+
+    with pytest.raises(ConfigurationError, match="cannot be evaluated"):
+        detect(repo.folder, PULL_REQUEST, Options())
+
+
+def test_a_base_that_cannot_be_read_is_named_as_the_base(repo: Repo) -> None:
+    repo.commit({"pyproject.toml": "[project\n"})
+    repo.pull_request({"pyproject.toml": samples.pyproject("3.5.0")})
+
+    with pytest.raises(ConfigurationError, match=r"^pyproject\.toml@base:1 is not valid TOML"):
+        detect(repo.folder, PULL_REQUEST, Options())

@@ -25,6 +25,7 @@ Single = NDArray[np.float32]
 
 _SLACK = 1e-6  # above every rounding of the float32 steps below: a handful of 2^-24
 _SMALL = 1e-30  # below it float32 may lose digits of a threshold to underflow
+_LARGEST = 1e38  # above it float32 cannot tell quotients apart
 _BLOCK = 256
 _LEAST = 1e-24  # a chunk's squares below 1e-38 vanish in float32: together under 1e-9 of a sum above this
 
@@ -123,6 +124,8 @@ class SingleKernel:
         if bound <= sums.max_rel * (1 + _SLACK):
             return bound
         magnitude = np.abs(quotient, out=quotient)
+        if sums.max_rel > _LARGEST:
+            return self._exact_relative(sums, a, b)
         if sums.max_rel > 0:  # usually only the few elements nearest to zero can raise it
             near = np.flatnonzero(np.greater(magnitude, np.float32(sums.max_rel), out=self._over[:size]))
             if near.size < size // 16:
@@ -130,6 +133,8 @@ class SingleKernel:
         np.maximum(np.abs(a, out=quotient), self._floor[:size], out=quotient)
         np.abs(np.divide(difference, quotient, out=quotient), out=quotient)
         index = int(quotient.argmax())
+        if quotient[index] > _LARGEST:
+            return self._exact_relative(sums, a, b)
         return self._exact_relative(sums, a[index : index + 1], b[index : index + 1])
 
     def _exact_relative(self, sums: Sums, a: Single, b: Single) -> float:

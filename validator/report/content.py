@@ -253,16 +253,15 @@ def _difference(baseline: EnvironmentResult, candidate: EnvironmentResult) -> En
 
 def failures(report: Report) -> tuple[FailureGroup, ...]:
     """Each failure once, with the environments or cells it took."""
-    groups: dict[tuple[str, str] | None, FailureGroup] = {}
     broken = {one.name: one.failure for one in report.environments if one.failure is not None}
     found = list(broken.items())
     for row in rows(report):
         if row.cell.failure is not None and row.cell.environment not in broken:
             found.append((row.cell.cell, row.cell.failure))
+    groups: dict[tuple[str, str] | None, list[tuple[str, Failure]]] = {}
     for place, failure in found:
-        group = groups.get(_kind(failure), FailureGroup((), failure))
-        groups[_kind(failure)] = FailureGroup((*group.places, place), group.failure)
-    return tuple(groups.values())
+        groups.setdefault(_kind(failure), []).append((place, failure))
+    return tuple(FailureGroup(tuple(place for place, _ in alike), alike[0][1]) for alike in groups.values())
 
 
 def whys(report: Report) -> tuple[Why, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from validator.report import content, story, wording
 from validator.report.content import EnvironmentDifference, FailureGroup, Line, PackageDifference, Row
@@ -88,43 +89,43 @@ class View:
     detail: Detail
     links: Links
 
-    @property
+    @cached_property
     def icon(self) -> Markdown:
         """The verdict as an emoji; the headline beside it says the same."""
         return Markdown(story.ICONS[self.report.verdict])
 
-    @property
+    @cached_property
     def headline(self) -> str:
         """The verdict in a few words."""
         return story.headline(self.report)
 
-    @property
+    @cached_property
     def upgrade(self) -> Markdown:
         """What is upgraded."""
         return markdown(story.upgrade(self.report))
 
-    @property
+    @cached_property
     def sentences(self) -> Markdown:
         """What a reader needs before any table."""
         return Markdown(" ".join(markdown(one) for one in story.sentences(self.report)))
 
-    @property
+    @cached_property
     def rows(self) -> tuple[Row, ...]:
         """The rows this rung shows, worst first."""
         every = content.rows(self.report)
         return tuple(row for row in every if self.detail.passing or not row.green)
 
-    @property
+    @cached_property
     def quiet(self) -> bool:
         """All is well: the table is folded away too."""
         return self.report.verdict == "pass" and all(row.green for row in content.rows(self.report))
 
-    @property
+    @cached_property
     def lines(self) -> tuple[Line, ...]:
         """The lines of the table, as many as this rung shows."""
         return content.lines(self.rows)[: self.detail.rows]
 
-    @property
+    @cached_property
     def table(self) -> Markdown:
         """The table, empty where there is nothing to show."""
         lines = self.lines
@@ -135,7 +136,7 @@ class View:
         candidates = [one for one in self.report.environments if one.name != self.report.baseline]
         return len(candidates) == 1 and len({place for line in lines for place in line.places}) == 1
 
-    @property
+    @cached_property
     def hidden(self) -> str:
         """What the table leaves out."""
         shown = sum(len(line.models) * len(line.places) for line in self.lines)
@@ -146,23 +147,23 @@ class View:
         parts += [f"{wording.plural(green, 'cell')} without a difference to look at"] if green else []
         return f"Not shown: {' and '.join(parts)}." if parts else ""
 
-    @property
+    @cached_property
     def counted(self) -> str:
         """How many cells have each verdict."""
         return content.counted(self.report)
 
-    @property
+    @cached_property
     def whys(self) -> tuple[Markdown, ...]:
         """By model: why, and the way out."""
         return tuple(_why(why) for why in content.whys(self.report)[: self.detail.items])
 
-    @property
+    @cached_property
     def differences(self) -> tuple[Markdown, ...]:
         """By environment: what it has otherwise than the baseline."""
         items = self.detail.items
         return tuple(_difference(one, items) for one in content.differences(self.report)[:items])
 
-    @property
+    @cached_property
     def differences_title(self) -> Markdown:
         """The heading of the differences."""
         moved = {package.name for one in content.differences(self.report) for package in one.packages}
@@ -170,7 +171,7 @@ class View:
         count = f"{len(moved):,} of {wording.plural(total, 'package')}"
         return _title(f"What differs between the environments ({count})")
 
-    @property
+    @cached_property
     def upgraded(self) -> tuple[Markdown, ...]:
         """Every change of the upgrade, where the headline could not hold them all."""
         changes = self.report.upgrade.changes if self.report.upgrade else ()
@@ -184,7 +185,7 @@ class View:
             for one in shown
         )
 
-    @property
+    @cached_property
     def outputs(self) -> Markdown:
         """Every output with its numbers; empty where all are identical."""
         shown = content.outputs(self.rows)[: self.detail.outputs]
@@ -193,7 +194,7 @@ class View:
         heads = (("output", "---"), ("difference", "---"))
         return _table(heads, [_output(row, output) for row, output in shown])
 
-    @property
+    @cached_property
     def outputs_title(self) -> Markdown:
         """The heading of the outputs."""
         every = sum(len(row.cell.outputs) for row in content.rows(self.report))
@@ -202,37 +203,37 @@ class View:
             f"All outputs ({every:,})" if shown == every else f"{shown:,} of {every:,} outputs, worst first"
         )
 
-    @property
+    @cached_property
     def metrics(self) -> Markdown:
         """Every metric, and beside it what the framework itself reports."""
         found = [line for row in self.rows[: self.detail.rows] for line in _metrics(row)]
         heads = (("cell", "---"), ("metric", "---"), ("before → after", "---"), ("samples", "--:"))
         return _table(heads, found[: self.detail.outputs]) if found and self.detail.outputs else Markdown()
 
-    @property
+    @cached_property
     def failures(self) -> tuple[Markdown, ...]:
         """What failed, with the end of the log."""
         groups = content.failures(self.report)[: self.detail.items]
         return tuple(_failure(group, self.detail.log) for group in groups)
 
-    @property
+    @cached_property
     def failures_title(self) -> Markdown:
         """The heading of the failures."""
         return _title(f"What failed ({len(content.failures(self.report)):,})")
 
-    @property
+    @cached_property
     def notes(self) -> tuple[Markdown, ...]:
         """What else a person should know."""
         found = content.notes(self.report)[: self.detail.items]
         return tuple(_note(note, where) for note, where in found)
 
-    @property
+    @cached_property
     def commands(self) -> Markdown:
         """The commands that run cells again."""
         found = content.commands(self.report, min(self.detail.items, 12))
         return Markdown(fence("\n".join(found), 4000, "console")) if found else Markdown()
 
-    @property
+    @cached_property
     def footer(self) -> Markdown:
         """What was compared, with what, and by whom."""
         return Markdown(" · ".join(_footer(self.report, self.links)))

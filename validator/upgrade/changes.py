@@ -41,7 +41,7 @@ class Project(Frozen):
             self.resolved or ()
         )
 
-    def versions(self, name: str) -> dict[str, Pin | None]:
+    def versions(self, name: str) -> Mapping[str, Pin | None]:
         """Return the versions of a package: several where markers tell them apart, none if unknown."""
         if self.locked:
             return {
@@ -53,11 +53,14 @@ class Project(Frozen):
             return {version: next((pin for pin in written if pin.version == version), None)}
         if not written and self.resolved is not None:
             return {}  # limited, and not installed
-        if any(pin.version is None and not pin.url for pin in written) or not written:
-            limits = [pin for pin in self.limits if pin.name == name]
-            # A limit to one version is that version, for whoever needs the package.
-            return {pin.version: pin for pin in limits if pin.version is not None}
-        return {pin.version or _reference(pin): pin for pin in written}
+        exact = {pin.version or _reference(pin): pin for pin in written if pin.version is not None or pin.url}
+        # A limit to one version is that version, for whoever needs the package.
+        limits = {pin.version: pin for pin in self.limits if pin.name == name and pin.version is not None}
+        return exact or limits
+
+    def settles(self, name: str) -> bool:
+        """Whether the versions of a package are final, whatever the ranges say."""
+        return bool(self.locked) or name in (self.resolved or ())
 
     def words(self, name: str) -> dict[str, Pin]:
         """Return what people wrote about a package, by its text."""
@@ -112,7 +115,14 @@ def moves(base: Project, head: Project) -> Iterator[Move]:
             pairs = list(_pairs(set(old), set(new)))
             yield from (place.move(was, now, new.get(now or "")) for was, now in pairs)
             if not pairs and set(before) != set(after) and before and after:
-                yield _range(place, before, after, moved=False)
+                rewritten = [
+                    pin
+                    for text, pin in (*before.items(), *after.items())
+                    if (text in before) != (text in after)
+                ]
+                settled = base.settles(name) and head.settles(name)
+                moved = not settled and any(pin.version is None for pin in rewritten)
+                yield _range(place, before, after, moved=moved)
         elif set(before) != set(after) or bool(old) != bool(new):
             yield _range(place, before or old, after or new, moved=True)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Literal, Protocol
 
-from packaging.markers import Marker
+from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -111,20 +111,34 @@ class Pin(Frozen):
 
         `sections` are the extras and groups that the markers of a pylock.toml may ask for.
         """
-        if not self.marker:
-            return True
-        if not self.conditional:
-            return Marker(self.marker).evaluate({"extra": "", **environment})
-        wanted: dict[str, str | AbstractSet[str]] = {
-            "extras": _named(sections, "extra:"),
-            "dependency_groups": _named(sections, "group:"),
-        }
-        return Marker(self.marker).evaluate({**environment, **wanted}, context="lock_file")
+        return holds(self.marker, environment, sections if self.conditional else None)
 
     @property
     def conditional(self) -> bool:
         """Whether the marker asks for extras or groups, in words that only a lock may use."""
         return "dependency_groups" in self.marker or re.search(r"\bextras\b", self.marker) is not None
+
+
+def holds(marker: str, environment: Mapping[str, str], sections: frozenset[str] | None = None) -> bool:
+    """Whether a marker holds; an empty one does. With `sections` it may use the words of a pylock.toml.
+
+    Raises:
+        ConfigurationError: it compares what cannot be compared.
+    """
+    if not marker:
+        return True
+    try:
+        if sections is None:
+            return Marker(marker).evaluate({"extra": "", **environment})
+        wanted: dict[str, str | AbstractSet[str]] = {
+            "extras": _named(sections, "extra:"),
+            "dependency_groups": _named(sections, "group:"),
+        }
+        return Marker(marker).evaluate({**environment, **wanted}, context="lock_file")
+    except (UndefinedComparison, UndefinedEnvironmentName) as error:
+        raise ConfigurationError(
+            f"The marker {show(marker)!r} cannot be evaluated: {show(str(error))}."
+        ) from None
 
 
 def _named(sections: frozenset[str], prefix: str) -> AbstractSet[str]:

@@ -22,7 +22,7 @@ FRAMEWORKS = frozenset(
 #: Libraries of layers, models and preprocessing on top.
 LIBRARIES = frozenset(
     {
-        *("keras-nlp", "keras-hub", "keras-cv", "keras-rs", "keras-tuner", "keras-tuner", "tensorflow-text"),
+        *("keras-nlp", "keras-hub", "keras-cv", "keras-rs", "keras-tuner", "tensorflow-text"),
         *(
             "tensorflow-addons",
             "tensorflow-probability",

@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 
 from validator.base import Frozen
 from validator.errors import ConfigurationError
-from validator.upgrade.manifests import Files, Index, Manifest, Pin, Source, normal
+from validator.upgrade.manifests import Files, Index, Manifest, Pin, Source, holds, normal
 from validator.upgrade.text import Lines, parse_toml, sequence, show, string, table
 
 _PYPI = "https://pypi.org/simple"
@@ -84,7 +84,7 @@ def installed(
             continue
         seen.add(key)
         for edge in package.needs.get(section, ()):
-            if edge.marker and not Marker(edge.marker).evaluate({"extra": "", **environment}):
+            if not holds(edge.marker, environment):
                 continue
             for target in by_name.get(edge.name, ()):
                 if edge.version is None or edge.version == target.pin.version:

@@ -24,10 +24,9 @@ from validator.compare.statistics import (
     Estimate,
     Interval,
     Rule,
-    Values,
+    Sides,
     decide,
     holm,
-    identical,
     mcnemar_midp,
     paired_bootstrap,
     paired_estimate,
@@ -149,18 +148,9 @@ def _estimate(
     positive = 0 if turned is None else turned.sample.size - negative
     if scorer.share and scorer.equal_weights and tally.independent:
         return paired_estimate(Counts(tally.items, negative, positive), alpha)
-    components = tally.components(side)
-    width = components.shape[1] // 2
-    up = 1.0 if metric.higher_is_better else -1.0
-
-    def gain(sums: Values) -> Values:
-        return np.asarray(up * (scorer.formula(sums[..., width:]) - scorer.formula(sums[..., :width])))
-
-    if np.array_equal(components[:, :width], components[:, width:]):
-        estimate = identical(tally.units, alpha)
-    else:
-        plan = replace(task.request.resampling, alpha=alpha)
-        estimate = replace(paired_bootstrap(components, gain, plan), units=tally.units)
+    sides = Sides(tally.components(0), tally.components(side), scorer.formula, metric.higher_is_better)
+    estimate = paired_bootstrap(sides, replace(task.request.resampling, alpha=alpha))
+    estimate = replace(estimate, units=tally.units)
     if turned is not None:
         estimate = replace(estimate, negative_rate=negative / tally.items)
     return replace(estimate, worsened=negative > 0) if scorer.share else estimate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,11 @@ from numpy.typing import NDArray
 
 from validator.compare.metrics.pairing import Index, bounds, match_samples, same_sides
 from validator.compare.metrics.request import MetricFunction, Task, UnscorableError
-from validator.compare.statistics import Estimate, Resampling, index_bootstrap, paired_bootstrap
+from validator.compare.statistics import Estimate, Formula, Sides, index_bootstrap, paired_bootstrap
 from validator.compare.values import Decoder, kind_of
 from validator.tensors import StoredTensor
 
-_CALLS = 400  # resamples of a function that gives one number: two calls each
+_CALLS = 300  # resamples, and swaps, of a function that gives one number: two calls each
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -27,36 +28,42 @@ def evaluate_function(task: Task, function: MetricFunction) -> tuple[float, floa
     request = task.request
     counts = tuple(bounds(tensor, 1).size - 1 for tensor in (task.baseline, task.labels))
     chosen, labelled = match_samples(request, *counts)
-    labels = {task.labels.name: array(task.labels)[labelled]}
+    labels = {task.labels.name: whole_array(task.labels)[labelled]}
     if task.weights is not None:
-        labels["sample_weight"] = array(task.weights)[labelled]
-    sides = tuple({request.output: array(tensor)[chosen]} for tensor in (task.baseline, task.candidate))
+        labels["sample_weight"] = whole_array(task.weights)[labelled]
+    sides = tuple({request.output: whole_array(tensor)[chosen]} for tensor in (task.baseline, task.candidate))
     before, after = (_call(function, side, labels) for side in sides)
     if before.shape != after.shape:
         raise UnscorableError(
             f"{request.metric} returns shape {before.shape} for one side and {after.shape} for the other"
         )
-    up = 1.0 if request.higher_is_better else -1.0
+    plan = replace(request.resampling, alpha=request.rule.alpha)
     if before.ndim == 1:
         values = float(before.mean()), float(after.mean())
-        gain = up * (after - before)
-        if not np.isfinite(gain).all():
+        if not np.isfinite(values).all():
             return *values, _nothing(chosen.size), chosen.size
-        components = np.stack([gain, np.ones(gain.size)], axis=1)
-        estimate = paired_bootstrap(components, lambda sums: sums[..., 0] / sums[..., 1], request.resampling)
-        return *values, estimate, chosen.size
-
-    def difference(rows: Index) -> float:
-        own = {name: values[rows] for name, values in labels.items()}
-        drawn = [_call(function, {name: side[name][rows] for name in side}, own) for side in sides]
-        return up * float(drawn[1] - drawn[0])
-
+        pairs = Sides(before[:, None], after[:, None], _mean_of(chosen.size), request.higher_is_better)
+        return *values, paired_bootstrap(pairs, plan), chosen.size
     values = float(before), float(after)
     if not np.isfinite(values).all():
         return *values, _nothing(chosen.size), chosen.size
-    plan = Resampling(request.resampling.alpha, _CALLS, request.resampling.seed)
-    estimate = index_bootstrap(chosen.size, difference, plan)
+
+    def difference(rows: Index, swapped: NDArray[np.bool_]) -> float:
+        own = {name: array[rows] for name, array in labels.items()}
+        drawn = []
+        for side, other in (sides, sides[::-1]):
+            mixed = {name: side[name][rows].copy() for name in side}
+            for name, array in mixed.items():
+                array[swapped] = other[name][rows][swapped]
+            drawn.append(float(_call(function, mixed, own)))
+        return drawn[1] - drawn[0] if request.higher_is_better else drawn[0] - drawn[1]
+
+    estimate = index_bootstrap(chosen.size, difference, replace(plan, resamples=_CALLS))
     return *values, estimate, chosen.size
+
+
+def _mean_of(samples: int) -> Formula:
+    return lambda sums: np.asarray(sums[..., 0] / samples)
 
 
 def _nothing(samples: int) -> Estimate:
@@ -73,7 +80,7 @@ def _call(function: MetricFunction, predictions: Arrays, labels: Arrays) -> NDAr
     return result
 
 
-def array(tensor: StoredTensor) -> NDArray[Any]:
+def whole_array(tensor: StoredTensor) -> NDArray[Any]:
     """The whole tensor: strings as objects, a ragged one as an object array with one array a sample."""
     data, kind = tensor.open(), kind_of(tensor)
     flat: NDArray[Any]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +10,6 @@ from numpy.typing import NDArray
 from validator.compare.metrics.pairing import Index, Numbers, Pairing
 from validator.compare.metrics.request import SHOWN, WORST, ClassDelta, FlipList, MetricRequest
 from validator.compare.statistics import Values, holm, mcnemar_midp
-
-#: Sums of one side's components (..., k) → the metric (...); NaN where it is undefined.
-Formula = Callable[[Values], Values]
 
 _MOST_GROUPS = 4096  # their spread gives the standard error to 1 / sqrt(2 · 4096), about 1 %
 _MOST_SUMS = 2**22
@@ -69,9 +65,8 @@ class Tally:
         return np.asarray(self.sums.sum(axis=1))
 
     def components(self, side: int) -> Values:
-        """Baseline and one other side beside each other, for the groups that have an item."""
-        scored = self.counts > 0
-        return np.concatenate([self.sums[0, scored], self.sums[side, scored]], axis=1)
+        """A side's sums (groups, width), of the groups that have an item."""
+        return np.asarray(self.sums[side, self.counts > 0])
 
 
 @dataclass(frozen=True)

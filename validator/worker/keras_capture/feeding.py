@@ -39,8 +39,9 @@ class Slot:
 
     @property
     def anonymous(self) -> bool:
-        """Whether neither a dict key nor a chosen name says what it is."""
-        return all(isinstance(part, int) for part in self.path) and bool(_ANONYMOUS.match(self.name))
+        """Whether neither a dict key nor a chosen name says what it is (keys of a signature are automatic)."""
+        keyed = not self.strict and any(isinstance(part, str) for part in self.path)
+        return not keyed and bool(_ANONYMOUS.match(self.name))
 
     def __str__(self) -> str:
         named = all(isinstance(part, int) for part in self.path)

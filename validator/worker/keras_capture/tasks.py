@@ -1,7 +1,7 @@
 """What a job may be asked for besides its predictions: each task is a module with a function `run`.
 
-A task starts when outputs and evaluation are on disk, and leaves the model as it found it. What goes wrong in one is
-a field of its own answer and costs nothing else.
+A task starts when outputs and evaluation are on disk, and leaves the model as it found it. What goes wrong in
+one is a field of its own answer and costs nothing else.
 """
 
 from __future__ import annotations
