@@ -236,7 +236,7 @@ def test_tiny_values_do_not_vanish():
 
 
 def test_differences_whose_squares_float32_cannot_hold():
-    a = np.full(20_000, 1e-13, np.float32)
+    a = np.full(20_000, 1e-14, np.float32)
     b = np.nextafter(a, np.float32(1))
     expected = float(b[0]) - float(a[0])
     assert compare(a, b).rms == pytest.approx(expected, rel=1e-6)

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy import stats
 
-from validator.compare.statistics import (
+from validator.compare.resampling import (
     Resampling,
-    Rule,
+    Sides,
     Values,
-    decide,
-    identical,
     index_bootstrap,
     influence_estimate,
     paired_bootstrap,
+    swap_test,
 )
+from validator.compare.statistics import Rule, decide, identical
 
 
-def mean_difference(sums: Values) -> Values:
-    return np.asarray((sums[..., 1] - sums[..., 0]) / sums[..., 2])
+def mean(sums: Values) -> Values:
+    return np.asarray(sums[..., 0] / sums[..., 1])
 
 
-def components(before: Values, after: Values) -> Values:
-    return np.stack([before, after, np.ones_like(before)], axis=1)
+def sides(before: Values, after: Values) -> Sides:
+    ones = np.ones_like(before)
+    return Sides(np.stack([before, ones], axis=1), np.stack([after, ones], axis=1), mean)
 
 
 @pytest.mark.parametrize("units", [30, 200])
@@ -35,7 +38,7 @@ def test_interval_agrees_with_scipy(units: int) -> None:
     generator = np.random.default_rng(3)
     before = generator.exponential(size=units)
     after = before + generator.exponential(0.3, size=units) - 0.35
-    ours = paired_bootstrap(components(before, after), mean_difference, Resampling(resamples=20_000))
+    ours = paired_bootstrap(sides(before, after), Resampling(resamples=20_000))
     # scipy has no correction of the levels for few units: give it ours.
     alpha = stats.norm.cdf(stats.t.ppf(0.05, units - 1) * math.sqrt(units / (units - 1)))
     theirs = stats.bootstrap(
@@ -58,9 +61,9 @@ def test_multinomial_shortcut_and_single_draws_agree() -> None:
     """0/1 scores have three kinds of rows; a grain of noise makes every row its own kind."""
     before = np.repeat([1.0, 0.0, 1.0], [6, 4, 190])
     after = np.repeat([0.0, 1.0, 1.0], [6, 4, 190])
-    few = paired_bootstrap(components(before, after), mean_difference, Resampling(resamples=8000))
+    few = paired_bootstrap(sides(before, after), Resampling(resamples=8000))
     noise = np.random.default_rng(0).normal(scale=1e-9, size=200)
-    many = paired_bootstrap(components(before, after + noise), mean_difference, Resampling(resamples=8000))
+    many = paired_bootstrap(sides(before, after + noise), Resampling(resamples=8000))
     assert few.error == pytest.approx(math.sqrt((10 - 4 / 200) / 200**2), rel=0.03)
     assert few.error == pytest.approx(many.error, rel=0.04)
     assert few.p_worse == pytest.approx(many.p_worse, abs=0.03)
@@ -68,75 +71,118 @@ def test_multinomial_shortcut_and_single_draws_agree() -> None:
 
 def test_the_same_seed_gives_the_same_answer() -> None:
     generator = np.random.default_rng(1)
-    rows = components(generator.normal(size=40), generator.normal(size=40))
-    assert paired_bootstrap(rows, mean_difference) == paired_bootstrap(rows, mean_difference)
-    other = paired_bootstrap(rows, mean_difference, Resampling(seed=1))
-    assert other.interval != paired_bootstrap(rows, mean_difference).interval
+    pairs = sides(generator.normal(size=40), generator.normal(size=40))
+    assert paired_bootstrap(pairs) == paired_bootstrap(pairs)
+    assert paired_bootstrap(pairs, Resampling(seed=1)).interval != paired_bootstrap(pairs).interval
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(5, 60), st.floats(-1, 1), st.integers(0, 2**20))
-def test_p_and_interval_say_the_same(units: int, shift: float, seed: int) -> None:
-    generator = np.random.default_rng(seed)
+@given(st.integers(0, 14), st.integers(0, 14), st.integers(0, 40))
+def test_swapped_right_and_wrong_answers_are_mcnemar(b: int, c: int, same: int) -> None:
+    if b + c + same == 0:
+        return
+    before = np.repeat([1.0, 0.0, 1.0], [b, c, same])
+    after = np.repeat([0.0, 1.0, 1.0], [b, c, same])
+    digits = 1e-9 if 2 ** (b + c) <= 2000 else 0.04
+    assert swap_test(sides(before, after)) == pytest.approx(mcnemar_midp(b, c), abs=digits)
+
+
+@pytest.mark.parametrize("units", [7, 40])
+def test_swap_test_agrees_with_scipy(units: int) -> None:
+    generator = np.random.default_rng(11)
     before = generator.normal(size=units)
-    estimate = paired_bootstrap(
-        components(before, before + shift + generator.normal(size=units)),
-        mean_difference,
-        Resampling(resamples=500),
+    after = before + generator.normal(-0.3, 1, size=units)
+    theirs = stats.permutation_test(
+        (after, before),
+        lambda x, y, axis: np.mean(x - y, axis=axis),
+        permutation_type="samples",
+        alternative="less",
+        n_resamples=20_000,
+        rng=np.random.default_rng(0),
+    ).pvalue
+    observed = 0.5**units / 2 if units < 11 else 0.0  # theirs counts the observed draw in full
+    assert swap_test(sides(before, after), Resampling(resamples=20_000)) == pytest.approx(
+        theirs - observed, abs=1e-9 if units < 11 else 0.01
     )
-    assert estimate.interval is not None
-    assert estimate.p_worse is not None
-    if abs(estimate.interval.high) > 0.05 * estimate.error:
-        assert (estimate.p_worse < 0.05) == (estimate.interval.high < 0)
+
+
+@given(st.integers(1, 40), st.integers(0, 2**20))
+def test_swapping_both_ways_sums_to_one(units: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    before, after = generator.normal(size=units), generator.normal(size=units)
+    forth = swap_test(sides(before, after), Resampling(resamples=300))
+    back = swap_test(sides(after, before), Resampling(resamples=300))
+    assert forth + back == pytest.approx(1, abs=1e-9 if units <= 8 else 0.2)
+
+
+def test_lower_is_better_turns_the_question_around() -> None:
+    generator = np.random.default_rng(2)
+    pairs = sides(generator.normal(size=30), generator.normal(0.5, 1, size=30))
+    up, down = paired_bootstrap(pairs), paired_bootstrap(replace(pairs, higher_is_better=False))
+    assert down.delta == -up.delta
+    assert up.interval is not None
+    assert down.interval is not None
+    assert down.interval.low == pytest.approx(-up.interval.high, abs=0.1 * up.error)
+    assert down.p_worse is not None
+    assert down.p_worse < 0.5 < (up.p_worse or 0)
 
 
 def test_few_units_have_no_interval() -> None:
-    estimate = paired_bootstrap(components(np.zeros(4), -np.ones(4)), mean_difference)
-    assert (estimate.delta, estimate.interval, estimate.p_worse) == (-1.0, None, None)
+    estimate = paired_bootstrap(sides(np.zeros(4), np.array([-1.0, -1, -1, 0])))
+    assert (estimate.delta, estimate.interval, estimate.p_worse) == (-0.75, None, 1 / 16)
     answer = decide(estimate, Rule())
     assert (answer.decision, answer.needed) == ("cannot-tell", None)
 
 
-def test_equal_sides_are_identical() -> None:
-    values = np.random.default_rng(0).normal(size=30)
-    assert paired_bootstrap(components(values, values), mean_difference) == identical(30)
-    assert decide(identical(30), Rule()).decision == "not-worse"
+@pytest.mark.parametrize("units", [1, 30])
+def test_equal_sides_are_identical(units: int) -> None:
+    values = np.random.default_rng(0).normal(size=units)
+    assert paired_bootstrap(sides(values, values)) == identical(units)
+    assert decide(identical(units), Rule()).decision == "not-worse"
 
 
 def test_undefined_resamples_are_dropped_and_mostly_undefined_ones_say_nothing() -> None:
-    def rarely(sums: Values) -> Values:
-        return np.where(sums[..., 2] > 0, mean_difference(sums), np.nan)
+    def where_any(sums: Values) -> Values:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(sums[..., 1] > 0, mean(sums), np.nan)
 
-    rows = components(np.zeros(20), np.linspace(-1, 1, 20))
-    rows[:, 2] = 0
-    rows[:3, 2] = 1  # 4 % of resamples hold none of them
-    assert paired_bootstrap(rows, rarely).interval is not None
-    assert paired_bootstrap(rows, lambda sums: np.full(sums.shape[:-1], np.nan)).interval is None
+    pairs = sides(np.zeros(20), np.linspace(-1, 1.1, 20))
+    pairs.baseline[3:, 1] = pairs.candidate[3:, 1] = 0  # 4 % of resamples hold none of the first three
+    assert paired_bootstrap(replace(pairs, formula=where_any)).interval is not None
+    pairs.baseline[1:, 1] = pairs.candidate[1:, 1] = 0
+    nowhere = replace(pairs, formula=lambda sums: np.where(sums[..., 1] == 1, mean(sums), np.nan))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        assert paired_bootstrap(nowhere).interval is None
 
 
 def test_index_bootstrap_agrees_with_sums() -> None:
     generator = np.random.default_rng(2)
     before, after = generator.normal(size=80), generator.normal(size=80)
 
-    def difference(rows: np.ndarray) -> float:
-        return float(np.mean(after[rows] - before[rows]))
+    def difference(rows: NDArray[np.int64], swapped: NDArray[np.bool_]) -> float:
+        gain = (after - before)[rows]
+        return float(np.mean(np.where(swapped, -gain, gain)))
 
     one = index_bootstrap(80, difference, Resampling(resamples=2000))
-    other = paired_bootstrap(components(before, after), mean_difference)
+    other = paired_bootstrap(sides(before, after))
     assert one.delta == pytest.approx(other.delta)
     assert one.error == pytest.approx(other.error, rel=0.08)
+    assert one.p_worse == pytest.approx(other.p_worse, abs=0.05)
 
 
 def test_index_bootstrap_drops_what_the_metric_refuses() -> None:
-    def difference(rows: np.ndarray) -> float:
-        if rows[0] % 3 == 0 and rows[1] != 1:
-            raise ValueError("one class only")
-        return float(rows.mean())
+    values = np.random.default_rng(0).normal(-1, 1, size=31)
 
-    assert (
-        index_bootstrap(30, lambda rows: float(rows.mean()), Resampling(resamples=200)).interval is not None
-    )
-    assert index_bootstrap(31, difference, Resampling(resamples=200)).interval is not None
+    def difference(rows: NDArray[np.int64], swapped: NDArray[np.bool_]) -> float:
+        if rows[0] % 3 == 1:
+            raise ValueError("one class only")
+        return float(np.mean(np.where(swapped, -values[rows], values[rows])))
+
+    estimate = index_bootstrap(31, difference, Resampling(resamples=200))
+    assert estimate.interval is not None
+    assert estimate.interval.high < 0
+    assert estimate.p_worse is not None
+    assert estimate.p_worse < 0.05
 
 
 def test_influences_of_a_mean_are_the_t_interval() -> None:

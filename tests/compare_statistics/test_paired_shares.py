@@ -31,8 +31,8 @@ def counts(samples: int, negative: int, positive: int) -> Counts:
     return Counts(samples, negative, positive)
 
 
-# Both tables and their results are worked examples of chapter 8 of Fagerland, Lydersen and Laake, "Statistical
-# Analysis of Contingency Tables" (2017), as in the tests of the R package contingencytables. Two-sided there.
+# Both tables and their results are worked examples of chapter 8 of Fagerland, Lydersen and Laake,
+# "Statistical Analysis of Contingency Tables" (2017), as in the R package contingencytables. Two-sided there.
 BENTUR = (21, 7, 1)  # airway hyper-responsiveness before and after stem cell transplantation
 CAVO = (161, 16, 6)  # complete response before and after consolidation therapy
 

@@ -177,9 +177,10 @@ def failed(model: str, where: str, stage: Stage, error: str, message: str) -> Ce
     return _cell(model, where, "failed").model_copy(update={"failure": failure, "gated": ("failed",)})
 
 
-def not_compared(model: str, where: str = HEAD) -> CellResult:
+def not_compared(model: str, where: str = HEAD, message: str = "") -> CellResult:
+    said = message or "the baseline failed at import: ImportError: DLL load failed"
     return _cell(model, where, "not-compared").model_copy(
-        update={"message": f"the baseline {model}@{BASE} has no predictions", "gated": ("not-compared",)}
+        update={"message": said, "findings": (Finding(kind="baseline", message=said),)}
     )
 
 

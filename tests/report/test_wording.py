@@ -140,3 +140,17 @@ def test_headlines(case: str, words: str) -> None:
 def test_without_an_upgrade_the_headline_says_what_was_compared() -> None:
     report = cases.only_rounding().model_copy(update={"upgrade": None})
     assert unmarked(story.upgrade(report)) == "keras-3.5.0 and legacy against keras-3.3.3"
+
+
+def test_one_baseline_cell_that_failed_is_named_and_the_rest_is_not_thrown_away() -> None:
+    lost = cases.not_compared("translator", message="the baseline failed at load: ValueError: no such layer")
+    report = cases.report(
+        "inconclusive", cases.model("translator", lost), cases.model("digits", cases.identical("digits"))
+    )
+    assert story.headline(report) == "Cannot judge: the baseline is unusable"
+    said = [unmarked(words) for words in story.sentences(report)]
+    assert said == [
+        "translator@keras-3.5.0: the baseline failed at load: ValueError: no such layer.",
+        "So nothing can be said about 1 of 2 cells.",
+    ]
+    assert content.notes(report) == ()

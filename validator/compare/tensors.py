@@ -52,15 +52,18 @@ class Worst:
 class TensorComparison:
     """The numbers of one pair of tensors; no judgement.
 
-    `compared` is False when no element was paired (`problems` says why): then nothing below `tolerance` has
-    a meaning but `size`, `mismatched` (every element) and `within` (0). `identical`: every byte, the dtype
-    and the shape are the same; -0.0 against 0.0 is not identical, and not mismatched. `max_abs` … `cosine`
-    are over the elements finite on both sides, None where there are none or float64 does not reach (squares
-    beyond 1e308; below 1e-308 they are 0). `max_rel` divides by max(|baseline|, relative_floor). `cosine` (to
-    1e-6) is None where a side is all zeros. `nonfinite_mismatched` counts where NaN or an infinity stands on one side
-    only (or infinities of other sign): part of `mismatched`.
-    `flips` of `rows`: see compare/flips.py, None for what has no arg max. For complex numbers distances are
-    those of the plane, and `mean_difference` is of the real parts. `masked` elements were left out.
+    `compared` is False when no element was paired (`problems` says why): then nothing below `tolerance` has a
+    meaning but `size`, `mismatched` (every element) and `within` (0). `identical`: every byte, the dtype and
+    the shape are the same; -0.0 against 0.0 is not identical, and not mismatched.
+
+    `max_abs` … `cosine` are over the elements finite on both sides, None where there are none or float64 does
+    not reach (squares beyond 1e308; below 1e-308 they are 0). `max_rel` divides by
+    max(|baseline|, relative_floor). `cosine`, right to 1e-6, is None where a side is all zeros.
+
+    `nonfinite_mismatched` counts where NaN or an infinity stands on one side only (or infinities of other
+    sign): part of `mismatched`. `flips` of `rows`: see compare/flips.py, None for what has no arg max. For
+    complex numbers distances are those of the plane, and `mean_difference` is of the real parts. `masked`
+    elements were left out.
     """
 
     name: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from typing import Literal
 
 from validator import __version__
 from validator.compare import compare_structure, compare_tensors
@@ -57,7 +58,7 @@ def judge(run: Run) -> Report:
 
 def _environment(run: Run, name: str) -> EnvironmentResult:
     """One environment as it really ran."""
-    role = "baseline" if name == run.project.plan.baseline else "candidate"
+    role: Literal["baseline", "candidate"] = "baseline" if name == run.project.plan.baseline else "candidate"
     failure = _environment_failure(run, name)
     status = read_status(run, name)
     facts = read_environment(run.folder.captures(name)) if status else None
@@ -103,12 +104,10 @@ def _evidence(run: Run, model: ModelSettings, cell: Cell) -> CellEvidence:
     )
     base = run.project.plan.baseline_of(cell)
     here, there = _side(run, cell), _side(run, base)
-    failures = {
-        "failure": here if isinstance(here, Failure) else None,
-        "baseline_failure": there if isinstance(there, Failure) else None,
-    }
-    if isinstance(here, Failure) or isinstance(there, Failure):
-        return CellEvidence(label, **failures, findings=_findings(here))
+    if isinstance(here, Failure):
+        return CellEvidence(label, failure=here)
+    if isinstance(there, Failure):
+        return CellEvidence(label, baseline_failure=there, findings=_findings(here))
     label = label.model_copy(update={"seconds": round(sum(here.seconds.values()), 3)})
     theirs, ours = (
         open_tensors(there.outputs, run.folder.capture(base)),
@@ -164,10 +163,8 @@ def _reported(there: Capture, here: Capture) -> Iterator[tuple[str, float | None
         yield name, old.get(name), new.get(name)
 
 
-def _findings(side: Capture | Failure) -> tuple[Finding, ...]:
+def _findings(side: Capture) -> tuple[Finding, ...]:
     """What a candidate's capture says beside its numbers."""
-    if isinstance(side, Failure):
-        return ()
     found = [Finding(kind=note.kind, message=note.message) for note in side.notes]
     if side.artifact_failure is not None:
         failure = side.artifact_failure

@@ -22,6 +22,8 @@ from validator.results import (
 State = Literal["good", "warn", "bad", "unknown"]
 AS_SAVED = ("", "as-saved")
 GREEN: tuple[CellVerdict, ...] = ("identical", "rounding")
+#: Kinds of findings that have a place of their own: in `Why`, or in the cell's message.
+SHOWN_ELSEWHERE = ("cause", "way-out", "baseline")
 KEY_PACKAGES = ("keras", "tf-keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
 
 _STATES: dict[CellVerdict, State] = {
@@ -285,7 +287,7 @@ def notes(report: Report) -> tuple[tuple[str, tuple[str, ...]], ...]:
     cells: dict[str, list[str]] = {}
     for row in rows(report):
         for finding in row.cell.findings:
-            if finding.kind not in ("cause", "way-out"):
+            if finding.kind not in SHOWN_ELSEWHERE:
                 cells.setdefault(finding.message, []).append(row.cell.cell)
     return tuple((message, tuple(dict.fromkeys(where))) for message, where in cells.items())
 

@@ -34,9 +34,7 @@ _MOST_MODELS = 3
 def headline(report: Report) -> str:
     """The verdict in a few words, without the upgrade."""
     if report.verdict == "inconclusive":
-        baseline = _baseline(report)
-        unusable = baseline is not None and baseline.failure is not None
-        return "Cannot judge: the baseline is unusable" if unusable else "Cannot judge"
+        return "Cannot judge: the baseline is unusable" if _baseless(report) else "Cannot judge"
     if report.upgrade is not None and not report.upgrade.relevant and not report.models:
         return "Nothing relevant changed"
     phrases = _phrases(report)[:2]
@@ -110,19 +108,33 @@ def sentences(report: Report) -> tuple[Words, ...]:
     else:
         said += _groups(rows, worrying)
     said += _holding(rows, worrying)
-    return (*said, *_gate(report))
+    return (*said, *gate(report))
 
 
 def _inconclusive(report: Report) -> tuple[Words, ...]:
-    baseline = _baseline(report)
-    said: list[Words] = []
+    said = [
+        _ended(prose(reason)) for reason in _baseless(report)[:_MOST_MODELS] or report.reasons[:_MOST_MODELS]
+    ]
+    cells = [cell for model in report.models for cell in model.cells]
+    lost = sum(cell.verdict == "not-compared" for cell in cells)
+    if lost == len(cells):
+        return (*said, (text("So nothing can be said about this upgrade, good or bad."),))
+    return (*said, (text(f"So nothing can be said about {lost:,} of {plural(len(cells), 'cell')}."),))
+
+
+def _baseless(report: Report) -> tuple[str, ...]:
+    """Why the baseline is unusable: each reason once, empty if it is not."""
+    baseline = next((one for one in report.environments if one.name == report.baseline), None)
     if baseline is not None and baseline.failure is not None:
-        said.append(
-            (text("The baseline "), name(baseline.name), text(" "), *_ended(failed(baseline.failure)))
-        )
-    else:
-        said += [_ended(prose(reason)) for reason in report.reasons[:_MOST_MODELS]]
-    return (*said, (text("So nothing can be said about this upgrade, good or bad."),))
+        return (f"The baseline `{baseline.name}` {unmarked(failed(baseline.failure))}",)
+    found = [
+        f"`{cell.cell}`: {finding.message}"
+        for model in report.models
+        for cell in model.cells
+        for finding in cell.findings
+        if finding.kind == "baseline"
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def _nothing_ran(report: Report) -> tuple[Words, ...]:
@@ -230,7 +242,8 @@ def _rounding(green: Iterable[Row]) -> Words:
     return (text(f"up to rounding: {number(drift)} at most{measured}."),)
 
 
-def _gate(report: Report) -> tuple[Words, ...]:
+def gate(report: Report) -> tuple[Words, ...]:
+    """What the gate makes of it; nothing where all is well."""
     rules = dict.fromkeys(rule for model in report.models for cell in model.cells for rule in cell.gated)
     if report.verdict == "warn":
         return ((text("The gate lets this pass."),),)
@@ -241,10 +254,6 @@ def _gate(report: Report) -> tuple[Words, ...]:
 
 def _ended(words: Words) -> Words:
     return words if unmarked(words).rstrip().endswith((".", "!", "?", "…")) else (*words, text("."))
-
-
-def _baseline(report: Report) -> EnvironmentResult | None:
-    return next((one for one in report.environments if one.name == report.baseline), None)
 
 
 def _broken(report: Report) -> list[EnvironmentResult]:

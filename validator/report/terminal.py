@@ -42,8 +42,9 @@ def show(report: Report, console: Console) -> None:
     if rows:
         _print(console, _table(report, console))
     _print(console, _verdict(report))
-    for reason in report.reasons[:20]:
-        _print(console, _line("•", wording.prose(reason)))
+    reasons = [] if rows and report.verdict != "inconclusive" else report.reasons[:20]  # else in the table
+    for words in (*story.gate(report), *(wording.prose(reason) for reason in reasons)):
+        _print(console, _line("•", words))
     shown = {name for row in rows for name in (row.cell.cell, row.cell.environment)}
     for group in content.failures(report)[:20]:
         if shown.issuperset(group.places):

@@ -17,6 +17,7 @@ from validator.compare.metrics.request import MetricRequest, PairedMetric, Task,
 from validator.compare.metrics.scorers import Scorer
 from validator.compare.metrics.tally import Turned, flip_list, samples_turned, worst_classes
 from validator.compare.metrics.wording import describe
+from validator.compare.resampling import Sides, paired_bootstrap
 from validator.compare.statistics import (
     Answer,
     Counts,
@@ -24,11 +25,9 @@ from validator.compare.statistics import (
     Estimate,
     Interval,
     Rule,
-    Sides,
     decide,
     holm,
     mcnemar_midp,
-    paired_bootstrap,
     paired_estimate,
 )
 from validator.errors import ConfigurationError

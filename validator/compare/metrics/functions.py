@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from validator.compare.metrics.pairing import Index, bounds, match_samples, same_sides
 from validator.compare.metrics.request import MetricFunction, Task, UnscorableError
-from validator.compare.statistics import Estimate, Formula, Sides, index_bootstrap, paired_bootstrap
+from validator.compare.resampling import Formula, Sides, index_bootstrap, paired_bootstrap
+from validator.compare.statistics import Estimate
 from validator.compare.values import Decoder, kind_of
 from validator.tensors import StoredTensor
 
@@ -32,6 +33,9 @@ def evaluate_function(task: Task, function: MetricFunction) -> tuple[float, floa
     if task.weights is not None:
         labels["sample_weight"] = whole_array(task.weights)[labelled]
     sides = tuple({request.output: whole_array(tensor)[chosen]} for tensor in (task.baseline, task.candidate))
+    for arrays in (labels, *sides):  # a function that writes into them would change what comes next
+        for array in arrays.values():
+            array.flags.writeable = False
     before, after = (_call(function, side, labels) for side in sides)
     if before.shape != after.shape:
         raise UnscorableError(

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from validator.compare.metrics.pairing import Block, Index, Numbers, Pairing
 from validator.compare.metrics.request import Task, UnscorableError
 from validator.compare.metrics.scorers import is_distribution
-from validator.compare.statistics import Estimate, Values, influence_estimate
+from validator.compare.resampling import Values, influence_estimate
+from validator.compare.statistics import Estimate
 
 Flags = NDArray[np.bool_]
 

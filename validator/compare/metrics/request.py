@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from validator.compare.statistics import Decision, Interval, Reason, Resampling, Rule
+from validator.compare.resampling import Resampling
+from validator.compare.statistics import Decision, Interval, Reason, Rule
 from validator.tensors import StoredTensor
 
 SHOWN = 20  #: how many flipped samples are named

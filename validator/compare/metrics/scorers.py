@@ -16,7 +16,7 @@ from validator.compare.metrics.decisions import Decided, Decider, decider
 from validator.compare.metrics.pairing import Block, Index, Numbers, Pairing
 from validator.compare.metrics.request import Task, UnscorableError
 from validator.compare.metrics.tally import Tally, Turns
-from validator.compare.statistics import Values
+from validator.compare.resampling import Values
 
 
 class Scorer(Protocol):

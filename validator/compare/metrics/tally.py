@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from validator.compare.metrics.pairing import Index, Numbers, Pairing
 from validator.compare.metrics.request import SHOWN, WORST, ClassDelta, FlipList, MetricRequest
-from validator.compare.statistics import Values, holm, mcnemar_midp
+from validator.compare.resampling import Values
+from validator.compare.statistics import holm, mcnemar_midp
 
 _MOST_GROUPS = 4096  # their spread gives the standard error to 1 / sqrt(2 · 4096), about 1 %
 _MOST_SUMS = 2**22

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from validator.compare.metrics.pairing import Index, Pairing, Rows, bounds, match_samples
 from validator.compare.metrics.request import Task, UnscorableError
 from validator.compare.metrics.tally import Tally, Turned, Turns
-from validator.compare.statistics import Values
+from validator.compare.resampling import Values
 from validator.tensors import StoredTensor
 
 Unit = Literal["word", "character", "text"]
