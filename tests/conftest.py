@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from validator.config.load import parse
-from validator.environments import build
+from validator.environments import build, create
 from validator.environments.uv import Uv
 from validator.matrix import make_plan
 from validator.pipeline.run_folder import locked
@@ -39,9 +38,7 @@ def environment_python(name: str) -> Path:
     uv = Uv.found(os.environ)
     venv = KEPT / name
     with locked(KEPT, "a test environment", wait=True):
-        if not (venv / "pyvenv.cfg").exists():
-            command = [uv.binary, "venv", "--quiet", "--python", environment.python, str(venv)]
-            subprocess.run(command, check=True, env=dict(uv.environ))
+        assert create(venv, environment.python, uv) is None
         built = build(environment, settings.install, venv, KEPT / "locks", uv)
     assert not isinstance(built, Failure), built.message
     return built.python

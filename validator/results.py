@@ -64,6 +64,8 @@ class OutputResult(Frozen):
     rms: float | None = Field(default=None, description="Root mean square of the difference.")
     noise_rms: float | None = Field(default=None, description="The measured noise floor, same unit as rms.")
     noise_ratio: float | None = Field(default=None, description="rms / noise_rms.")
+    worst_sample: int | None = Field(default=None, description="The sample with the most drift over noise.")
+    worst_sample_ratio: float | None = Field(default=None, description="That sample's drift over its noise.")
     cosine: float | None = None
     mismatched: int = Field(default=0, description="Elements outside rtol/atol, NaN and Inf included.")
     size: int = 0

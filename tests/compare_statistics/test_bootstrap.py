@@ -21,7 +21,7 @@ from validator.compare.resampling import (
     paired_bootstrap,
     swap_test,
 )
-from validator.compare.statistics import Rule, decide, identical
+from validator.compare.statistics import Rule, decide, identical, mcnemar_midp
 
 
 def mean(sums: Values) -> Values:

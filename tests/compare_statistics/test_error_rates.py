@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from validator.compare.resampling import Resampling, Values, paired_bootstrap
+from validator.compare.resampling import Resampling, Sides, Values, paired_bootstrap
 from validator.compare.statistics import Counts, Decision, Rule, decide, mcnemar_midp, paired_estimate
 
 RUNS = 20_000
@@ -97,7 +97,7 @@ def _mean(sums: Values) -> Values:
 
 @pytest.mark.parametrize("units", [8, 50, 200])
 def test_bootstrap_keeps_alpha_where_sequences_are_what_is_independent(units: int) -> None:
-    """Tokens of a sequence flip together: tests of tokens take that for evidence, swapped sequences do not."""
+    """Tokens of a sequence flip together: evidence to a test of tokens, not to one of sequences."""
     generator = np.random.default_rng(units)
     runs, tokens = 300, 20
     cluster = token = 0

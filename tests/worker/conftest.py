@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,25 +16,24 @@ sys.path.insert(0, str(WORKER))  # what needs no Keras is tested in this process
 OLDEST, LEGACY, NEWEST = "keras-3.3.3", "legacy", "keras-3.15.1"
 
 
-def interpreter(environment: str) -> Path:
-    """The Python of an installed environment."""
-    return Path(os.environ["KUV_ENVS"], environment, "bin", "python")
+@pytest.fixture(scope="session")
+def oldest(keras_python: Callable[[str], Path]) -> Environment:
+    return Environment(OLDEST, keras_python(OLDEST))
 
 
 @pytest.fixture(scope="session")
-def oldest() -> Environment:
-    return Environment(OLDEST, interpreter(OLDEST))
+def legacy(keras_python: Callable[[str], Path]) -> Environment:
+    return Environment(LEGACY, keras_python(LEGACY))
 
 
-@pytest.fixture(scope="session")
-def legacy() -> Environment:
-    return Environment(LEGACY, interpreter(LEGACY))
-
-
-@pytest.fixture(scope="session", params=[OLDEST, LEGACY, NEWEST])
-def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Results:
+@pytest.fixture(scope="session", params=["keras-2.15.0", OLDEST, LEGACY, NEWEST])
+def results(
+    request: pytest.FixtureRequest,
+    keras_python: Callable[[str], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Results:
     """Every job of `worker_jobs` done by one worker of the environment."""
-    environment = Environment(request.param, interpreter(request.param))
+    environment = Environment(request.param, keras_python(request.param))
     folder = tmp_path_factory.mktemp(request.param)
     artifacts = folder / "artifacts"
     artifacts.mkdir()

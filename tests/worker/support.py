@@ -73,6 +73,10 @@ class Environment:
     def legacy(self) -> bool:
         return self.name == "legacy"
 
+    @property
+    def is_keras_2(self) -> bool:
+        return self.legacy or self.name.startswith("keras-2.")
+
     def variables(self, **more: str) -> dict[str, str]:
         own = {"TF_CPP_MIN_LOG_LEVEL": "2", "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
         return {**own, **({"TF_USE_LEGACY_KERAS": "1"} if self.legacy else {}), **more}

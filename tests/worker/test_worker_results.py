@@ -13,10 +13,6 @@ from worker.worker_jobs import LABELS
 pytestmark = pytest.mark.environment
 
 
-def is_legacy(results: Results) -> bool:
-    return results.environment.legacy
-
-
 # the run as a whole
 
 
@@ -32,7 +28,7 @@ def test_the_environment_proves_who_ran(results: Results) -> None:
     facts = json.loads((results.folder / "environment.json").read_text())
     assert facts["failure"] is None
     version = {"legacy": "2.17.0"}.get(results.environment.name, results.environment.name.partition("-")[2])
-    module = "tf_keras" if is_legacy(results) else "keras"
+    module = "tf_keras" if results.environment.legacy else "keras"
     assert (facts["keras"]["module"], facts["keras"]["version"]) == (module, version)
     assert facts["keras"]["file"].endswith(f"/{module}/__init__.py")
     assert facts["packages"][module.replace("_", "-")] == version
@@ -140,7 +136,7 @@ def test_what_does_not_load_says_why(results: Results, identity: str, words: str
 
 
 def test_a_model_of_the_other_keras_is_refused(results: Results) -> None:
-    if is_legacy(results):
+    if results.environment.legacy:
         assert "returned a model of 'keras', but tf_keras" in results.failure("builder other keras")[2]
     else:
         assert results["builder other keras"].failure is None
@@ -179,7 +175,7 @@ def _numbers(results: Results, identity: str) -> np.ndarray:
 
 
 def test_a_half_precision_artifact_has_a_float32_twin(results: Results) -> None:
-    if is_legacy(results):  # tf_keras cannot read the bfloat16 weights that it wrote
+    if results.environment.is_keras_2:  # tf_keras cannot read the bfloat16 weights that it wrote
         assert results.failure("bfloat16 in float32")[0] == "load"
         return
     assert results["saved in bfloat16"].policy == "bfloat16"
@@ -189,7 +185,7 @@ def test_a_half_precision_artifact_has_a_float32_twin(results: Results) -> None:
 
 
 def test_a_layer_kept_in_another_dtype_stays_there(results: Results) -> None:
-    if is_legacy(results):
+    if results.environment.is_keras_2:
         return
     assert results["mixed in float32"].notes == ()
     assert [note.message for note in results["mixed in float64"].notes] == [
@@ -327,7 +323,7 @@ def test_values_of_a_batch_are_told_from_values_of_samples(results: Results) -> 
 
 
 def test_what_is_no_tensor_is_noted(results: Results) -> None:
-    if is_legacy(results):  # predict of tf_keras takes no None at all
+    if results.environment.is_keras_2:  # predict of tf_keras takes no None at all
         assert "NoneType" in results.failure("none")[2]
         return
     assert set(results.tensors("none")) == {"there"}

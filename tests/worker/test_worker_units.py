@@ -88,6 +88,13 @@ def test_user_code_that_exits_is_a_failure_and_ctrl_c_is_not() -> None:
             "no such axis (in Noisy.call())\n\nArguments received by Noisy.call():\n  • x",
         ),
         (
+            ValueError(
+                "Graph execution error:\n\nDetected at node loss:\n  File x\n\nshapes differ, got [4]\n"
+                "\t [[{{node loss}}]] [Op:__inference_test_function_1]"
+            ),
+            "shapes differ, got [4]\n\nGraph execution error:",
+        ),
+        (
             TypeError("<class 'X'> could not be read. config={}.\n\nException encountered: gone"),
             "gone\n\n<class",
         ),
@@ -227,6 +234,13 @@ def test_numbered_arrays_keep_their_number(count: int, random: object) -> None:
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     found, _ = feeding._match(_slots(*["input"] * count), _recorded(*shuffled))
     assert found == names
+
+
+def test_keys_of_a_signature_are_no_evidence_and_those_of_a_model_are() -> None:
+    signature = feeding.Slot(("inputs",), "inputs", (None, 3), "float32", strict=True)
+    assert feeding._match([signature], _recorded("content"))[0] == ["content"]
+    with pytest.raises(InputsError):
+        feeding._match([feeding.Slot(("image",), "input_1", (None, 3), "float32")], _recorded("pixels"))
 
 
 # outputs

@@ -52,8 +52,8 @@ class Sides:
 def paired_bootstrap(sides: Sides, resampling: Resampling = Resampling()) -> Estimate:
     """Interval from resampled units (BCa, Efron 1987), p from swapped sides (`swap_test`).
 
-    Both sides of a unit are drawn together, and equal units by one draw (for 0/1 scores: a multinomial of b, c
-    and the rest). Levels are expanded for few units as Hesterberg 2015 proposes
+    Both sides of a unit are drawn together, and equal units by one draw (for 0/1 scores: a multinomial of b,
+    c and the rest). Levels are expanded for few units as Hesterberg 2015 proposes
     (https://doi.org/10.1080/00031305.2015.1089789); with fewer than five there is no interval. A resample on
     which the metric is undefined is dropped.
     """

@@ -25,7 +25,7 @@ from validator.tensors import Raw, StoredTensor, TensorData
 #: Elements looked at together: what a core's cache holds of both sides and the scratch.
 CHUNK = 64 * 1024
 _PARALLEL = 1 << 22  # elements from which a second thread is worth starting
-_RELEASE = 1 << 20  # bytes of a map that may pile up in memory
+_RELEASE = 1 << 19  # bytes of a map that may pile up in memory
 _PROBE = 256  # elements looked at before all bytes of a chunk are
 
 ProblemKind = Literal["kind", "dtype", "shape", "samples", "batched", "ragged", "empty"]

@@ -138,6 +138,8 @@ class Install(Frozen):
     index_url: str | None = None
     extra_index_urls: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
+    no_index: bool = Field(default=False, description="Install from `find_links` alone.")
+    prereleases: bool = Field(default=False, description="Take pre-releases where a range allows them.")
     exclude_newer: str | None = Field(default=None, description="Resolve as of this date (RFC 3339).")
     build_from_source: tuple[str, ...] = Field(
         default=(), description="Packages that may be built; everything else is installed from wheels only."
@@ -145,6 +147,24 @@ class Install(Frozen):
     overrides: tuple[str, ...] = Field(default=(), description="Requirements that win over everybody else's.")
     locks: str | None = Field(
         default=None, description="Folder of the locks; commit it to fix every version."
+    )
+
+
+class UpgradeSettings(Frozen):
+    """How a pull request's upgrade is found. Paths are relative to the root of the repository."""
+
+    manifests: tuple[str, ...] | None = Field(
+        default=None, description="The manifests that are read; default: those that change, with their locks."
+    )
+    extras: tuple[str, ...] | None = Field(
+        default=None, description="Extras that are installed; default: those that name a framework."
+    )
+    groups: tuple[str, ...] | None = Field(
+        default=None, description="Dependency groups that are installed; default: those with a framework."
+    )
+    relevant: tuple[str, ...] = Field(
+        default=(),
+        description="Further packages that can move a model's numbers; `acme-*` is all that begin so.",
     )
 
 
@@ -165,6 +185,7 @@ class Settings(Frozen):
     gate: Gate = Gate()
     limits: Limits = Limits()
     install: Install = Install()
+    upgrade: UpgradeSettings = UpgradeSettings()
 
     @field_validator("models")
     @classmethod

@@ -25,6 +25,14 @@ class Built:
     reused: bool
 
 
+def create(venv: Path, python: str, uv: Uv) -> Failure | None:
+    """Make an empty virtual environment of a Python version where there is none. Nox makes its own."""
+    if (venv / "pyvenv.cfg").exists():
+        return None
+    made = uv.run("install", ["venv", "--python", python, str(venv)])
+    return made if isinstance(made, Failure) else None
+
+
 def build(environment: Environment, install: Install, venv: Path, locks: Path, uv: Uv) -> Built | Failure:
     """Bring a virtual environment to its lock.
 

@@ -39,6 +39,10 @@ def lock(environment: Environment, install: Install, python: Path, folder: Path,
             overrides = Path(scratch, "overrides.txt")
             overrides.write_text("\n".join(environment.overrides) + "\n", encoding="utf-8")
             arguments += ["--override", str(overrides)]
+        if environment.constraints:
+            constraints = Path(scratch, "constraints.txt")
+            constraints.write_text("\n".join(environment.constraints) + "\n", encoding="utf-8")
+            arguments += ["--constraint", str(constraints)]
         wanted = "\n".join(environment.requirements) + "\n"
         # in an empty folder, so that no pyproject.toml or uv.toml of the caller takes part
         resolved = uv.run("resolve", [*arguments, *index_arguments(install)], wanted, Path(scratch))
@@ -57,6 +61,7 @@ def _inputs(environment: Environment, install: Install) -> str:
         environment.python,
         environment.requirements,
         environment.overrides,
-        install.model_dump(mode="json"),
+        install.model_dump(mode="json", exclude_defaults=True),
+        environment.constraints,
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

@@ -68,6 +68,8 @@ def index_arguments(install: Install) -> list[str]:
         arguments += ["--extra-index-url", url]
     for place in install.find_links:
         arguments += ["--find-links", place]
+    arguments += ["--no-index"] if install.no_index else []
+    arguments += ["--prerelease", "allow"] if install.prereleases else []
     if install.exclude_newer:
         arguments += ["--exclude-newer", install.exclude_newer]
     arguments += ["--only-binary", ":all:"]

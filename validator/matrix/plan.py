@@ -26,6 +26,7 @@ class Environment:
     legacy: bool = False
     backend: str = "tensorflow"
     axes: tuple[tuple[str, str], ...] = ()
+    constraints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from validator.base import Frozen
 from validator.config.settings import Limits, ModelSettings
@@ -66,7 +66,7 @@ def capture(run: Run, environment: Environment, venv: Path, uv: Uv, watcher: Wat
     folder = run.folder.captures(environment.name)
     with locked(folder, f"the captures of {environment.name}"):
         _clear(folder)
-        jobs = _jobs(run, environment)
+        jobs = make_jobs(run, environment)
         built = build(environment, run.project.install, venv, run.project.locks, uv)
         if isinstance(built, Failure):
             status = Status(run=run.id, environment=environment.name, failure=built)
@@ -94,7 +94,8 @@ def _run_cells(
     Supervisor(built.python, folder, dict(environment.variables), bounds, watcher).run(jobs)
 
 
-def _jobs(run: Run, environment: Environment) -> list[Job]:
+def make_jobs(run: Run, environment: Environment) -> list[Job]:
+    """The jobs of an environment, in the order of the plan; recordings are converted on the way."""
     models = {model.name: model for model in run.project.settings.models}
     return [_job(run, cell, models[cell.model]) for cell in run.project.plan.cells_of(environment.name)]
 
@@ -118,7 +119,13 @@ def _job(run: Run, cell: Cell, model: ModelSettings) -> Job:
         labels=recordings.labels,
         batch_size=model.batch_size,
         evaluate=recordings.labels is not None,
+        tasks=_tasks(run, cell),
     )
+
+
+def _tasks(run: Run, cell: Cell) -> dict[str, dict[str, JsonValue]]:
+    """What is asked for besides predictions. Noise is the baseline's: it is the floor for every candidate."""
+    return {"noise": {}} if cell.environment == run.project.plan.baseline else {}
 
 
 def _bounds(limits: Limits) -> Bounds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Literal
 
@@ -15,6 +16,7 @@ from validator.matrix import Cell
 from validator.pipeline.accuracy import metric_results
 from validator.pipeline.capture import Run
 from validator.pipeline.follow import read_status
+from validator.pipeline.noise import Floors, self_noise
 from validator.results import CellResult, EnvironmentResult, Failure, Finding, ModelResult, Report
 from validator.runner import Capture, read_capture, read_environment
 from validator.tensors import StoredTensor, open_tensors
@@ -109,6 +111,7 @@ def _evidence(run: Run, model: ModelSettings, cell: Cell) -> CellEvidence:
     if isinstance(there, Failure):
         return CellEvidence(label, baseline_failure=there, findings=_findings(here))
     label = label.model_copy(update={"seconds": round(sum(here.seconds.values()), 3)})
+    sides = _Sides(there, here, Floors.of(there, run.folder.capture(base)))
     theirs, ours = (
         open_tensors(there.outputs, run.folder.capture(base)),
         open_tensors(here.outputs, run.folder.capture(cell)),
@@ -120,7 +123,7 @@ def _evidence(run: Run, model: ModelSettings, cell: Cell) -> CellEvidence:
     return CellEvidence(
         label,
         incomparable=f"not compared: {fed}" if fed else "",
-        outputs=() if fed else tuple(_outputs(structure.outputs, model.tolerance)),
+        outputs=() if fed else tuple(_outputs(structure.outputs, model.tolerance, sides)),
         metrics=() if fed else metric_results(run, model, structure.outputs),
         reported=() if fed else tuple(_reported(there, here)),
         findings=(*_findings(here), *_baseline_findings(there)),
@@ -141,10 +144,22 @@ def _facts(capture: Capture, outputs: tuple[StoredTensor, ...]) -> SideFacts:
     return SideFacts(capture.samples, capture.batch_size, capture.inputs_digest, outputs)
 
 
-def _outputs(match: OutputMatch, tolerance: Tolerance | None) -> Iterator[OutputEvidence]:
+@dataclass(frozen=True)
+class _Sides:
+    """The captures of both sides, and the noise of the baseline's."""
+
+    there: Capture
+    here: Capture
+    floors: Floors
+
+
+def _outputs(match: OutputMatch, tolerance: Tolerance | None, sides: _Sides) -> Iterator[OutputEvidence]:
     for pair in match.pairs:
+        name = pair.baseline.name
         comparison = compare_tensors(pair.baseline, pair.candidate, tolerance)
-        yield OutputEvidence(pair.baseline.name, comparison, configured=tolerance)
+        drift, noiseless = sides.floors.drift(pair, comparison)
+        unstable = self_noise(name, sides.here, sides.there)
+        yield OutputEvidence(name, comparison, "", tolerance, drift, noiseless, unstable)
     for tensor in match.missing:
         yield OutputEvidence(tensor.name, None, "is missing")
     for tensor in match.extra:

@@ -47,12 +47,15 @@ class Side(Requirements):
 class Wanted(Frozen):
     """The choice of extras and groups, and the Python; None leaves it to the manifests.
 
+    `default_python` is the Python where no manifest names one.
+
     Without a choice, those extras and groups count that name a framework, such as `[ml]` with keras in it.
     """
 
     extras: tuple[str, ...] | None = None
     groups: tuple[str, ...] | None = None
     python: str | None = None
+    default_python: str | None = None
 
     def sections(self, offered: Mapping[str, frozenset[str]]) -> frozenset[str]:
         """Return the extras and groups that count, of those offered (`extra:NAME` → the names in it)."""
@@ -78,7 +81,7 @@ def build(reader: Reader, kinds: Mapping[str, Kind], wanted: Wanted) -> Side:
         wanted: extras, groups and Python.
     """
     manifests = [reader.manifest(path, kind) for path, kind in sorted(kinds.items())]
-    python = wanted.python or _python(manifests)
+    python = wanted.python or _python(manifests) or wanted.default_python
     machine = environment(python)
     locked = {one.folder for one in manifests if one.kind in LOCKS}
     offered = _offered(manifests, reader)

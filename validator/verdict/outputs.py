@@ -5,19 +5,41 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from validator.compare.drift import Drift
 from validator.compare.tensors import TensorComparison, Worst
+from validator.compare.tolerances import TOLERANCES
 from validator.config.settings import Tolerance
 from validator.results import CellVerdict, Element, OutputResult
+from validator.verdict.bands import OVERALL, Banded, by_noise
+
+
+@dataclass(frozen=True)
+class SelfNoise:
+    """How far an output differs between two runs of one environment; `side` says in words which."""
+
+    side: str
+    elements: int
+    max_abs: float | None
 
 
 @dataclass(frozen=True)
 class OutputEvidence:
-    """What is known of one output: a comparison, or why there is none (`missing`, `extra`, `renamed` …)."""
+    """What is known of one output.
+
+    Attributes:
+        comparison: the numbers; None where there are none, and `problem` says why (`is missing` …).
+        configured: the user's tolerance.
+        drift: drift over noise; None where there is no noise, and `noiseless` says why.
+        unstable: how far either side disagrees with itself.
+    """
 
     name: str
     comparison: TensorComparison | None
     problem: str = ""
     configured: Tolerance | None = None
+    drift: Drift | None = None
+    noiseless: str = "it was not measured"
+    unstable: tuple[SelfNoise, ...] = ()
 
 
 def judge_output(evidence: OutputEvidence) -> OutputResult:
@@ -31,6 +53,7 @@ def judge_output(evidence: OutputEvidence) -> OutputResult:
             message=f"output `{evidence.name}` {evidence.problem}",
         )
     verdict, rule, message = _decide(evidence, comparison)
+    drift = evidence.drift
     return OutputResult(
         name=evidence.name,
         verdict=verdict,
@@ -41,6 +64,10 @@ def judge_output(evidence: OutputEvidence) -> OutputResult:
         max_abs=_finite(comparison.max_abs),
         max_rel=_finite(comparison.max_rel),
         rms=_finite(comparison.rms),
+        noise_rms=drift and _finite(drift.noise_rms),
+        noise_ratio=drift and _finite(drift.ratio),
+        worst_sample=drift and drift.sample,
+        worst_sample_ratio=drift and _finite(drift.sample_ratio),
         cosine=_finite(comparison.cosine),
         mismatched=comparison.mismatched,
         size=comparison.size,
@@ -65,16 +92,70 @@ def _decide(evidence: OutputEvidence, found: TensorComparison) -> tuple[CellVerd
         return "identical", "every byte is equal", ""
     if found.nonfinite_mismatched:
         return "changed", "NaN and infinity must stand at the same places", _nonfinite(name, found)
+    unsteady = _unsteady(evidence, found)
+    if unsteady is not None:
+        return unsteady.verdict, unsteady.rule, f"{name}: {unsteady.rule}"
+    banded = _banded(evidence, found)
+    if banded.verdict == "rounding":
+        return banded.verdict, banded.rule, f"{name}: {found.max_abs:.2g} at most"
+    return banded.verdict, banded.rule, _moved(name, found, evidence.drift)
+
+
+def _banded(evidence: OutputEvidence, found: TensorComparison) -> Banded:
+    """Exactness, the configured tolerance, noise, or the tolerance of the dtype: the first that applies."""
+    if not evidence.configured and found.baseline_dtype not in TOLERANCES:
+        return Banded("changed" if found.mismatched else "rounding", "integers and strings must be equal")
     used = found.tolerance
-    source = "configured" if evidence.configured else found.baseline_dtype
-    rule = f"{source} tolerance: rtol {used.rtol:g}, atol {used.atol:g}"
-    if found.mismatched:
-        return "changed", rule, _moved(name, found)
-    return "rounding", rule, f"{name}: {found.max_abs:.2g} at most"
+    within: CellVerdict = "changed" if found.mismatched else "rounding"
+    if evidence.configured:
+        rule = f"configured tolerance: rtol {used.rtol:g}, atol {used.atol:g}"
+        return Banded(within, rule + _against_noise(within, evidence.drift))
+    if evidence.drift is not None:
+        return by_noise(evidence.drift)
+    rule = f"{found.baseline_dtype} tolerance: rtol {used.rtol:g}, atol {used.atol:g}"
+    return Banded(
+        within, f"{rule}; with less confidence, since there is no noise floor: {evidence.noiseless}"
+    )
 
 
-def _moved(name: str, found: TensorComparison) -> str:
-    parts = [f"{name}: {found.mismatched:,} of {found.size:,} values outside the tolerance"]
+def _against_noise(within: CellVerdict, drift: Drift | None) -> str:
+    """How a configured tolerance compares with the measured noise."""
+    if drift is None:
+        return ""
+    noise = by_noise(drift)
+    if noise.verdict == within:
+        return f"; {noise.rule} agrees"
+    looser = "looser" if within == "rounding" else "stricter"
+    return f", which is {looser} than {noise.rule}: by noise alone this would be {noise.verdict}"
+
+
+def _unsteady(evidence: OutputEvidence, found: TensorComparison) -> Banded | None:
+    """Both sides are apart by no more than one of them is from itself: neither equal nor changed.
+
+    The root mean square of a self-difference is at most max_abs · sqrt(elements / size).
+    """
+    for own in evidence.unstable:
+        if found.max_abs is None and found.mismatched <= OVERALL.rounding * own.elements:
+            rule = f"nondeterministic: two runs {own.side} differ in {own.elements:,} values, both sides in "
+            return Banded("suspicious", f"{rule}{found.mismatched:,}; nothing can be said below that")
+        if found.max_abs is None or found.rms is None or own.max_abs is None:
+            continue
+        most = own.max_abs * math.sqrt(min(1.0, own.elements / found.size))
+        if found.max_abs <= OVERALL.rounding * own.max_abs and found.rms <= OVERALL.rounding * most:
+            rule = (
+                f"nondeterministic: two runs {own.side} differ by {own.max_abs:.2g} at most, both sides by "
+            )
+            return Banded("suspicious", f"{rule}{found.max_abs:.2g}; nothing can be said below that")
+    return None
+
+
+def _moved(name: str, found: TensorComparison, drift: Drift | None = None) -> str:
+    if drift is None:
+        parts = [f"{name}: {found.mismatched:,} of {found.size:,} values outside the tolerance"]
+    else:
+        parts = [f"{name}: {drift.ratio:.3g} times the noise"]
+        if drift.sample_ratio is not None and OVERALL.verdict(drift.ratio) == "rounding":
+            parts.append(f"sample {drift.sample} {drift.sample_ratio:.3g} times its own")
     if found.worst is not None:
         place = ", ".join(str(index) for index in found.worst.index)
         parts.append(f"at [{place}] {_value(found.worst.baseline)} became {_value(found.worst.candidate)}")

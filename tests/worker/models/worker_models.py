@@ -45,7 +45,7 @@ def dict_inputs():
 
 
 def fixed_batch():
-    x = keras.Input(batch_shape=(4, 4)) if not _is_keras_2() else keras.Input((4,), batch_size=4)
+    x = keras.Input(batch_shape=(4, 4))
     return _model(x, layers.Dense(2)(x))
 
 
@@ -192,7 +192,3 @@ def input_objects():
 
 def raising_inputs():
     raise KeyError("no such table")
-
-
-def _is_keras_2():
-    return keras.layers.Layer.__module__.startswith("tf_keras")

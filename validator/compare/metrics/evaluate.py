@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from validator.compare.metrics.functions import evaluate_function
+from validator.compare.metrics.functions import apply_function
 from validator.compare.metrics.pairing import pair
 from validator.compare.metrics.ranking import areas
 from validator.compare.metrics.registry import Metric, find_metric
@@ -64,7 +64,7 @@ def evaluate(
     except ConfigurationError:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001, RUF100  # whatever a user's function raises
-        return _unscored(request, metric, f"{type(error).__name__}: {error}")
+        return _unscored(request, metric, f"it raised {type(error).__name__}: {error}")
 
 
 def correct(metrics: Sequence[PairedMetric], rule: Rule) -> tuple[PairedMetric, ...]:
@@ -193,10 +193,12 @@ def _of_areas(task: Task, metric: Metric) -> PairedMetric:
 def _of_function(task: Task, metric: Metric) -> PairedMetric:
     if task.request.function is None:
         raise ConfigurationError(f"metric {metric.name!r} is a function of yours, and it was not loaded")
-    before, after, estimate, samples = evaluate_function(task, task.request.function)
-    if not math.isfinite(before):
-        raise UnscorableError(f"{metric.name} returns {before} for the baseline")
-    return _paired(task.request, metric, _Judged(before, after, estimate, estimate.interval, samples))
+    found = apply_function(task, task.request.function)
+    if not math.isfinite(found.baseline):
+        raise UnscorableError(f"the function returns {found.baseline} for the baseline")
+    estimate = found.estimate
+    judged = _Judged(found.baseline, found.candidate, estimate, estimate.interval, found.samples)
+    return _paired(task.request, metric, judged)
 
 
 def _paired(request: MetricRequest, metric: Metric, judged: _Judged) -> PairedMetric:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,68 +21,81 @@ _CALLS = 300  # resamples, and swaps, of a function that gives one number: two c
 Arrays = dict[str, NDArray[Any]]
 
 
-def evaluate_function(task: Task, function: MetricFunction) -> tuple[float, float, Estimate, int]:
-    """Baseline, candidate, the oriented estimate of their difference, and the samples.
+@dataclass(frozen=True)
+class Applied:
+    """What the function said of both sides, and the oriented estimate of their difference."""
 
-    UnscorableError when what the function returns is neither a number nor one number a sample.
+    baseline: float
+    candidate: float
+    samples: int
+    estimate: Estimate
+
+
+def apply_function(task: Task, function: MetricFunction) -> Applied:
+    """Call the function for both sides, and again for resampled and swapped samples.
+
+    UnscorableError when what it returns is neither a number nor one number a sample.
     """
-    same_sides(task)
-    request = task.request
-    counts = tuple(bounds(tensor, 1).size - 1 for tensor in (task.baseline, task.labels))
-    chosen, labelled = match_samples(request, *counts)
-    labels = {task.labels.name: whole_array(task.labels)[labelled]}
-    if task.weights is not None:
-        labels["sample_weight"] = whole_array(task.weights)[labelled]
-    sides = tuple({request.output: whole_array(tensor)[chosen]} for tensor in (task.baseline, task.candidate))
-    for arrays in (labels, *sides):  # a function that writes into them would change what comes next
-        for array in arrays.values():
-            array.flags.writeable = False
-    before, after = (_call(function, side, labels) for side in sides)
+    calls = _Calls(task, function)
+    before, after = calls.value(0), calls.value(1)
     if before.shape != after.shape:
         raise UnscorableError(
-            f"{request.metric} returns shape {before.shape} for one side and {after.shape} for the other"
+            f"{task.request.metric} returns shape {before.shape} for one side and {after.shape} for the other"
         )
-    plan = replace(request.resampling, alpha=request.rule.alpha)
-    if before.ndim == 1:
-        values = float(before.mean()), float(after.mean())
-        if not np.isfinite(values).all():
-            return *values, _nothing(chosen.size), chosen.size
-        pairs = Sides(before[:, None], after[:, None], _mean_of(chosen.size), request.higher_is_better)
-        return *values, paired_bootstrap(pairs, plan), chosen.size
-    values = float(before), float(after)
+    values = float(before.mean()), float(after.mean())
+    plan = replace(task.request.resampling, alpha=task.request.rule.alpha)
     if not np.isfinite(values).all():
-        return *values, _nothing(chosen.size), chosen.size
+        estimate = Estimate(math.nan, calls.samples, None, None, math.nan)
+    elif before.ndim == 1:
+        mean = _mean_of(calls.samples)
+        pairs = Sides(before[:, None], after[:, None], mean, task.request.higher_is_better)
+        estimate = paired_bootstrap(pairs, plan)
+    else:
+        estimate = index_bootstrap(calls.samples, calls.difference, replace(plan, resamples=_CALLS))
+    return Applied(*values, calls.samples, estimate)
 
-    def difference(rows: Index, swapped: NDArray[np.bool_]) -> float:
-        own = {name: array[rows] for name, array in labels.items()}
-        drawn = []
-        for side, other in (sides, sides[::-1]):
-            mixed = {name: side[name][rows].copy() for name in side}
-            for name, array in mixed.items():
-                array[swapped] = other[name][rows][swapped]
-            drawn.append(float(_call(function, mixed, own)))
-        return drawn[1] - drawn[0] if request.higher_is_better else drawn[0] - drawn[1]
 
-    estimate = index_bootstrap(chosen.size, difference, replace(plan, resamples=_CALLS))
-    return *values, estimate, chosen.size
+class _Calls:
+    """Calls the function with whole or mixed arrays."""
+
+    def __init__(self, task: Task, function: MetricFunction) -> None:
+        same_sides(task)
+        counts = tuple(bounds(tensor, 1).size - 1 for tensor in (task.baseline, task.labels))
+        chosen, labelled = match_samples(task.request, *counts)
+        self.samples = chosen.size
+        self._function = function
+        self._up = 1.0 if task.request.higher_is_better else -1.0
+        self._output = task.request.output
+        self._labels = {task.labels.name: whole_array(task.labels)[labelled]}
+        if task.weights is not None:
+            self._labels["sample_weight"] = whole_array(task.weights)[labelled]
+        self._sides = tuple(whole_array(tensor)[chosen] for tensor in (task.baseline, task.candidate))
+        for array in (*self._labels.values(), *self._sides):
+            array.flags.writeable = False  # a function that writes into them would change what comes next
+
+    def value(self, side: int) -> NDArray[np.float64]:
+        """Of one side as it is."""
+        return self._call(self._sides[side], self._labels)
+
+    def difference(self, rows: Index, swapped: NDArray[np.bool_]) -> float:
+        """Of chosen samples, some with their sides swapped."""
+        labels = {name: values[rows] for name, values in self._labels.items()}
+        before, after = (side[rows] for side in self._sides)
+        before[swapped], after[swapped] = after[swapped], before[swapped]
+        return self._up * float(self._call(after, labels) - self._call(before, labels))
+
+    def _call(self, predictions: NDArray[Any], labels: Arrays) -> NDArray[np.float64]:
+        result = np.asarray(self._function({self._output: predictions}, labels), np.float64)
+        samples = predictions.shape[0]
+        if result.ndim > 1 or (result.ndim == 1 and result.shape[0] != samples):
+            raise UnscorableError(
+                f"the metric returns shape {result.shape}; one number, or one for each of {samples} samples"
+            )
+        return result
 
 
 def _mean_of(samples: int) -> Formula:
     return lambda sums: np.asarray(sums[..., 0] / samples)
-
-
-def _nothing(samples: int) -> Estimate:
-    return Estimate(np.nan, samples, None, None, np.nan)
-
-
-def _call(function: MetricFunction, predictions: Arrays, labels: Arrays) -> NDArray[np.float64]:
-    result = np.asarray(function(predictions, labels), np.float64)
-    samples = next(iter(labels.values())).shape[0]
-    if result.ndim > 1 or (result.ndim == 1 and result.shape[0] != samples):
-        raise UnscorableError(
-            f"the metric returns shape {result.shape}; one number, or one for each of {samples} samples"
-        )
-    return result
 
 
 def whole_array(tensor: StoredTensor) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from validator.compare.metrics.pairing import Block, Index, Numbers, Pairing
 from validator.compare.metrics.request import Task, UnscorableError
 from validator.compare.metrics.scorers import is_distribution
-from validator.compare.resampling import Values, influence_estimate
+from validator.compare.resampling import Values, index_bootstrap, influence_estimate
 from validator.compare.statistics import Estimate
 
 Flags = NDArray[np.bool_]
+
+_RESAMPLES = 500
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,40 @@ def areas(task: Task, pairing: Pairing, alpha: float) -> Areas:
     units, inverse = np.unique(samples, return_inverse=True)
     summed = np.bincount(inverse, weights=influence) * units.size / len(usable)
     estimate = influence_estimate(float(values[1] - values[0]), summed, alpha)
+    if estimate.p_worse is None:  # too few for the normal law, or both sides separate perfectly
+        plan = replace(task.request.resampling, alpha=alpha, resamples=_RESAMPLES)
+        estimate = index_bootstrap(units.size, _Resampled(usable, units).difference, plan)
     items = sum(block.sample.size for block in blocks)
     return Areas(items, float(values[0]), float(values[1]), estimate, notes)
+
+
+class _Resampled:
+    """The difference of both AUCs when samples are drawn again, or their sides swapped."""
+
+    def __init__(self, columns: list[_Column], units: Index) -> None:
+        self._columns = [(column, np.searchsorted(units, column.sample)) for column in columns]
+        self._units = units.size
+
+    def difference(self, rows: Index, swapped: Flags) -> float:
+        """Of the drawn samples; ValueError if a column's labels are all of one kind."""
+        drawn = np.bincount(rows, minlength=self._units)
+        turned = np.zeros(self._units, np.bool_)
+        turned[rows[swapped]] = True
+        gains = []
+        for column, place in self._columns:
+            weights = column.weights * drawn[place]
+            before, after = column.scores
+            swap = turned[place]
+            first, second = np.where(swap, after, before), np.where(swap, before, after)
+            gains.append(_weighted_area(column, second, weights) - _weighted_area(column, first, weights))
+        return float(np.mean(gains))
+
+
+def _weighted_area(column: _Column, scores: Values, weights: Values) -> float:
+    own, other = (column.positive & (weights > 0), ~column.positive & (weights > 0))
+    if not own.any() or not other.any():
+        raise ValueError("labels of one kind only")
+    return float(np.average(_share_below(scores[own], scores[other], weights[other]), weights=weights[own]))
 
 
 def _kept(block: Block) -> Block:

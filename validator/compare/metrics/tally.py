@@ -80,8 +80,8 @@ class Turned:
     sign: NDArray[np.int8]
     tie: NDArray[np.bool_]
 
-    def part(self, chosen: NDArray[np.bool_]) -> Turned:
-        """Some of them."""
+    def part(self, chosen: NDArray[np.bool_] | Index) -> Turned:
+        """Some of them, by flag or index."""
         return Turned(
             self.sample[chosen],
             self.position[chosen],
@@ -147,17 +147,17 @@ def worst_classes(turns: Turns, turned: Turned, alpha: float) -> tuple[tuple[Cla
     Only classes with a flip are tests: one without can never be found worse, so it costs nothing
     (Tarone 1990, https://doi.org/10.2307/2531456).
     """
-    order = np.argsort(turned.label, kind="stable")
-    labels, starts = np.unique(turned.label[order], return_index=True)
-    rows, signs = [], []
-    for label, places in zip(labels.tolist(), np.split(order, starts[1:]), strict=True):
-        chosen = np.zeros(turned.label.size, np.bool_)
-        chosen[places] = True
-        own = turned.part(chosen)
-        rows.append((label, int(np.sum(own.sign < 0)), int(np.sum(own.sign > 0))))
-        signs.append(mcnemar_midp(*samples_turned(own)))
+    ordered = turned.part(np.argsort(turned.label, kind="stable"))
+    labels, starts = np.unique(ordered.label, return_index=True)
+    ends = np.append(starts[1:], ordered.label.size)
+    rows, p_values = [], []
+    for label, start, end in zip(labels.tolist(), starts.tolist(), ends[: labels.size].tolist(), strict=True):
+        own = ordered.part(np.arange(start, end))
+        negative = int(np.count_nonzero(own.sign < 0))
+        rows.append((label, negative, end - start - negative))
+        p_values.append(mcnemar_midp(*samples_turned(own)))
     deltas = []
-    for (label, negative, positive), p_adjusted in zip(rows, holm(signs), strict=True):
+    for (label, negative, positive), p_adjusted in zip(rows, holm(p_values), strict=True):
         items = int(turns.items[label])
         before, after = (float(turns.right[side, label]) / items for side in (0, 1))
         worse = p_adjusted < alpha and after < before

@@ -13,7 +13,7 @@ _MESSAGE_CHARACTERS = 4000
 _TRACEBACK_CHARACTERS = 20000
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ERROR_NAME = re.compile(r"\A[\w.]*(?:Error|Exception): ")
-#: How frameworks wrap an error: AutoGraph, a layer's call, the reconstruction of a saved object.
+#: How frameworks wrap an error: AutoGraph, a layer's call, the reconstruction of a saved object, a graph.
 _WRAPPINGS = (
     re.compile(r"in user code:\n\n .*?\n\n(?P<cause>    \S.*)\Z", re.DOTALL),
     re.compile(
@@ -22,6 +22,7 @@ _WRAPPINGS = (
         re.DOTALL,
     ),
     re.compile(r"(?P<rest>.*)\n\nException encountered: (?P<cause>.+)\Z", re.DOTALL),
+    re.compile(r"(?P<rest>Graph execution error:.*\n)(?P<cause>[^\n]+)\n\s*\[\[\{\{", re.DOTALL),
 )
 
 

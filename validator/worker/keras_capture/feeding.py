@@ -39,7 +39,7 @@ class Slot:
 
     @property
     def anonymous(self) -> bool:
-        """Whether neither a dict key nor a chosen name says what it is (keys of a signature are automatic)."""
+        """Whether neither a dict key nor a chosen name says what it is. A signature makes its keys up."""
         keyed = not self.strict and any(isinstance(part, str) for part in self.path)
         return not keyed and bool(_ANONYMOUS.match(self.name))
 

@@ -158,6 +158,11 @@ def require(framework: Framework, model: object, policy: str) -> None:
             f"asked for the policy {policy}, but its layers came out as {found or 'no floating dtype'}: "
             "the model's code sets dtypes itself; let it use the global policy"
         )
+    if policy == "float64" and framework.backend == "jax":
+        import jax
+
+        if not jax.config.jax_enable_x64:
+            raise UnusableError("JAX cuts float64 down to float32; set JAX_ENABLE_X64=1 in the environment")
 
 
 def exceptions(framework: Framework, model: object, policy: str) -> list:

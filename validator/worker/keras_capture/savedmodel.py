@@ -8,12 +8,13 @@ from keras_capture.failures import UnusableError
 
 
 class SavedModel:
-    """One signature of a SavedModel; `inputs` maps its input names to tensor specs."""
+    """One signature of a SavedModel. `inputs`: name → tensor spec. `variables`: none where it is frozen."""
 
     def __init__(self, path: Path, signature: str, jit: bool) -> None:
         import tensorflow
 
         self._model = tensorflow.saved_model.load(str(path))  # the variables die with the model object
+        self.variables = tuple(getattr(self._model, "variables", ()))
         signatures = self._model.signatures
         if signature not in signatures:
             known = ", ".join(sorted(signatures)) or "none"

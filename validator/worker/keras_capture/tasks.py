@@ -15,7 +15,11 @@ from keras_capture.predicting import Captured, Prediction
 from keras_capture.request import Job
 
 #: Task → (its module, the stage that its failures belong to).
-TASKS = {}
+TASKS = {
+    "noise": ("noise", "predict"),
+    "layers": ("layers", "structure"),
+    "golden": ("golden", "predict"),
+}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Benchmarks: every number that README and docs claim comes from one of these."""

@@ -1,0 +1,33 @@
+"""`python -m bench [cells|warm|help|compare …]`: print them all, or those named."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+
+from bench import cells, compare
+
+
+def startup(rounds: int = 9) -> None:
+    """Print the seconds of `keras-validator --help`."""
+    seconds = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "validator", "--help"], check=True, stdout=subprocess.DEVNULL)
+        seconds.append(time.perf_counter() - began)
+    print(f"keras-validator --help: {statistics.median(seconds):.3f} s (target 0.25)")
+
+
+BENCHMARKS = {"cells": cells.main, "warm": cells.warm, "help": startup, "compare": compare.main}
+
+
+def main() -> None:
+    """Run the benchmarks named on the command line, or all."""
+    for name in sys.argv[1:] or BENCHMARKS:
+        print(f"\n== {name}")
+        BENCHMARKS[name]()
+
+
+main()

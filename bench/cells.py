@@ -1,0 +1,119 @@
+"""What running the examples costs beside a bare script that imports, loads, predicts and saves the same."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from validator.environments import Built, build, create
+from validator.environments.uv import Uv
+from validator.matrix import Environment
+from validator.pipeline.capture import Run, make_jobs
+from validator.pipeline.project import Project, open_project
+from validator.pipeline.run_folder import RunFolder
+from validator.runner import Bounds, Job, Supervisor, Watcher, default_memory, write_request
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+KEPT = ROOT / ".nox" / "bench"
+_NOBODY = Watcher(lambda _: None, lambda _, __: None)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Seconds of one environment, once each way."""
+
+    worker: float
+    bare: float
+
+
+def main(rounds: int = 3) -> None:
+    """Print wall seconds of both ways, interleaved, and the ratio of their sums."""
+    project = open_project(EXAMPLES / "validator.yml")
+    built = {environment.name: _built(environment, project) for environment in project.plan.environments}
+    print("environment      worker s   bare s   ratio   (median of", rounds, "pairs, after one warm-up)")
+    totals = Sample(0.0, 0.0)
+    for environment in project.plan.environments:
+        samples = [_pair(project, environment, built[environment.name]) for _ in range(rounds + 1)][1:]
+        median = Sample(
+            statistics.median(sample.worker for sample in samples),
+            statistics.median(sample.bare for sample in samples),
+        )
+        totals = Sample(totals.worker + median.worker, totals.bare + median.bare)
+        _print(environment.name, median)
+    _print("all", totals)
+
+
+def warm(rounds: int = 3) -> None:
+    """Print seconds to build all three environments from kept locks and a warm cache."""
+    project = open_project(EXAMPLES / "validator.yml")
+    uv = Uv.found(os.environ)
+    for environment in project.plan.environments:
+        _built(environment, project)  # the locks and the cache
+    seconds = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory(dir=KEPT) as folder:
+            began = time.perf_counter()
+            for environment in project.plan.environments:
+                venv = Path(folder, environment.name)
+                assert create(venv, environment.python, uv) is None
+                assert isinstance(build(environment, project.install, venv, KEPT / "locks", uv), Built)
+            seconds.append(time.perf_counter() - began)
+    print(f"three environments built warm: {statistics.median(seconds):.2f} s (target 3)")
+
+
+def _built(environment: Environment, project: Project) -> Path:
+    uv = Uv.found(os.environ)
+    venv = KEPT / environment.name
+    failure = create(venv, environment.python, uv)
+    assert failure is None, failure
+    built = build(environment, project.install, venv, KEPT / "locks", uv)
+    assert isinstance(built, Built), built
+    return built.python
+
+
+def _pair(project: Project, environment: Environment, python: Path) -> Sample:
+    with tempfile.TemporaryDirectory() as scratch:
+        worker = _worker(project, environment, python, Path(scratch, "run"))
+        bare = _bare(project, environment, python, Path(scratch))
+    return Sample(worker, bare)
+
+
+def _worker(project: Project, environment: Environment, python: Path, output: Path) -> float:
+    run = Run(project, RunFolder(output), "bench")
+    folder = run.folder.captures(environment.name)
+    folder.mkdir(parents=True)
+    jobs: list[Job] = [replace(job, evaluate=False, tasks={}) for job in make_jobs(run, environment)]
+    began = time.perf_counter()
+    write_request(folder, environment, jobs, [project.folder])
+    bounds = Bounds(600, 600, default_memory())
+    Supervisor(python, folder, dict(environment.variables), bounds, _NOBODY).run(jobs)
+    seconds = time.perf_counter() - began
+    failed = [
+        job.id for job in jobs if b'"failure": null' not in Path(job.folder, "response.json").read_bytes()
+    ]
+    assert not failed, failed
+    return seconds
+
+
+def _bare(project: Project, environment: Environment, python: Path, output: Path) -> float:
+    wanted = [
+        cell.model + (":" + cell.variant.precision if cell.variant.name else "")
+        for cell in project.plan.cells_of(environment.name)
+    ]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(output), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    command = [str(python), str(Path(__file__).with_name("bare.py")), str(EXAMPLES), str(output), *wanted]
+    began = time.perf_counter()
+    subprocess.run(
+        command, check=True, env={**environ, **dict(environment.variables)}, stderr=subprocess.DEVNULL
+    )
+    return time.perf_counter() - began
+
+
+def _print(name: str, sample: Sample) -> None:
+    print(f"{name:15} {sample.worker:9.2f} {sample.bare:8.2f} {sample.worker / sample.bare:7.2f}")
