@@ -13,39 +13,85 @@ sys.path.insert(0, str(ROOT))
 
 from validator.pipeline.sessions import register  # noqa: E402
 
+RUNTIME_LOCK = "requirements.lock"
+DEVELOPMENT_LOCK = "requirements-dev.lock"
+
 nox.needs_version = ">=2026.10.20"
 nox.options.sessions = ["validate"]
 nox.options.default_venv_backend = "uv"
+nox.options.reuse_venv = "yes"
 
 register(default_config=ROOT / "examples" / "validator.yml")
 
 
-@nox.session(python=False)
+@nox.session
 def tests(session: nox.Session) -> None:
     """Unit tests, and the worker for real in the oldest and the newest Keras."""
+    _equip(session)
     session.run("python", "-m", "pytest", "-m", "not e2e", *session.posargs)
 
 
-@nox.session(python=False)
+@nox.session
 def e2e(session: nox.Session) -> None:
     """What is slow: all environments, the whole command line, act, the browser."""
+    _equip(session)
     session.run("python", "-m", "pytest", "-m", "e2e", *session.posargs)
 
 
-@nox.session(python=False)
+@nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff, on everything."""
+    """Ruff on everything; the linters of workflows, actions, Dependabot's file and shell scripts."""
+    _equip(session)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    workflows = _names(".github/workflows/*.yml")
+    actions = _names("action.yml", "report/action.yml")
+    session.run("jactionlint", "--profile", "correctness", *workflows, *actions)
+    session.run("zizmor", "--offline", "--pedantic", "--quiet", "--collect=all", ".")
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+    session.run("check-jsonschema", "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml")
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-actions", *actions)
+    forms = _names(".github/ISSUE_TEMPLATE/*.yml")
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-issue-forms", *forms)
+    session.run("shellcheck", ".ci/run", *_names("report/*.sh"))
 
 
-@nox.session(python=False)
+@nox.session
 def types(session: nox.Session) -> None:
     """Mypy, strict."""
+    _equip(session)
     session.run("mypy")
 
 
-@nox.session(python=False)
+@nox.session
 def bench(session: nox.Session) -> None:
     """Print what the README claims: time, throughput, memory."""
+    _equip(session)
     session.run("python", "-m", "bench", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def lock(session: nox.Session) -> None:
+    """Write requirements.lock and requirements-dev.lock; `-- --upgrade` moves what they hold."""
+    from uv import find_uv_bin
+
+    compiling = [find_uv_bin(), "pip", "compile", "--quiet", "--universal", "--generate-hashes"]
+    compiling += ["--python-version=3.10", "--custom-compile-command=nox -s lock", *session.posargs]
+    session.run(*compiling, "--output-file", RUNTIME_LOCK, "pyproject.toml")
+    everything = ["--extra", "parquet", "--group", "dev", "--constraints", RUNTIME_LOCK]
+    session.run(*compiling, *everything, "--output-file", DEVELOPMENT_LOCK, "pyproject.toml")
+
+
+def _equip(session: nox.Session) -> None:
+    """Install what the development lock names, unless this environment already holds exactly that."""
+    wanted = (ROOT / DEVELOPMENT_LOCK).read_text(encoding="utf-8")
+    marker = Path(session.virtualenv.location) / "installed.lock"
+    if marker.is_file() and marker.read_text(encoding="utf-8") == wanted:
+        return
+    marker.unlink(missing_ok=True)
+    session.install("--require-hashes", "-r", DEVELOPMENT_LOCK)
+    marker.write_text(wanted, encoding="utf-8")
+
+
+def _names(*patterns: str) -> list[str]:
+    return sorted(str(path.relative_to(ROOT)) for pattern in patterns for path in ROOT.glob(pattern))

@@ -12,7 +12,7 @@ from validator.config.load import parse
 from validator.environments import build, create
 from validator.environments.uv import Uv
 from validator.matrix import make_plan
-from validator.pipeline.run_folder import locked
+from validator.pipeline.run_folder import WORK, locked
 from validator.results import Failure
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +42,16 @@ def environment_python(name: str) -> Path:
         built = build(environment, settings.install, venv, KEPT / "locks", uv)
     assert not isinstance(built, Failure), built.message
     return built.python
+
+
+def share_environments(project: Path) -> None:
+    """Let a project of a test keep its environments where other tests find them built already."""
+    work = project / WORK
+    work.mkdir()
+    for name in ("environments", "locks"):
+        shared = KEPT / "shared" / name
+        shared.mkdir(parents=True, exist_ok=True)
+        (work / name).symlink_to(shared)
 
 
 @pytest.fixture(scope="session")

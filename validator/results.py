@@ -21,6 +21,9 @@ Stage = Literal[
     "resolve", "install", "import", "load", "structure", "predict", "train", "decode", "timeout", "crash"
 ]
 
+#: What kind of difference: `precision` is zero-mean error of another size, `semantic` another computation.
+Change = Literal["rounding", "precision", "semantic"]
+
 #: Worst last. `metric-only` stands above `suspicious`: it is certain, and needs a person to look.
 SEVERITY: tuple[CellVerdict, ...] = (
     "identical",
@@ -116,6 +119,87 @@ class FirstDifference(Frozen):
     message: str = ""
 
 
+class LayerResult(Frozen):
+    """One layer of a cell that was looked into. Ratios are drift over noise; null where unknown."""
+
+    layer: str
+    class_name: str
+    by_itself: float | None = Field(
+        default=None, description="Fed with the baseline's recorded inputs and masks (golden-fed)."
+    )
+    inherited: float | None = Field(default=None, description="In the run of the whole model (free-running).")
+    valid: float | None = Field(default=None, description="Free-running, positions that the mask keeps.")
+    padded: float | None = Field(default=None, description="Free-running, positions that the mask hides.")
+    kind: Literal["same", "inherited", "value", "dtype", "mask", "structure"] = Field(
+        description="What differs here by itself; `inherited` and `same` where nothing does."
+    )
+    message: str = ""
+
+
+class TrainingCause(Frozen):
+    """One thing that training does otherwise than in the baseline, and where it begins."""
+
+    cause: Literal[
+        "initial weights",
+        "data order",
+        "data",
+        "forward",
+        "backward",
+        "optimiser",
+        "loss reduction or mask",
+        "reported metric",
+    ]
+    verdict: CellVerdict
+    step: int | None = Field(default=None, description="The first step (from 0) where it shows.")
+    layer: str = Field(default="", description="The layer or variable where it begins, if that is known.")
+    message: str = ""
+
+
+class TrainingStep(Frozen):
+    """One step on both sides. A ratio is drift / noise; null where it is infinite or cannot be had."""
+
+    step: int
+    loss_baseline: float | None
+    loss_candidate: float | None
+    loss_ratio: float | None
+    gradient: float | None = Field(description="Difference of the gradients, as a share of their size.")
+    gradient_ratio: float | None
+    weights: float | None = Field(description="Difference of the trained weights, as a share of their size.")
+    weights_ratio: float | None
+    state_ratio: float | None = Field(description="Of weights that are not trained: moving statistics.")
+
+
+class TrainingEpoch(Frozen):
+    """One epoch of the curve: mean loss, and the spread of the baseline's noise ensemble."""
+
+    loss_baseline: float | None
+    loss_candidate: float | None
+    noise: float
+
+
+class TrainingCheckpoint(Frozen):
+    """The weights after so many steps, kept in full: the largest difference of any element."""
+
+    step: int
+    identical: bool
+    max_abs: float | None
+    variable: str = Field(default="", description="Where the largest difference is.")
+
+
+class TrainingResult(Frozen):
+    """The first steps of a training from the same weights on the same batches."""
+
+    verdict: CellVerdict
+    message: str = Field(description="The verdict in one sentence that names things.")
+    causes: tuple[TrainingCause, ...] = ()
+    start: str = Field(default="", description="Where the initial weights are from.")
+    steps: tuple[TrainingStep, ...] = ()
+    curve: tuple[TrainingEpoch, ...] = ()
+    checkpoints: tuple[TrainingCheckpoint, ...] = ()
+    failure: Failure | None = None
+    seconds: float | None = None
+
+
 class Finding(Frozen):
     """Anything else a person should know about a cell, in one sentence."""
 
@@ -131,9 +215,15 @@ class CellResult(Frozen):
     variant: str
     verdict: CellVerdict
     message: str = Field(description="The verdict in one sentence that names things.")
+    change: Change | None = Field(
+        default=None, description="The kind of difference, where a twin in higher precision told it."
+    )
     outputs: tuple[OutputResult, ...] = ()
     accuracy: Accuracy | None = None
     first_difference: FirstDifference | None = None
+    layers: tuple[LayerResult, ...] = Field(
+        default=(), description="The layers that matter, in order, 50 at most."
+    )
     failure: Failure | None = None
     findings: tuple[Finding, ...] = ()
     gated: tuple[str, ...] = Field(default=(), description="The gate's rules that this cell breaks.")

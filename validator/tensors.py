@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -283,6 +284,9 @@ def _map(path: Path, dtype: np.dtype[Any], offset: int, count: int) -> tuple[Raw
     try:
         with path.open("rb") as file:
             mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if hasattr(mmap, "MADV_NOHUGEPAGE"):  # a huge page stays whole when a part of it is released
+            with suppress(OSError):  # a kernel without huge pages knows no such advice
+                mapping.madvise(mmap.MADV_NOHUGEPAGE)
         return np.frombuffer(mapping, dtype, count, offset), mapping
     except (OSError, ValueError) as error:
         raise ConfigurationError(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, share_environments
 from validator.results import CellResult, Report
 
 pytestmark = pytest.mark.environment
@@ -62,6 +62,7 @@ models:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Report]:
     folder = tmp_path_factory.mktemp("project")
     config = write_project(folder)
+    share_environments(folder)
     output = folder / "run"
     done = subprocess.run(
         [

@@ -171,13 +171,16 @@ def _skewness(left_out: Values, counts: NDArray[np.intp]) -> float:
 
 
 def _bca(estimate: Estimate, drawn: Values, skewness: float, resampling: Resampling) -> Estimate:
-    """The estimate with error and interval, where enough draws are numbers and they vary."""
+    """The estimate with error and interval, where more than half of the draws are numbers."""
     from scipy import special
 
     drawn = drawn[np.isfinite(drawn)]
-    error = float(drawn.std(ddof=1)) if drawn.size > resampling.resamples // 2 else 0.0
-    if error == 0:
+    if drawn.size <= resampling.resamples // 2:
         return estimate
+    error, confidence = float(drawn.std(ddof=1)), 1 - 2 * resampling.alpha
+    if error == 0:  # every unit moved alike
+        interval = Interval(estimate.delta, estimate.delta, confidence, "bootstrap")
+        return replace(estimate, interval=interval, error=0.0)
     near = 1e-9 * error
     below = (np.mean(drawn < estimate.delta - near) + np.mean(drawn < estimate.delta + near)) / 2
     bias = normal_quantile(float(np.clip(below, 1 / drawn.size, 1 - 1 / drawn.size)))
@@ -188,7 +191,7 @@ def _bca(estimate: Estimate, drawn: Values, skewness: float, resampling: Resampl
         shifted = bias + quantile
         probability = special.ndtr(bias + shifted / (1 - skewness * shifted))
         ends.append(float(np.quantile(drawn, probability)))
-    interval = Interval(ends[0], ends[1], 1 - 2 * resampling.alpha, "bootstrap")
+    interval = Interval(ends[0], ends[1], confidence, "bootstrap")
     return replace(estimate, interval=interval, error=error)
 
 

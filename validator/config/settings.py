@@ -19,7 +19,7 @@ Jit = Annotated[Literal["as-saved", "on", "off"], _OnOff]
 Onednn = Annotated[Literal["as-is", "on", "off"], _OnOff]
 Backend = Literal["tensorflow", "jax", "torch"]
 Rule = Literal[
-    "changed", "suspicious", "failed", "accuracy", "metric-only", "not-compared", "nondeterministic"
+    "changed", "suspicious", "failed", "accuracy", "metric-only", "not-compared", "nondeterministic", "training"
 ]
 
 Axis = Literal["keras", "tensorflow", "backend", "precision", "jit", "onednn"]
@@ -67,6 +67,33 @@ class Tolerance(Frozen):
     atol: float = Field(ge=0)
 
 
+class Training(Frozen):
+    """The first steps of a training, compared with the baseline's from the same weights and batches."""
+
+    steps: int = Field(default=10, ge=1, le=1000, description="Steps whose every number is compared.")
+    epochs: int = Field(default=0, ge=0, le=1000, description="Epochs of the loss curve after them.")
+    batch_size: int | None = Field(default=None, ge=1, description="Samples of a step; default the model's.")
+    function: Function | None = Field(
+        default=None,
+        description="`package.module:function` that returns the compiled model and, if it likes, the data.",
+    )
+    arguments: dict[str, str | int | float | bool] = Field(
+        default={}, description="Keyword arguments of the function."
+    )
+    inputs: str | None = Field(default=None, description="Recorded inputs to train on; default the model's.")
+    labels: str | None = Field(default=None, description="Their labels; default the model's.")
+    start: Literal["shared", "own"] = Field(
+        default="shared", description="The same initial weights everywhere, or those of each builder."
+    )
+    dropout: Annotated[Literal["off", "on"], _OnOff] = Field(
+        default="off", description="Random layers are off, since generators differ from Keras to Keras."
+    )
+    members: int = Field(
+        default=3, ge=0, le=20, description="Trainings of the baseline from weights moved by one ULP."
+    )
+    seeds: int = Field(default=3, ge=0, le=20, description="Fresh initialisations whose spread is compared.")
+
+
 class ModelSettings(Frozen):
     """One model, its recorded inputs and what is known about it."""
 
@@ -93,6 +120,7 @@ class ModelSettings(Frozen):
     batch_size: int = Field(default=32, ge=1, description="The same batch boundaries in every cell.")
     tolerance: Tolerance | None = None
     matrix: ModelMatrix = ModelMatrix()
+    training: Training | None = Field(default=None, description="Compare training too; `{}` takes defaults.")
 
     @model_validator(mode="after")
     def _loadable(self) -> ModelSettings:

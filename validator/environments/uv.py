@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -58,7 +59,8 @@ class Uv:
             return Failure(stage=stage, error="uv", message=f"uv cannot be started: {error}")
         if done.returncode == 0:
             return done.stdout
-        return Failure(stage=stage, error="uv", message=_words(done.stderr), log=done.stderr[-4000:])
+        words = _words(done.stderr) or f"uv ended with {_ending(done.returncode)} and without a word"
+        return Failure(stage=stage, error="uv", message=words, log=done.stderr[-4000:])
 
 
 def index_arguments(install: Install) -> list[str]:
@@ -82,4 +84,8 @@ def _words(stderr: str) -> str:
     """uv's message without its tree drawing: one paragraph, the cause in the first line."""
     text = re.sub(r"^[ \t]*[×╰─▶├│]+[─▶]*[ \t]*", "", stderr, flags=re.MULTILINE)
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("warning:")]
-    return " ".join(lines) or "uv failed without a word"
+    return " ".join(lines)
+
+
+def _ending(code: int) -> str:
+    return signal.Signals(-code).name if -code in set(signal.Signals) else f"exit code {code}"

@@ -90,6 +90,11 @@ class Plan:
         """The cell that `cell` is compared with: the same model and variant in the baseline environment."""
         return Cell(cell.model, self.baseline, cell.variant)
 
+    def twin_of(self, cell: Cell) -> Cell | None:
+        """The cell that runs the same model in float32, where the matrix has one: its twin for nothing."""
+        twin = Cell(cell.model, cell.environment, Variant("float32", cell.variant.jit))
+        return twin if twin != cell and twin in self.cells else None
+
     def only(self, ids: Sequence[str]) -> Plan:
         """The plan cut down to some cells and the baseline cells they need.
 

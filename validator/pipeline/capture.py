@@ -67,7 +67,8 @@ def capture(run: Run, environment: Environment, venv: Path, uv: Uv, watcher: Wat
     with locked(folder, f"the captures of {environment.name}"):
         _clear(folder)
         jobs = make_jobs(run, environment)
-        built = build(environment, run.project.install, venv, run.project.locks, uv)
+        install, locks = run.project.install_of(environment.name), run.project.locks_of(environment.name)
+        built = build(environment, install, venv, locks, uv)
         if isinstance(built, Failure):
             status = Status(run=run.id, environment=environment.name, failure=built)
         else:
@@ -90,7 +91,7 @@ def _run_cells(
 ) -> None:
     folder = run.folder.captures(environment.name)
     write_request(folder, environment, jobs, [run.project.folder])
-    bounds = _bounds(run.project.settings.limits)
+    bounds = bounds_of(run.project.settings.limits)
     Supervisor(built.python, folder, dict(environment.variables), bounds, watcher).run(jobs)
 
 
@@ -124,11 +125,21 @@ def _job(run: Run, cell: Cell, model: ModelSettings) -> Job:
 
 
 def _tasks(run: Run, cell: Cell) -> dict[str, dict[str, JsonValue]]:
-    """What is asked for besides predictions. Noise is the baseline's: it is the floor for every candidate."""
-    return {"noise": {}} if cell.environment == run.project.plan.baseline else {}
+    """What is asked for besides predictions. Noise is the baseline's: it is the floor for every candidate.
+
+    Whether an as-saved model is one of half precision shows when it is loaded: the worker decides.
+    """
+    plan = run.project.plan
+    is_baseline = cell.environment == plan.baseline
+    tasks: dict[str, dict[str, JsonValue]] = {"noise": {}} if is_baseline else {}
+    tasks["layers"] = {"noise": 2 if is_baseline else 0}
+    if cell.variant.precision not in {"float32", "float64"} and plan.twin_of(cell) is None:
+        tasks["twin"] = {"noise": {} if is_baseline else None}
+    return tasks
 
 
-def _bounds(limits: Limits) -> Bounds:
+def bounds_of(limits: Limits) -> Bounds:
+    """The limits of one worker."""
     memory = default_memory() if limits.memory_gib is None else int(limits.memory_gib * 2**30)
     return Bounds(limits.start_seconds, limits.seconds, memory)
 

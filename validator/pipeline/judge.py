@@ -17,6 +17,7 @@ from validator.pipeline.accuracy import metric_results
 from validator.pipeline.capture import Run
 from validator.pipeline.follow import read_status
 from validator.pipeline.noise import Floors, self_noise
+from validator.pipeline.twins import Side, twin_evidence
 from validator.results import CellResult, EnvironmentResult, Failure, Finding, ModelResult, Report
 from validator.runner import Capture, read_capture, read_environment
 from validator.tensors import StoredTensor, open_tensors
@@ -46,6 +47,7 @@ def judge(run: Run) -> Report:
         verdict=verdict,
         reasons=reasons,
         baseline=plan.baseline,
+        upgrade=run.project.found.detected.upgrade if run.project.found else None,
         environments=environments,
         models=tuple(models),
         not_compared=tuple(
@@ -55,6 +57,7 @@ def judge(run: Run) -> Report:
         configuration=run.project.shown_path,
         started=run.began.isoformat(timespec="seconds"),
         seconds=round((datetime.now(timezone.utc) - run.began).total_seconds(), 1),
+        commit=run.project.found.commit if run.project.found else None,
     )
 
 
@@ -106,10 +109,12 @@ def _evidence(run: Run, model: ModelSettings, cell: Cell) -> CellEvidence:
     )
     base = run.project.plan.baseline_of(cell)
     here, there = _side(run, cell), _side(run, base)
+    failure = here if isinstance(here, Failure) else None
+    if isinstance(there, Failure):
+        findings = () if isinstance(here, Failure) else _findings(here)
+        return CellEvidence(label, failure=failure, baseline_failure=there, findings=findings)
     if isinstance(here, Failure):
         return CellEvidence(label, failure=here)
-    if isinstance(there, Failure):
-        return CellEvidence(label, baseline_failure=there, findings=_findings(here))
     label = label.model_copy(update={"seconds": round(sum(here.seconds.values()), 3)})
     sides = _Sides(there, here, Floors.of(there, run.folder.capture(base)))
     theirs, ours = (
@@ -126,6 +131,7 @@ def _evidence(run: Run, model: ModelSettings, cell: Cell) -> CellEvidence:
         outputs=() if fed else tuple(_outputs(structure.outputs, model.tolerance, sides)),
         metrics=() if fed else metric_results(run, model, structure.outputs),
         reported=() if fed else tuple(_reported(there, here)),
+        twin=None if fed else twin_evidence(run, Side(base, there, theirs), Side(cell, here, ours)),
         findings=(*_findings(here), *_baseline_findings(there)),
     )
 
@@ -216,4 +222,7 @@ def _unstable(side: Capture, where: str) -> list[Finding]:
 
 
 def _command(run: Run, cell: Cell) -> str:
-    return f"keras-validator run --config {shlex.quote(run.project.shown_path)} --only {shlex.quote(cell.id)}"
+    found = run.project.found
+    base = f" --base {found.detected.revisions.base[:12]}" if found else ""
+    config = shlex.quote(run.project.shown_path)
+    return f"keras-validator run --config {config}{base} --only {shlex.quote(cell.id)}"

@@ -12,7 +12,10 @@ from validator.config.settings import Install, ModelSettings, Settings
 from validator.errors import ConfigurationError
 from validator.matrix import Plan, make_plan
 from validator.matrix.requirements import read_requirements
+from validator.pipeline import sides
+from validator.pipeline.pull_request import Found
 from validator.pipeline.run_folder import WORK, RunFolder, locked
+from validator.upgrade import Side
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,13 @@ class Project:
 
     Attributes:
         path: the validator.yml, absolute; its folder is where relative paths start and modules are found.
+        found: what a pull request changes, where one is run.
     """
 
     path: Path
     settings: Settings
     plan: Plan
+    found: Found | None = None
 
     @property
     def folder(self) -> Path:
@@ -35,8 +40,7 @@ class Project:
     @property
     def shown_path(self) -> str:
         """The validator.yml as a person in the current folder would write it."""
-        here = Path.cwd()
-        return str(self.path.relative_to(here) if self.path.is_relative_to(here) else self.path)
+        return shown_path(self.path)
 
     @property
     def work(self) -> Path:
@@ -56,6 +60,23 @@ class Project:
         places = tuple(place if "://" in place else str(self.folder / place) for place in install.find_links)
         return install.model_copy(update={"find_links": places})
 
+    def install_of(self, environment: str) -> Install:
+        """How an environment is installed: `base` and `head` also from the indexes of their manifests."""
+        side = self._side(environment)
+        if side is None or self.found is None:
+            return self.install
+        return sides.install_of(self.install, side, self.found.instant)
+
+    def locks_of(self, environment: str) -> Path:
+        """Where an environment's lock is kept. Those of `base` and `head` are another pull request's soon."""
+        return self.locks if self._side(environment) is None else self.work / "locks"
+
+    def _side(self, environment: str) -> Side | None:
+        if self.found is None:
+            return None
+        detected = self.found.detected
+        return {sides.BASE: detected.base, sides.HEAD: detected.head}.get(environment)
+
     def run_folder(self, output: Path | None) -> RunFolder:
         """The folder of a run: the one asked for, or `run` beside the environments."""
         return RunFolder((output or self.work / "run").resolve())
@@ -65,8 +86,19 @@ class Project:
         return str((self.folder / name).resolve())
 
 
-def open_project(path: Path, only: Sequence[str] = ()) -> Project:
+def shown_path(path: Path) -> str:
+    """An absolute path as a person in the current folder would write it."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def open_project(path: Path, only: Sequence[str] = (), found: Found | None = None) -> Project:
     """Read a validator.yml and lay out its plan.
+
+    Args:
+        path: the validator.yml.
+        only: ids of the cells to keep; all if empty.
+        found: what a pull request changes; its sides then stand before the matrix, and base is the baseline.
 
     Raises:
         ConfigurationError: the file, its requirements file or the matrix cannot be used.
@@ -75,8 +107,8 @@ def open_project(path: Path, only: Sequence[str] = ()) -> Project:
     settings = config.load(path)
     requirements = settings.requirements
     lines = read_requirements(path.parent / requirements) if isinstance(requirements, str) else requirements
-    plan = make_plan(settings, lines)
-    return Project(path, settings, plan.only(only) if only else plan)
+    plan = make_plan(settings, lines, sides.environments(settings, found.detected) if found else None)
+    return Project(path, settings, plan.only(only) if only else plan, found)
 
 
 def check_files(project: Project) -> None:
@@ -122,19 +154,23 @@ def prepare_recordings(project: Project, model: ModelSettings, folder: RunFolder
     """
     root = folder.recordings()
     with locked(root, "a recording", wait=True):
-        inputs = model.inputs if is_function(model.inputs) else _converted(project, model.inputs, root)
+        inputs = None if is_function(model.inputs) else _converted(project, model.inputs, root)
         labels = None if model.labels is None else _converted(project, model.labels, root)
-    return Recordings(inputs, labels)
+    if inputs and labels and inputs.samples != labels.samples:
+        raise ConfigurationError(
+            f"model {model.name}: {model.inputs} holds {inputs.samples} samples and {model.labels} "
+            f"{labels.samples}; record a label for each"
+        )
+    return Recordings(str(inputs.folder) if inputs else model.inputs, str(labels.folder) if labels else None)
 
 
-def _converted(project: Project, name: str, root: Path) -> str:
+def _converted(project: Project, name: str, root: Path) -> recording.Recording:
     source = Path(project.resolve(name))
     if source.is_dir():
-        recording.prepare(source, source)
-        return str(source)
+        return recording.prepare(source, source)
     facts = source.stat()
     identity = f"{source}\0{facts.st_size}\0{facts.st_mtime_ns}"
     target = root / f"{source.stem}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-    if not (target / "manifest.json").is_file():
-        recording.prepare(source, target)
-    return str(target)
+    if (target / "manifest.json").is_file():
+        return recording.load(target)
+    return recording.prepare(source, target)

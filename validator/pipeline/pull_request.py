@@ -16,10 +16,9 @@ from validator.base import Frozen
 from validator.config.settings import Settings, UpgradeSettings
 from validator.errors import ConfigurationError
 from validator.github import read_context
-from validator.pipeline.project import is_function
 from validator.text import plain
 from validator.upgrade import Detected, Event, Options, UvResolver, Wanted, detect
-from validator.upgrade.git import Repository
+from validator.upgrade.git import GitError, Repository
 
 #: Events that change something between two commits. All others run the matrix.
 COMPARED = frozenset({"pull_request", "pull_request_target", "merge_group", "push"})
@@ -109,6 +108,14 @@ def asked_by_actions(environ: Mapping[str, str], base: str | None = None) -> Ask
     return Asked(_event(name, payload), context.head_sha)
 
 
+def commit_of(environ: Mapping[str, str]) -> str | None:
+    """The commit that this job's report is about; None outside GitHub Actions."""
+    try:
+        return read_context(environ).head_sha
+    except ConfigurationError:
+        return None
+
+
 def find(path: Path, asked: Asked, environ: Mapping[str, str]) -> Found:
     """Find what changes and what both sides are built from.
 
@@ -150,8 +157,9 @@ def dump(found: Found) -> str:
 def persisted_credentials(path: Path) -> bool:
     """Whether the checkout around `path` keeps a token where the models' own code can read it."""
     try:
-        found = Repository(path.parent).run("config", "--get-regexp", r"^(http\..*\.extraheader|includeif\.)")
-    except Exception:  # git says so by failing when there is none
+        pattern = r"^(http\..*\.extraheader|includeif\..*)$"  # checkout 4 and 5, checkout 6
+        found = Repository(path.parent).run("config", "--local", "--name-only", "--get-regexp", pattern)
+    except (GitError, ConfigurationError):  # git fails when there is none, or is told of by the run
         return False
     return bool(found.strip())
 
@@ -184,8 +192,7 @@ def _relevant(upgrade: UpgradeSettings) -> tuple[tuple[str, ...], tuple[str, ...
 
 def _files(settings: Settings, folder: Path) -> Iterator[Path]:
     for model in settings.models:
-        inputs = None if is_function(model.inputs) else model.inputs
-        for name in (model.artifact, model.weights, inputs, model.labels):
+        for name in (model.artifact, model.weights, model.inputs, model.labels):
             if name is not None:
                 yield folder / name
 

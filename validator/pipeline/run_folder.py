@@ -37,6 +37,10 @@ class RunFolder:
         """Recorded inputs and labels, converted once for every environment."""
         return self.root / "recordings"
 
+    def upgrade(self) -> Path:
+        """What a pull request changes, found once for every process of the run."""
+        return self.root / "upgrade.json"
+
     def report(self) -> Path:
         """The report."""
         return self.root / "report.json"

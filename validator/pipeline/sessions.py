@@ -15,6 +15,7 @@ import nox
 from validator.environments.uv import Uv
 from validator.errors import Exit, ValidatorError
 from validator.matrix import Environment
+from validator.pipeline import pull_request
 from validator.pipeline.capture import Run, capture
 from validator.pipeline.project import open_project
 from validator.results import Failure
@@ -36,7 +37,8 @@ def register(default_config: Path) -> None:
     """
     options = _options(default_config)
     try:
-        project = open_project(Path(options.config), options.only)
+        found = pull_request.load(Path(options.upgrade)) if options.upgrade else None
+        project = open_project(Path(options.config), options.only, found)
     except ValidatorError as error:
         _register_refusal(str(error))
         return
@@ -109,6 +111,7 @@ def _options(default_config: Path) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="nox -s validate --", exit_on_error=True)
     parser.add_argument("--config", default=str(default_config), help="the validator.yml")
     parser.add_argument("--output", default=None, help="the folder of the run")
+    parser.add_argument("--upgrade", default=None, help="an upgrade.json: run its base and head as well")
     parser.add_argument("--only", action="append", default=[], help="run this cell (and its baseline) alone")
     known, _ = parser.parse_known_args(arguments)
     return known

@@ -17,6 +17,8 @@ from validator.compare import compare_tensors, match_outputs
 from validator.errors import ConfigurationError, Exit
 from validator.matrix import Plan
 from validator.pipeline.project import open_project
+from validator.pipeline.pull_request import Found
+from validator.pipeline.run import Request, find_upgrade
 from validator.report import html, junit, markdown
 from validator.report import json as report_json
 from validator.report.terminal import show
@@ -27,16 +29,21 @@ from validator.verdict import OutputEvidence
 from validator.verdict.outputs import judge_output
 
 
-def show_plan(config: Path, only: Sequence[str], as_json: bool) -> None:
-    """Print the environments and cells of a run.
+def show_plan(request: Request) -> None:
+    """Print the environments and cells of a run, and why a pull request would run them.
 
     Raises:
-        ConfigurationError: the configuration cannot be used.
+        ConfigurationError: the configuration or the commits cannot be used.
     """
-    plan = open_project(config, only).plan
-    if as_json:
-        json.dump(_plan_json(plan), sys.stdout, indent=1)
+    found = find_upgrade(request)
+    plan = open_project(request.config, request.only, found).plan
+    if request.json:
+        json.dump(_plan_json(plan, found), sys.stdout, indent=1)
         sys.stdout.write("\n")
+        return
+    for reason in found.detected.reasons if found else ():
+        sys.stdout.write(f"{reason}.\n")
+    if found and not found.detected.upgrade.relevant:
         return
     console = Console()
     environments = Table("environment", "python", "requirements", title="Environments", title_justify="left")
@@ -50,10 +57,12 @@ def show_plan(config: Path, only: Sequence[str], as_json: bool) -> None:
     console.print(environments, cells, sep="\n")
 
 
-def _plan_json(plan: Plan) -> dict[str, object]:
+def _plan_json(plan: Plan, found: Found | None) -> dict[str, object]:
     return {
         "schema": 1,
         "baseline": plan.baseline,
+        "upgrade": found.detected.upgrade.model_dump(mode="json") if found else None,
+        "reasons": list(found.detected.reasons) if found else [],
         "environments": [asdict(environment) for environment in plan.environments],
         "cells": [{"cell": cell.id, **asdict(cell)} for cell in plan.cells],
     }

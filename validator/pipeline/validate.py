@@ -8,7 +8,10 @@ from rich.console import Console
 
 from validator.errors import Exit
 from validator.pipeline.capture import Run
+from validator.pipeline.diagnose import diagnose
 from validator.pipeline.judge import judge
+from validator.pipeline.run_folder import RunFolder
+from validator.pipeline.twins import run_twins
 from validator.report import json as report_json
 from validator.report import junit, markdown
 from validator.report.terminal import show
@@ -24,7 +27,14 @@ def validate(run: Run, *, json: bool = False) -> Exit:
         The exit code: 0 pass or warn, 1 the gate failed, 3 cannot judge.
     """
     report = judge(run)
-    write(run, report)
+    if run_twins(run, report):
+        report = judge(run)
+    return conclude(run.folder, diagnose(run, report), json=json)
+
+
+def conclude(folder: RunFolder, report: Report, *, json: bool = False) -> Exit:
+    """Write a report in all its forms, print it, and say its exit code."""
+    write(folder, report)
     if json:
         sys.stdout.write(report_json.dump(report))
     else:
@@ -32,9 +42,8 @@ def validate(run: Run, *, json: bool = False) -> Exit:
     return EXIT_CODES[report.verdict]
 
 
-def write(run: Run, report: Report) -> None:
+def write(folder: RunFolder, report: Report) -> None:
     """Write the report into the folder of its run; report.json last, so that it stands for the whole."""
-    root = run.folder.root
-    write_text(root / "report.md", markdown.summary(report))
-    write_text(root / "junit.xml", junit.dump(report))
-    write_text(run.folder.report(), report_json.dump(report))
+    write_text(folder.root / "report.md", markdown.summary(report))
+    write_text(folder.root / "junit.xml", junit.dump(report))
+    write_text(folder.report(), report_json.dump(report))

@@ -55,6 +55,8 @@ def comment(
             f"budget {budget}: a comment needs {SMALLEST_BUDGET:,} characters; GitHub allows 65,536"
         )
     marker = f"<!-- keras-validator:{instance} -->\n"
+    # How long it took differs each time, and a comment that says the same is not to be written again.
+    report = report.model_copy(update={"seconds": None})
     body = _fullest(report, links or Links(), budget - len(marker), _utf16_units)
     return marker + body
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,10 @@ from pydantic import JsonValue, ValidationError
 from validator.base import Frozen
 from validator.errors import CannotJudgeError
 from validator.runner.captures import WorkerFailure
+from validator.tensors import TensorEntry
 from validator.text import first_line
 
+_T = TypeVar("_T", bound=Frozen)
 Double = NDArray[np.float64]
 
 
@@ -64,20 +67,43 @@ class NoiseAnswer(Frozen):
         return "" if found.rms > 0 else "the weights do not move this output"
 
 
+class TwinAnswer(Frozen):
+    """What the task `twin` answered. `policy` is None where the cell is none of half precision.
+
+    Paths of `outputs` and `noise` are relative to the folder `twin` of the cell's capture.
+    """
+
+    failure: WorkerFailure | None = None
+    policy: str | None = None
+    outputs: tuple[TensorEntry, ...] = ()
+    noise: NoiseAnswer | None = None
+
+
 def parse_noise(answer: JsonValue | None) -> NoiseAnswer | None:
     """The typed answer; None where the task was not asked for.
 
     Raises:
         CannotJudgeError: it is something else.
     """
-    if answer is None:
-        return None
+    return None if answer is None else _parse(NoiseAnswer, answer, "noise")
+
+
+def parse_twin(answer: JsonValue | None) -> TwinAnswer | None:
+    """The typed answer; None where the task was not asked for.
+
+    Raises:
+        CannotJudgeError: it is something else.
+    """
+    return None if answer is None else _parse(TwinAnswer, answer, "twin")
+
+
+def _parse(kind: type[_T], answer: JsonValue, task: str) -> _T:
     try:
-        return NoiseAnswer.model_validate(answer)
+        return kind.model_validate(answer)
     except ValidationError as error:
         reason = str(error).splitlines()[0]
         raise CannotJudgeError(
-            f"the answer of the task noise is none ({reason}); run the cell again"
+            f"the answer of the task {task} cannot be read ({reason}); run the cell again"
         ) from None
 
 

@@ -32,6 +32,7 @@ class Job:
     labels: str | None
     batch_size: int
     evaluate: bool
+    predict: bool = True
     tasks: dict[str, dict[str, JsonValue]] = field(default_factory=dict)
 
 

@@ -18,6 +18,7 @@ from validator.results import (
 from validator.text import first_line
 from validator.verdict.gate import BASELINE, GREEN
 from validator.verdict.outputs import OutputEvidence, judge_output
+from validator.verdict.twins import TwinEvidence, TwinVerdict, judge_twin
 
 #: A reported metric may move by this much with the predictions inside their rounding: float32 means.
 _REPORTED_RTOL, _REPORTED_ATOL = 1e-3, 1e-4
@@ -33,6 +34,7 @@ class CellEvidence:
         baseline_failure: why the baseline has none.
         incomparable: why both have outputs that must not be compared, for example other inputs.
         reported: what the framework's `evaluate` says, as (name, baseline, candidate).
+        twin: the same model in a higher precision, where one was wanted.
     """
 
     label: CellResult
@@ -43,21 +45,16 @@ class CellEvidence:
     metrics: tuple[MetricResult, ...] = ()
     reported: tuple[tuple[str, float | None, float | None], ...] = ()
     findings: tuple[Finding, ...] = ()
+    twin: TwinEvidence | None = None
 
 
 def judge_cell(evidence: CellEvidence) -> CellResult:
     """The cell with its verdict and the sentence that says it. Nothing uncompared is ever green."""
     label = evidence.label.model_copy(update={"findings": evidence.findings, "failure": evidence.failure})
-    if evidence.failure is not None:
-        failure = evidence.failure
-        return _said(
-            label, "failed", f"{failure.stage} failed: {failure.error}: {first_line(failure.message)}"
-        )
     if evidence.baseline_failure is not None:
-        failure = evidence.baseline_failure
-        message = f"the baseline failed at {failure.stage}: {failure.error}: {first_line(failure.message)}"
-        findings = (*evidence.findings, Finding(kind=BASELINE, message=message))
-        return _said(label.model_copy(update={"findings": findings}), "not-compared", message)
+        return _baseless(label, evidence.baseline_failure)
+    if evidence.failure is not None:
+        return _said(label, "failed", _failed(evidence.failure))
     if evidence.incomparable:
         return _said(label, "not-compared", evidence.incomparable)
     outputs = tuple(judge_output(output) for output in evidence.outputs)
@@ -68,9 +65,56 @@ def judge_cell(evidence: CellEvidence) -> CellResult:
     has_accuracy = bool(evidence.metrics or reported)
     label = label.model_copy(update={"outputs": outputs, "accuracy": accuracy if has_accuracy else None})
     worst = max(outputs, key=lambda output: SEVERITY.index(output.verdict))
-    if worst.verdict in GREEN and any(metric.differs for metric in reported):
+    twin = _twin(outputs, evidence)
+    change = twin.change or ("rounding" if twin.verdict == "rounding" else None)
+    label = label.model_copy(update={"change": change, "findings": _twin_findings(label, evidence)})
+    if worst.verdict == "suspicious" and twin.verdict == "rounding":
+        outputs = tuple(_acquitted(output, twin.sentence) for output in outputs)
+        label = label.model_copy(update={"outputs": outputs})
+    if twin.verdict in GREEN and any(metric.differs for metric in reported):
         return _said(label, "metric-only", _metric_only(reported, evidence.metrics))
-    return _said(label, worst.verdict, _sentence(worst, outputs))
+    told = [] if worst.verdict == "identical" and twin.sentence else [_sentence(worst, outputs)]
+    return _said(label, twin.verdict, "; ".join([*told, *([twin.sentence] if twin.sentence else [])]))
+
+
+def _twin(outputs: tuple[OutputResult, ...], evidence: CellEvidence) -> TwinVerdict:
+    """What the twin makes of the outputs' verdicts. Chance is no matter of precision."""
+    unstable = any(output.unstable for output in evidence.outputs)
+    if evidence.twin is None or evidence.twin.problem or unstable or not evidence.twin.outputs:
+        worst = max(outputs, key=lambda output: SEVERITY.index(output.verdict))
+        return TwinVerdict(worst.verdict, None)
+    return judge_twin(outputs, evidence.twin)
+
+
+def _acquitted(output: OutputResult, why: str) -> OutputResult:
+    if output.verdict != "suspicious":
+        return output
+    return output.model_copy(update={"verdict": "rounding", "rule": f"{output.rule}; {why}"})
+
+
+def _twin_findings(label: CellResult, evidence: CellEvidence) -> tuple[Finding, ...]:
+    if evidence.twin is None or not evidence.twin.problem:
+        return label.findings
+    twin = evidence.twin
+    message = (
+        f"no {twin.precision} twin ({twin.problem}), so the cell is judged by its own noise alone, "
+        "with less confidence"
+    )
+    return (*label.findings, Finding(kind="twin", message=message))
+
+
+def _baseless(label: CellResult, baseline: Failure) -> CellResult:
+    """A cell whose baseline failed. What fails on both sides is a failure, but not one of the upgrade."""
+    message = f"the baseline failed: {_failed(baseline)}"
+    findings = (*label.findings, Finding(kind=BASELINE, message=message))
+    label = label.model_copy(update={"findings": findings})
+    if label.failure is not None:
+        return _said(label, "failed", f"{_failed(label.failure)}; the baseline failed too")
+    return _said(label, "not-compared", message)
+
+
+def _failed(failure: Failure) -> str:
+    return f"{failure.stage} failed: {failure.error}: {first_line(failure.message)}"
 
 
 def _said(label: CellResult, verdict: CellVerdict, message: str) -> CellResult:

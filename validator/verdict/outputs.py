@@ -64,10 +64,10 @@ def judge_output(evidence: OutputEvidence) -> OutputResult:
         max_abs=_finite(comparison.max_abs),
         max_rel=_finite(comparison.max_rel),
         rms=_finite(comparison.rms),
-        noise_rms=drift and _finite(drift.noise_rms),
-        noise_ratio=drift and _finite(drift.ratio),
-        worst_sample=drift and drift.sample,
-        worst_sample_ratio=drift and _finite(drift.sample_ratio),
+        noise_rms=_finite(drift.noise_rms) if drift else None,
+        noise_ratio=_finite(drift.ratio) if drift else None,
+        worst_sample=drift.sample if drift else None,
+        worst_sample_ratio=_finite(drift.sample_ratio) if drift else None,
         cosine=_finite(comparison.cosine),
         mismatched=comparison.mismatched,
         size=comparison.size,
@@ -82,16 +82,11 @@ def judge_output(evidence: OutputEvidence) -> OutputResult:
 
 
 def _decide(evidence: OutputEvidence, found: TensorComparison) -> tuple[CellVerdict, str, str]:
+    """Verdict, rule and message: the first rule that applies."""
     name = f"output `{evidence.name}`"
-    problems = "; ".join(problem.message for problem in found.problems)
-    if any(problem.kind == "empty" for problem in found.problems):
-        return "not-compared", "an empty tensor proves nothing", f"{name}: {problems}"
-    if problems:
-        return "changed", "dtype, shape and structure must be the same", f"{name}: {problems}"
-    if found.identical:
-        return "identical", "every byte is equal", ""
-    if found.nonfinite_mismatched:
-        return "changed", "NaN and infinity must stand at the same places", _nonfinite(name, found)
+    certain = _certain(name, found)
+    if certain is not None:
+        return certain
     unsteady = _unsteady(evidence, found)
     if unsteady is not None:
         return unsteady.verdict, unsteady.rule, f"{name}: {unsteady.rule}"
@@ -101,21 +96,62 @@ def _decide(evidence: OutputEvidence, found: TensorComparison) -> tuple[CellVerd
     return banded.verdict, banded.rule, _moved(name, found, evidence.drift)
 
 
+def _certain(name: str, found: TensorComparison) -> tuple[CellVerdict, str, str] | None:
+    """What needs no noise and no tolerance."""
+    problems = "; ".join(problem.message for problem in found.problems)
+    if any(problem.kind == "empty" for problem in found.problems):
+        return "not-compared", "an empty tensor proves nothing", f"{name}: {problems}"
+    if problems:
+        return "changed", "dtype, shape and structure must be the same", f"{name}: {problems}"
+    if found.identical:
+        return "identical", "every byte is equal", ""
+    if found.nonfinite_mismatched:
+        return "changed", "NaN and infinity must stand at the same places", _nonfinite(name, found)
+    return None
+
+
+def _unsteady(evidence: OutputEvidence, found: TensorComparison) -> Banded | None:
+    """Both sides are apart by no more than one of them is from itself: neither equal nor changed."""
+    for own in evidence.unstable:
+        if not _within(found, own):
+            continue
+        if found.max_abs is None or own.max_abs is None:
+            apart = f"in {own.elements:,} values, both sides in {found.mismatched:,}"
+        else:
+            apart = f"by {own.max_abs:.2g} at most, both sides by {found.max_abs:.2g}"
+        rule = f"nondeterministic: two runs {own.side} differ {apart}; nothing can be said below that"
+        return Banded("suspicious", rule)
+    return None
+
+
+def _within(found: TensorComparison, own: SelfNoise) -> bool:
+    """Whether the difference is no larger than twice what one side differs from itself.
+
+    The root mean square of a self-difference is at most max_abs · sqrt(elements / size).
+    """
+    twice = OVERALL.rounding
+    if found.max_abs is None or found.rms is None:
+        return found.mismatched <= twice * own.elements
+    if own.max_abs is None:
+        return False
+    most = own.max_abs * math.sqrt(min(1.0, own.elements / found.size))
+    return found.max_abs <= twice * own.max_abs and found.rms <= twice * most
+
+
 def _banded(evidence: OutputEvidence, found: TensorComparison) -> Banded:
     """Exactness, the configured tolerance, noise, or the tolerance of the dtype: the first that applies."""
-    if not evidence.configured and found.baseline_dtype not in TOLERANCES:
-        return Banded("changed" if found.mismatched else "rounding", "integers and strings must be equal")
     used = found.tolerance
     within: CellVerdict = "changed" if found.mismatched else "rounding"
     if evidence.configured:
         rule = f"configured tolerance: rtol {used.rtol:g}, atol {used.atol:g}"
         return Banded(within, rule + _against_noise(within, evidence.drift))
+    if found.baseline_dtype not in TOLERANCES:
+        return Banded(within, "integers, booleans and strings must be equal")
     if evidence.drift is not None:
         return by_noise(evidence.drift)
     rule = f"{found.baseline_dtype} tolerance: rtol {used.rtol:g}, atol {used.atol:g}"
-    return Banded(
-        within, f"{rule}; with less confidence, since there is no noise floor: {evidence.noiseless}"
-    )
+    why = f"with less confidence, since there is no noise floor: {evidence.noiseless}"
+    return Banded(within, f"{rule}; {why}")
 
 
 def _against_noise(within: CellVerdict, drift: Drift | None) -> str:
@@ -127,26 +163,6 @@ def _against_noise(within: CellVerdict, drift: Drift | None) -> str:
         return f"; {noise.rule} agrees"
     looser = "looser" if within == "rounding" else "stricter"
     return f", which is {looser} than {noise.rule}: by noise alone this would be {noise.verdict}"
-
-
-def _unsteady(evidence: OutputEvidence, found: TensorComparison) -> Banded | None:
-    """Both sides are apart by no more than one of them is from itself: neither equal nor changed.
-
-    The root mean square of a self-difference is at most max_abs · sqrt(elements / size).
-    """
-    for own in evidence.unstable:
-        if found.max_abs is None and found.mismatched <= OVERALL.rounding * own.elements:
-            rule = f"nondeterministic: two runs {own.side} differ in {own.elements:,} values, both sides in "
-            return Banded("suspicious", f"{rule}{found.mismatched:,}; nothing can be said below that")
-        if found.max_abs is None or found.rms is None or own.max_abs is None:
-            continue
-        most = own.max_abs * math.sqrt(min(1.0, own.elements / found.size))
-        if found.max_abs <= OVERALL.rounding * own.max_abs and found.rms <= OVERALL.rounding * most:
-            rule = (
-                f"nondeterministic: two runs {own.side} differ by {own.max_abs:.2g} at most, both sides by "
-            )
-            return Banded("suspicious", f"{rule}{found.max_abs:.2g}; nothing can be said below that")
-    return None
 
 
 def _moved(name: str, found: TensorComparison, drift: Drift | None = None) -> str:

@@ -29,6 +29,7 @@ from validator.compare.statistics import (
     holm,
     mcnemar_midp,
     paired_estimate,
+    rule_of_three,
 )
 from validator.errors import ConfigurationError
 from validator.tensors import StoredTensor
@@ -152,7 +153,12 @@ def _estimate(
     estimate = replace(estimate, units=tally.units)
     if turned is not None:
         estimate = replace(estimate, negative_rate=negative / tally.items)
-    return replace(estimate, worsened=negative > 0) if scorer.share else estimate
+    if not scorer.share:
+        return estimate
+    if negative == positive == 0:  # what could still hide among as many samples
+        most = rule_of_three(tally.units, alpha)
+        estimate = replace(estimate, interval=Interval(-most, most, 1 - 2 * alpha, "rule-of-three"))
+    return replace(estimate, worsened=negative > 0)
 
 
 def _lean(turned: Turned, alpha: float) -> bool:
@@ -208,7 +214,7 @@ def _paired(request: MetricRequest, metric: Metric, judged: _Judged) -> PairedMe
     answer = Answer("worse", "lost") if judged.lost or not usable else decide(estimate, rule)
     interval = judged.interval
     if interval is not None and not metric.higher_is_better:
-        interval = replace(interval, low=-interval.high, high=-interval.low)
+        interval = replace(interval, low=0.0 - interval.high, high=0.0 - interval.low)
     result = PairedMetric(
         metric.name,
         request.output,

@@ -71,10 +71,14 @@ def dims(tensor: StoredTensor, ragged: bool) -> tuple[int, ...]:
 
     `ragged`: the predictions or the labels are, so that the sequence axis is left out.
     """
-    inner = tensor.shape[1:] if tensor.ragged or not ragged else tensor.shape[2:]
-    while inner and inner[-1] == 1:
-        inner = inner[:-1]
-    return inner
+    return squeezed(tensor.shape[1:] if tensor.ragged or not ragged else tensor.shape[2:])
+
+
+def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Without one-element axes at the end, which predictions, labels and weights may or may not have."""
+    while shape and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
 
 
 def bounds(tensor: StoredTensor, items: int) -> Index:
@@ -160,9 +164,7 @@ class Labels:
             if weights.count in (self._rows.count, labels.samples):
                 return int(weights.count == self._rows.count)
         else:
-            shape = task.weights.shape
-            while shape and shape[-1] == 1:
-                shape = shape[:-1]
+            shape = squeezed(task.weights.shape)
             if (
                 weights.count
                 and shape == labels.shape[: len(shape)]
@@ -232,7 +234,7 @@ def pair(task: Task, *, elementwise: bool) -> Pairing:
         wide = bool(inner) and not elementwise and not Rows(baseline).integer
         one_hot = wide and _is_one_hot(task, inner[-1])
         layout: Layout = "scores" if one_hot else "elements"
-    elif inner and inner[:-1] == labelled and not elementwise:
+    elif inner and squeezed(inner[:-1]) == labelled and not elementwise:
         layout, one_hot = "scores", False
     else:
         raise UnscorableError(

@@ -26,7 +26,7 @@ def _values(metric: PairedMetric) -> str:
 
 def _interval(metric: PairedMetric) -> str:
     interval = metric.interval
-    if interval is None or metric.delta is None:
+    if interval is None or metric.delta is None or interval.method == "identical":
         return ""
     percent = f"{100 * interval.confidence:.3g} %"
     return f"Δ {metric.delta:+.3g}, {percent} interval {interval.low:+.3g} … {interval.high:+.3g}"

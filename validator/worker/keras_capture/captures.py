@@ -224,10 +224,11 @@ def _differing(old: np.ndarray, new: np.ndarray) -> Tuple[int, Optional[float]]:
     if old.dtype.kind in "OSU" or new.dtype.kind in "OSU":
         pairs = zip(as_bytes(old), as_bytes(new))
         return sum(before != after for before, after in pairs), None
-    width = old.dtype.itemsize
-    unequal = (old.view(np.uint8).reshape(-1, width) != new.view(np.uint8).reshape(-1, width)).any(axis=1)
-    if not unequal.any():
+    before, after = old.view(np.uint8), new.view(np.uint8)
+    if np.array_equal(before, after):
         return 0, None
+    width = old.dtype.itemsize
+    unequal = (before.reshape(-1, width) != after.reshape(-1, width)).any(axis=1)
     wide = np.complex128 if old.dtype.kind == "c" else np.float64
     with np.errstate(invalid="ignore", over="ignore"):
         distance = np.abs(old[unequal].astype(wide) - new[unequal].astype(wide))

@@ -28,6 +28,18 @@ def evaluate(prediction: Prediction, captured: Captured, labels: Recording) -> D
     Raises:
         InputsError: the labels do not belong to the model's outputs or samples.
     """
+    batches = labelled(prediction, captured, labels)
+    if prediction.framework.on_tensorflow:
+        batches = dataset(prediction.framework, batches)
+    return dict(_flat(prediction.model.evaluate(batches, verbose=0, return_dict=True)))
+
+
+def labelled(prediction: Prediction, captured: Captured, labels: Recording) -> Iterator[tuple]:
+    """The batches of the prediction with their labels and, where recorded, weights.
+
+    Raises:
+        InputsError: the labels do not belong to the model's outputs or samples.
+    """
     if labels.samples != prediction.feed.samples:
         raise InputsError(
             f"the labels have {labels.samples} samples, the inputs {prediction.feed.samples}: {labels.source}"
@@ -36,10 +48,7 @@ def evaluate(prediction: Prediction, captured: Captured, labels: Recording) -> D
     weights = _weights(captured, labels)
     if weights is not None:
         wanted.append(weights)
-    batches = _batches(prediction, wanted)
-    if prediction.framework.on_tensorflow:
-        batches = dataset(prediction.framework, batches)
-    return dict(_flat(prediction.model.evaluate(batches, verbose=0, return_dict=True)))
+    return _batches(prediction, wanted)
 
 
 def _batches(prediction: Prediction, wanted: List[object]) -> Iterator[tuple]:

@@ -85,8 +85,8 @@ def _steps(framework: Framework, job: Job, response: Response) -> None:
     for message in feed.notes:
         response.note("inputs", message)
     prediction = Prediction(framework, loaded.model, feed, job.batch_size)
-    captured = _predict(prediction, job.folder, response)
-    if job.evaluate and job.labels and is_compiled(loaded.model):
+    captured = _predict(prediction, job.folder, response) if job.predict else None
+    if captured and job.evaluate and job.labels and is_compiled(loaded.model):
         _evaluate(prediction, captured, job.labels, response)
     for name, options in job.tasks.items():
         with response.timed(name):

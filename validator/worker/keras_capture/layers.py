@@ -110,17 +110,15 @@ def _eager(prediction: Prediction, inputs: object, place: Tuple[Path, int], note
     call = caller(prediction.framework, prediction.model)
     store = Store(prediction.framework, *place)
 
-    def once() -> Recorder:
+    def once() -> None:
         prediction.framework.keras.utils.set_random_seed(prediction.framework.seed)
-        recorder = Recorder(prediction.framework, store.take)
-        with tapped(recorder):
+        recorders.append(Recorder(prediction.framework, store.take))
+        with tapped(recorders[-1]):
             call(inputs)
-        return recorder
 
-    recorder = once()
-    for tensor in recorder.tensors:  # nobody needs the values any more, and they may be large
-        tensor.value = None
-    return Tapped(recorder, store, "eager", lambda: None if once() else None, note)
+    recorders: List[Recorder] = []
+    once()
+    return Tapped(recorders[0], store, "eager", once, note)
 
 
 def caller(framework: Framework, model: object) -> Callable[[object], object]:

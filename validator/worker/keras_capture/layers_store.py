@@ -30,7 +30,7 @@ _SIZES = {"bool": 1, "bfloat16": 2, "string": 64}
 
 @dataclass
 class Moved:
-    """How far a tensor moved in a second run. `moments` are count, sum of squares and largest of distances."""
+    """How far a tensor moved in a second run."""
 
     count: int = 0
     squares: float = 0.0
@@ -64,7 +64,7 @@ class Moved:
 
 
 class Store:
-    """Takes the tensors of a run: the first time they are written, later they are compared with what is there.
+    """Takes the tensors of a run: the first time they are written, later compared with what is there.
 
     `budget`: bytes on disk, for all tensors together.
     """
@@ -156,7 +156,7 @@ def read_entry(folder: Path, entry: dict) -> np.ndarray:
 
 
 def summary(values: np.ndarray) -> dict:
-    """Count, extremes, mean and root mean square of what is finite, NaN and infinities, a hash of the bytes."""
+    """Count, extremes, mean and root mean square of what is finite, NaN and infinities, a hash."""
     values = np.ascontiguousarray(values)
     digest = hashlib.blake2b(digest_size=16)
     digest.update(repr((dtype_name(values), values.shape)).encode())

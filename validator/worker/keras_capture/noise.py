@@ -19,7 +19,7 @@ import numpy as np
 
 from keras_capture.npy import NpyReader
 from keras_capture.outputs import read_outputs
-from keras_capture.perturbing import MANTISSA, floating_weights, perturbed
+from keras_capture.perturbing import MANTISSA, compute_dtypes, floating_weights, perturbed
 from keras_capture.predicting import Captured, Prediction
 from keras_capture.savedmodel import SavedModel
 from keras_capture.tasks import Work
@@ -130,10 +130,11 @@ class Ensemble:
         """
         begin = time.perf_counter()
         deadline = begin + seconds / members
+        computed = compute_dtypes(self.prediction.model)
         for member in range(members):
             if member and time.perf_counter() - begin > seconds:
                 return
-            with perturbed(self.prediction.framework, weights, [SEED, member]):
+            with perturbed(self.prediction.framework, weights, [SEED, member], computed):
                 done = stream(self, self.prediction, self.spreads, None if member else deadline)
             self.members += 1
             if not member:

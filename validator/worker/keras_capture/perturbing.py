@@ -7,23 +7,40 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import List, Union
+from typing import Dict, List, Optional, Union
 
 import numpy as np
 
+from keras_capture.failures import UnusableError
 from keras_capture.imports import Framework
+from keras_capture.savedmodel import SavedModel
+from keras_capture.values import is_extended
 
 #: Bits of the mantissa of each floating dtype whose last place is known.
 MANTISSA = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
 _UNSIGNED = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 
+_BLOCK = 1 << 20  # elements moved together
+
 Seed = Union[int, Sequence[int]]
 
 
 def floating_weights(owner: object) -> List[object]:
-    """The floating-point weights of a model or layer, each once."""
-    distinct = {id(variable): variable for variable in owner.weights}
+    """The floating-point weights of a model or layer, each once; none of a SavedModel that is frozen."""
+    held = owner.variables if isinstance(owner, SavedModel) else owner.weights
+    distinct = {id(variable): variable for variable in held}
     return [variable for variable in distinct.values() if dtype_of(variable) in MANTISSA]
+
+
+def compute_dtypes(model: object) -> Dict[int, str]:
+    """Weight (by identity) → the dtype that the innermost layer holding it computes in."""
+    if isinstance(model, SavedModel):
+        return {}
+    found = {}
+    for layer in model._flatten_layers(include_self=True, recursive=True):  # the outer ones come first
+        for variable in layer.weights:
+            found[id(variable)] = str(layer.compute_dtype)
+    return found
 
 
 def dtype_of(tensor: object) -> str:
@@ -41,29 +58,60 @@ def numpy_of(framework: Framework, tensor: object) -> np.ndarray:
     return np.asarray(framework.keras.ops.convert_to_numpy(tensor))
 
 
-def moved(array: np.ndarray, seed: Seed) -> np.ndarray:
-    """Each number one place up or down, by chance. Zeros, NaN and infinity stay; none becomes infinite."""
+def moved(array: np.ndarray, seed: Seed, compute_dtype: str = "") -> np.ndarray:
+    """Each number one place up or down, by chance, in the unit of its dtype or a coarser compute dtype.
+
+    Under a mixed policy a layer rounds its float32 weights to bfloat16: a smaller step would mostly vanish.
+    Zeros, NaN and infinity stay: a zero is exact (pruned, padding, a fresh bias), and beside it lie
+    subnormals, which kernels flush to zero. The largest finite number moves towards zero.
+    """
     unsigned = _UNSIGNED[array.dtype.itemsize]
-    bits = np.ascontiguousarray(array).view(unsigned)
-    all_but_sign = (1 << (array.dtype.itemsize * 8 - 1)) - 1
     mantissa = MANTISSA[array.dtype.name]
+    step = unsigned(1 << max(0, mantissa - MANTISSA.get(compute_dtype, mantissa)))
+    all_but_sign = (1 << (array.dtype.itemsize * 8 - 1)) - 1
     infinite = unsigned(all_but_sign >> mantissa << mantissa)
-    magnitude = bits & unsigned(all_but_sign)
-    up = np.random.default_rng(seed).integers(0, 2, bits.shape, dtype=np.uint8).astype(bool)
-    up &= magnitude != infinite - unsigned(1)
-    stepped = np.where(up, bits + unsigned(1), bits - unsigned(1))
-    return np.where((magnitude == 0) | (magnitude >= infinite), bits, stepped).view(array.dtype)
+    result = np.array(array, order="C")
+    generator = np.random.default_rng(seed)
+    flat = result.reshape(-1).view(unsigned)
+    for start in range(0, flat.size, _BLOCK):
+        bits = flat[start : start + _BLOCK]
+        magnitude = bits & unsigned(all_but_sign)
+        up = generator.integers(0, 2, bits.shape, dtype=np.uint8).astype(bool) | (magnitude < step)
+        up &= magnitude < infinite - step
+        movable = (magnitude > 0) & (magnitude < infinite)
+        # The sign is a bit of its own: more or less in the rest is away from zero or towards it.
+        bits[movable & up] += step
+        bits[movable & ~up] -= step
+    return result
 
 
 @contextlib.contextmanager
-def perturbed(framework: Framework, weights: Sequence[object], seed: Seed) -> Iterator[None]:
-    """Move every weight by one place; afterwards each has its own bits again, whatever happened."""
+def perturbed(
+    framework: Framework, weights: Sequence[object], seed: Seed, computed: Optional[Dict[int, str]] = None
+) -> Iterator[None]:
+    """Move every weight by one place, without tracing anything again; afterwards each has its own bits.
+
+    `computed` is what `compute_dtypes` says of the model.
+
+    Raises:
+        UnusableError: a weight did not take its own value back.
+    """
     kept = [(variable, np.array(numpy_of(framework, variable))) for variable in weights]
     seeds = [seed] if isinstance(seed, int) else list(seed)
     try:
         for number, (variable, values) in enumerate(kept):
-            variable.assign(moved(values, [*seeds, number]))
+            coarse = (computed or {}).get(id(variable), "")
+            _assign(framework, variable, moved(values, [*seeds, number], coarse))
         yield
     finally:
         for variable, values in kept:
-            variable.assign(values)
+            _assign(framework, variable, values)
+    for variable, values in kept:
+        if numpy_of(framework, variable).tobytes() != values.tobytes():
+            raise UnusableError(f"the weight {variable.name} did not take its own value back")
+
+
+def _assign(framework: Framework, variable: object, values: np.ndarray) -> None:
+    if framework.backend == "torch" and is_extended(values.dtype):
+        values = values.astype(np.float32)  # exact; torch takes no array of a dtype that NumPy lacks
+    variable.assign(values)

@@ -27,6 +27,7 @@ class Job:
     batch_size: int
     evaluate: bool
     tasks: Dict[str, dict]
+    predict: bool = True  # without, only the tasks are done
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def _job(data: dict) -> Job:
         batch_size=int(data.get("batch_size") or 32),
         evaluate=bool(data.get("evaluate")),
         tasks=dict(data.get("tasks") or {}),
+        predict=bool(data.get("predict", True)),
     )
 
 

@@ -70,10 +70,17 @@ def _weight(weight: object) -> dict:
 
 def plain(value: object, depth: int = 0) -> object:
     """A value as JSON: long ones by their hash, objects by the name of their class, NaN by its name."""
-    if depth > _DEEPEST:
-        return "…"
-    if isinstance(value, np.generic):
+    if isinstance(value, (np.generic, np.ndarray)) and not value.ndim:
         value = value.item()
+    if isinstance(value, Mapping) and depth < _DEEPEST:
+        return {str(key): plain(item, depth + 1) for key, item in list(value.items())[:_MOST]}
+    if isinstance(value, (list, tuple, set, frozenset)) and depth < _DEEPEST:
+        items = sorted(value, key=str) if isinstance(value, (set, frozenset)) else list(value)
+        return [plain(item, depth + 1) for item in items[:_MOST]]
+    return _leaf(value)
+
+
+def _leaf(value: object) -> object:
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):
@@ -82,11 +89,6 @@ def plain(value: object, depth: int = 0) -> object:
         return _short(value)
     if isinstance(value, np.ndarray):
         return {"array": list(value.shape), "hash": _hash(np.ascontiguousarray(value).tobytes())}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item, depth + 1) for key, item in list(value.items())[:_MOST]}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        items = sorted(value, key=str) if isinstance(value, (set, frozenset)) else list(value)
-        return [plain(item, depth + 1) for item in items[:_MOST]]
     name = getattr(value, "__name__", None) or getattr(value, "name", None)
     return str(name) if isinstance(name, str) else type(value).__name__
 

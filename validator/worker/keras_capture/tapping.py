@@ -11,6 +11,7 @@ import functools
 import importlib
 import inspect
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Tuple
@@ -28,7 +29,10 @@ _LONGEST = 200  # characters of a string argument
 
 @dataclass
 class Tensor:
-    """One tensor of a run: `value` is the framework's; `inner` ones live in the body of a loop or branch."""
+    """One tensor of a run: `inner` ones live in the body of a loop or branch.
+
+    `value` is the framework's while the tensor is taken, and of symbolic ones (they hold no values) later too.
+    """
 
     number: int
     value: object
@@ -67,6 +71,7 @@ class Recorder:
         self._stack: List[Call] = []
         self._times: Dict[Tuple[int, str], int] = {}
         self._graph: object = None
+        self._weak: List[weakref.ref] = []
 
     def enter(self, owner: object, arguments: Tuple[tuple, dict], operation: bool) -> Call:
         """A call begins."""
@@ -145,10 +150,22 @@ class Recorder:
         number = len(self.tensors)
         tensor = Tensor(number, value, dtype_of(value), shape_of(value), ragged_rank(value))
         tensor.inner, tensor.producer = self._is_inner(value), producer
-        self._numbers[id(value)] = number  # the tensor is held, so its id stays its own
+        self._numbers[id(value)] = number
         self.tensors.append(tensor)
         self._new_tensor(tensor)
+        if self._graph is None:
+            self._let_go(tensor)
         return number
+
+    def _let_go(self, tensor: Tensor) -> None:
+        """Do not keep the values of an eager run alive; when they are gone, their id may come again."""
+        identity = id(tensor.value)
+        try:
+            weak = weakref.ref(tensor.value, lambda _: self._numbers.pop(identity, None))
+        except TypeError:
+            return
+        self._weak.append(weak)
+        tensor.value = None
 
     def _is_inner(self, value: object) -> bool:
         return self._current_graph() is not self._graph and not isinstance(value, np.ndarray)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Optional
 
 from keras_capture.artifacts import Loaded
 from keras_capture.failures import StageError, stage
@@ -17,19 +18,25 @@ from keras_capture.request import Job
 #: Task → (its module, the stage that its failures belong to).
 TASKS = {
     "noise": ("noise", "predict"),
+    "twin": ("twin", "load"),
     "layers": ("layers", "structure"),
     "golden": ("golden", "predict"),
+    "training": ("training", "train"),
+    "decode": ("decoding", "decode"),
 }
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a task works on: the job, the loaded model, how it is fed, and what it predicted."""
+    """What a task works on: the job, the loaded model, how it is fed, and what it predicted.
+
+    `captured` is None in a job that makes no predictions.
+    """
 
     job: Job
     loaded: Loaded
     prediction: Prediction
-    captured: Captured
+    captured: Optional[Captured]
 
 
 def run_task(name: str, work: Work, options: dict) -> dict:

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Installs the tool for one job: install.sh FOLDER makes a virtual environment there, from requirements.lock.
+#
+# pip brings the one uv whose hash is in the lock, uv brings the rest by hash. The tool's own code is the
+# action's checkout itself, so a ref of the action is a version of the code and of everything below it.
+set -euo pipefail
+
+venv=$1
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+
+if [[ -f $venv/installed ]]; then
+  exit 0
+fi
+python=$(command -v python3 || command -v python || true)
+if [[ -z $python ]] || ! "$python" -I -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))'; then
+  echo "::error::keras-validator needs Python 3.10 or newer with venv: add actions/setup-python before this step"
+  exit 2
+fi
+
+"$python" -I -m venv --clear "$venv"
+cd -- "$venv" # no pip, uv or Python configuration of the checkout takes part
+awk '/^[^ ]/ { uv = /^uv==/ } uv' "$root/requirements.lock" > uv.txt
+bin/python -I -m pip install --quiet --disable-pip-version-check --no-input \
+  --require-hashes --only-binary :all: --no-deps -r uv.txt
+bin/uv pip sync --quiet --no-progress --require-hashes --only-binary :all: \
+  --python bin/python "$root/requirements.lock"
+packages=$(bin/python -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+printf '%s\n' "$root" > "$packages/keras_upgrade_validator.pth"
+touch installed
