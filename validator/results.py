@@ -81,16 +81,37 @@ class OutputResult(Frozen):
     worst: Element | None = None
 
 
+class ClassResult(Frozen):
+    """What happened to the samples of one class."""
+
+    label: int
+    samples: int
+    baseline: float
+    candidate: float
+    worse: bool = Field(description="Significant after Holm's correction over the classes.")
+
+
 class MetricResult(Frozen):
-    """One task metric, computed by us from the predictions of both sides."""
+    """One task metric, computed by us from the predictions of both sides on the same samples."""
 
     metric: str
     output: str
     samples: int = Field(description="How many scored items: rows, or tokens left after the mask.")
+    units: int = Field(default=0, description="How many of them are independent: sequences, not tokens.")
     baseline: float | None
     candidate: float | None
-    delta: float | None
-    worse: bool = Field(default=False, description="Beyond the gate's margin.")
+    delta: float | None = Field(description="candidate − baseline")
+    low: float | None = Field(default=None, description="Lower end of the interval of the difference.")
+    high: float | None = Field(default=None, description="Upper end.")
+    p: float | None = Field(default=None, description="That it is worse, one-sided, corrected by Holm.")
+    decision: Literal["worse", "not-worse", "cannot-tell"] = "cannot-tell"
+    needed: int | None = Field(default=None, description="About how many units would decide.")
+    negative_flips: int | None = Field(default=None, description="Right before and wrong now, ties apart.")
+    positive_flips: int | None = Field(default=None, description="Wrong before and right now, ties apart.")
+    tied_flips: int | None = Field(default=None, description="Flips whose margins are inside the noise.")
+    flipped: tuple[str, ...] = Field(default=(), description="The first samples that flipped for the worse.")
+    classes: tuple[ClassResult, ...] = Field(default=(), description="The classes that changed most.")
+    worse: bool = Field(default=False, description="What the gate's rule `accuracy` asks.")
     message: str = ""
 
 
@@ -200,6 +221,93 @@ class TrainingResult(Frozen):
     seconds: float | None = None
 
 
+class DecodeStatistics(Frozen):
+    """Positions of a prompt, or steps along the baseline's tokens. Errors are of means over samples.
+
+    Percentiles are by their rank, from `99.9` to `0.1`.
+    """
+
+    positions: int = Field(description="Positions that are finite on both sides.")
+    infinite: int = Field(default=0, description="Positions left out: NaN, or a token ruled out on one side.")
+    kl: float | None = Field(default=None, description="Mean Kullback-Leibler divergence, in nats.")
+    kl_error: float | None = None
+    kl_max: float | None = None
+    kl_percentiles: dict[str, float] = {}
+    delta_p: float | None = Field(default=None, description="Change of the next token's probability, mean.")
+    delta_p_error: float | None = None
+    delta_p_rms: float | None = None
+    delta_p_percentiles: dict[str, float] = {}
+    same_top: float | None = Field(default=None, description="Share of positions with the same arg max.")
+    same_top_error: float | None = None
+    ln_ppl_ratio: float | None = Field(default=None, description="ln(PPL candidate / PPL baseline).")
+    ln_ppl_ratio_error: float | None = None
+
+
+class DecodeStep(Frozen):
+    """One step along the baseline's tokens, over the samples that got that far."""
+
+    step: int = Field(description="0 is the token that follows the prompt.")
+    samples: int
+    kl: float | None
+    kl_error: float | None
+    noise_kl: float | None = Field(description="The same for weights moved by one unit in the last place.")
+    delta_p: float | None
+    delta_p_rms: float | None
+    same_top: float | None
+
+
+class DecodeDivergence(Frozen):
+    """Where free-running greedy decode first takes another token."""
+
+    sample: int
+    step: int
+    baseline_token: int
+    candidate_token: int
+    margin: float | None = Field(
+        description="By how much the baseline preferred its token, in nats; null where nothing could be said."
+    )
+    noise_margin: float | None = Field(description="How far rounding moves such a margin.")
+    tie: bool | None = Field(description="The margin is within the noise: no regression. Null without noise.")
+    baseline_tokens: tuple[int, ...]
+    candidate_tokens: tuple[int, ...]
+    prompt_text: str = ""
+    baseline_text: str = ""
+    candidate_text: str = ""
+
+
+class DecodeAgreement(Frozen):
+    """One environment's step-by-step logits against its own logits of a single pass."""
+
+    kl: float | None
+    kl_max: float | None
+    same_top: float | None
+    agree: bool | None = Field(description="Within the noise; null where there is none.")
+
+
+class DecodeResult(Frozen):
+    """What a token model's prefill and decode do in one cell against the baseline's."""
+
+    verdict: CellVerdict
+    message: str = Field(description="The verdict in one sentence.")
+    failure: Failure | None = None
+    mode: str = Field(default="", description="How steps were made: prefix, padded or protocol.")
+    samples: int = 0
+    prefill: DecodeStatistics | None = Field(default=None, description="All positions of the prompts.")
+    forced: DecodeStatistics | None = Field(default=None, description="Steps along the baseline's tokens.")
+    steps: tuple[DecodeStep, ...] = Field(default=(), description="The same step by step, 64 at most.")
+    noise_kl: float | None = Field(default=None, description="Mean divergence that rounding alone gives.")
+    noise_ratio: float | None = Field(
+        default=None, description="Drift over noise: the root of kl / noise_kl, of prefill or steps."
+    )
+    diverged: int = Field(default=0, description="Samples whose greedy continuation is another.")
+    ties: int = Field(default=0, description="Those of them that are ties.")
+    first: DecodeDivergence | None = Field(
+        default=None, description="The first that is no tie, or the first."
+    )
+    baseline_agreement: DecodeAgreement | None = None
+    candidate_agreement: DecodeAgreement | None = None
+
+
 class Finding(Frozen):
     """Anything else a person should know about a cell, in one sentence."""
 
@@ -221,6 +329,8 @@ class CellResult(Frozen):
     outputs: tuple[OutputResult, ...] = ()
     accuracy: Accuracy | None = None
     first_difference: FirstDifference | None = None
+    decode: DecodeResult | None = None
+    training: TrainingResult | None = None
     layers: tuple[LayerResult, ...] = Field(
         default=(), description="The layers that matter, in order, 50 at most."
     )

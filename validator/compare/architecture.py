@@ -12,7 +12,7 @@ from typing import Literal
 
 from validator.compare.alignment import WRAPPERS, Alignment, class_of, is_operation
 from validator.compare.configurations import configuration_changes
-from validator.compare.signatures import FLOATING, Input, ancestors, masked_before, signature
+from validator.compare.signatures import FLOATING, Input, masked_before, signature, visible
 from validator.layers import LayerFacts, Layers
 
 Kind = Literal["dtype", "mask", "structure"]
@@ -42,7 +42,7 @@ def compare_architecture(alignment: Alignment) -> tuple[Difference, ...]:
     found: list[Difference] = []
     seen: set[int] = set()
     for here, there in alignment.pairs:
-        if not _visible(alignment.baseline, here):
+        if not visible(alignment.baseline, here):
             continue
         pair = _Pair(alignment, here, there)
         layer = alignment.baseline.calls[here].layer
@@ -58,12 +58,6 @@ def shown(layers: Layers, call: int) -> str:
     """A call as a person would name it."""
     facts = layers.calls[call]
     return f"{facts.path} (call {facts.occurrence + 1})" if facts.occurrence else facts.path or "the model"
-
-
-def _visible(layers: Layers, call: int) -> bool:
-    """Whether all around a call is a model or the user's code: inside its own layers, Keras is free."""
-    around = (layers.layer_of(outer) for outer in ancestors(layers, call))
-    return all(layer.container or layer.own_code for layer in around)
 
 
 @dataclass(frozen=True)
@@ -143,7 +137,7 @@ class _Pair:
             yield self._mask_of_input(number, old, new)
 
     def _dtype_of_input(self, number: int, old: Input, new: Input) -> Difference:
-        place = f"input {number}, {old.dtype} → {new.dtype}"
+        place = f"input {number} `{old.argument}`, {old.dtype} → {new.dtype}"
         if new.producer is not None and new.producer not in self.alignment.to_baseline:
             made = self.alignment.candidate.layer_of(new.producer).class_name
             article = "an" if made[:1] in "AEIO" else "a"
@@ -209,7 +203,7 @@ def _unpaired(alignment: Alignment, told: str) -> Iterator[Difference]:
     for layers, calls, aligned, word, extra in sides:
         for call in calls:
             facts, layer = layers.calls[call], layers.layer_of(call)
-            if facts.parent not in aligned or not _visible(layers, call) or facts.occurrence:
+            if facts.parent not in aligned or not visible(layers, call) or facts.occurrence:
                 continue  # the rest of something that is told already
             if is_operation(facts, layer):
                 name = f"the operation {layer.class_name}"

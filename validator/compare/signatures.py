@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from validator.layers import Argument, CallFacts, Layers, Tree
 
+#: Layers of Keras around a layer that the user chose.
+_WRAPPERS = frozenset({"Bidirectional", "SpectralNormalization", "TimeDistributed"})
 FLOATING = frozenset({"float16", "bfloat16", "float32", "float64"})
 
 
@@ -15,6 +17,7 @@ class Input:
     """One tensor that a call takes.
 
     Attributes:
+        argument: the name of the argument that it is, or is part of.
         given: its dtype as the layer before gave it.
         dtype: what the layer's own code sees, after the framework's conversion.
         masked: whether a mask comes with it, attached or as an argument of its own.
@@ -22,6 +25,7 @@ class Input:
     """
 
     tensor: int
+    argument: str
     given: str
     dtype: str
     masked: bool
@@ -70,6 +74,7 @@ def _inputs(layers: Layers, call: int, facts: CallFacts) -> Iterator[Input]:
             )
             yield Input(
                 tensor=_number(leaf),
+                argument=argument.name,
                 given=tensor.dtype,
                 dtype=seen,
                 masked=explicit or leaf.mask is not None,
@@ -105,6 +110,16 @@ def ancestors(layers: Layers, call: int) -> Iterator[int]:
     while parent is not None:
         yield parent
         parent = layers.calls[parent].parent
+
+
+def visible(layers: Layers, call: int) -> bool:
+    """Whether all around a call is a model, a wrapper or the user's code: inside its layers Keras is free."""
+    return all(_open(layers, outer) for outer in ancestors(layers, call))
+
+
+def _open(layers: Layers, call: int) -> bool:
+    layer = layers.layer_of(call)
+    return layer.container or layer.own_code or layer.class_name in _WRAPPERS
 
 
 def masked_before(layers: Layers, tensor: int, call: int) -> int | None:

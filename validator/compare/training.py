@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # the types of what arrives; this room imports none of the runner's code
-    from validator.runner.training import Numbers, ProbedLayer, Step, TrainingCapture, Variable, Vectors
+    from validator.runner.training import (
+        NoiseStep,
+        Numbers,
+        ProbedLayer,
+        Step,
+        TrainingCapture,
+        Variable,
+        Vectors,
+    )
 
 Values = NDArray[np.float64]
 Pairs = tuple[tuple[int, int], ...]
@@ -91,6 +99,7 @@ class StepDrift:
     """One step. A part is None where a side has none of it (a custom step may hide gradients)."""
 
     step: int
+    losses: tuple[float | None, float | None]
     loss: Drift
     forward: Drift | None
     gradients: Group | None
@@ -169,7 +178,9 @@ def compare_training(baseline: TrainingCapture, candidate: TrainingCapture) -> T
     return TrainingComparison(
         names=tuple(variable.name for variable in old.variables),
         data=_data(old.steps, new.steps),
-        start=tuple(old.variables[i].name for i, j in pairs if old.variables[i].digest != new.variables[j].digest),
+        start=tuple(
+            old.variables[i].name for i, j in pairs if old.variables[i].digest != new.variables[j].digest
+        ),
         inference=sides.one("prediction", (old.inference, new.inference), _forward_noise(sides, 0)),
         steps=tuple(_step(sides, number) for number in range(len(old.steps))),
         layers=layers,
@@ -248,12 +259,14 @@ def _step(sides: _Sides, number: int) -> StepDrift:
     weights = (old.weights, new.weights)
     return StepDrift(
         step=number,
+        losses=(old.loss, new.loss),
         loss=_loss(old, new, _combined(noise.loss) if noise else 0.0),
         forward=sides.one("outputs", (old.forward, new.forward), _forward_noise(sides, number)),
         gradients=sides.many(
             names, (old.gradients, new.gradients), trained, _by_variable(noise.gradients if noise else ())
         ),
-        weights=sides.many(names, weights, trained, _by_variable(noise.weights if noise else ())) or Group(()),
+        weights=sides.many(names, weights, trained, _by_variable(noise.weights if noise else ()))
+        or Group(()),
         state=sides.many(names, weights, others, _by_variable(noise.weights if noise else ())) or Group(()),
         reported=tuple(
             (name, old.reported.get(name), new.reported.get(name))
@@ -269,7 +282,7 @@ def _loss(old: Step, new: Step, noise: float) -> Drift:
     return drift("loss", sides[0], sides[1], max(noise, floor), identical=old.loss == new.loss)
 
 
-def _noise_of(sides: _Sides, number: int):  # type: ignore[no-untyped-def]
+def _noise_of(sides: _Sides, number: int) -> NoiseStep | None:
     noise = sides.baseline.answer.noise
     return noise.steps[number] if noise and number < len(noise.steps) else None
 
@@ -412,7 +425,9 @@ def _different_variables(old: Sequence[Variable], new: Sequence[Variable]) -> st
     def listed(side: Sequence[Variable]) -> str:
         return ", ".join(f"{variable.name} {variable.shape}" for variable in side[:4])
 
-    return f"the models have other variables: {len(old)} ({listed(old)} …) against {len(new)} ({listed(new)} …)"
+    return (
+        f"the models have other variables: {len(old)} ({listed(old)} …) against {len(new)} ({listed(new)} …)"
+    )
 
 
 def _fresh(sides: _Sides) -> tuple[FreshDrift, ...]:
@@ -459,8 +474,6 @@ def _curve(sides: _Sides) -> tuple[tuple[float | None, float | None, float], ...
     points = []
     for number, (here, there) in enumerate(zip(old[0], new[0], strict=False)):
         members = [run[number].loss for run in old[1:] if number < len(run)]
-        distances = [
-            None if value is None or here.loss is None else value - here.loss for value in members
-        ]
+        distances = [None if value is None or here.loss is None else value - here.loss for value in members]
         points.append((here.loss, there.loss, _combined(distances)))
     return tuple(points)

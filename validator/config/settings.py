@@ -19,7 +19,15 @@ Jit = Annotated[Literal["as-saved", "on", "off"], _OnOff]
 Onednn = Annotated[Literal["as-is", "on", "off"], _OnOff]
 Backend = Literal["tensorflow", "jax", "torch"]
 Rule = Literal[
-    "changed", "suspicious", "failed", "accuracy", "metric-only", "not-compared", "nondeterministic", "training"
+    "changed",
+    "suspicious",
+    "failed",
+    "accuracy",
+    "metric-only",
+    "not-compared",
+    "nondeterministic",
+    "training",
+    "decode",
 ]
 
 Axis = Literal["keras", "tensorflow", "backend", "precision", "jit", "onednn"]
@@ -94,6 +102,34 @@ class Training(Frozen):
     seeds: int = Field(default=3, ge=0, le=20, description="Fresh initialisations whose spread is compared.")
 
 
+class DecodeSettings(Frozen):
+    """How a model that predicts the next token is decoded, step by step (docs/decode.md)."""
+
+    prompt_length: int | None = Field(
+        default=None, ge=1, description="The first so many recorded tokens of a sample are its prompt."
+    )
+    prompts: str | None = Field(
+        default=None, description="Prompts instead: a recording, .npz, .npy, or `package.module:function`."
+    )
+    steps: int = Field(default=16, ge=1, le=64, description="Tokens that are decoded after a prompt.")
+    samples: int = Field(default=8, ge=1, le=64, description="How many samples, from the first on.")
+    input: str | None = Field(
+        default=None, description="The input that holds the token ids, where the model has several."
+    )
+    pad: int | None = Field(default=None, ge=0, description="The id of the padding.")
+    eos: int | None = Field(default=None, ge=0, description="The id that ends a text.")
+    protocol: Function | None = Field(
+        default=None, description="Takes the model and returns an object with `prefill` and `step`."
+    )
+    detokenise: Function | None = Field(default=None, description="Takes a list of ids and returns the text.")
+
+    @model_validator(mode="after")
+    def _prompted(self) -> DecodeSettings:
+        if (self.prompt_length is None) == (self.prompts is None):
+            raise ValueError("decode needs either prompt_length or prompts")
+        return self
+
+
 class ModelSettings(Frozen):
     """One model, its recorded inputs and what is known about it."""
 
@@ -119,6 +155,7 @@ class ModelSettings(Frozen):
     metrics: tuple[str, ...] = Field(default=(), description="Metrics computed from the predictions.")
     batch_size: int = Field(default=32, ge=1, description="The same batch boundaries in every cell.")
     tolerance: Tolerance | None = None
+    decode: DecodeSettings | None = Field(default=None, description="For models that predict the next token.")
     matrix: ModelMatrix = ModelMatrix()
     training: Training | None = Field(default=None, description="Compare training too; `{}` takes defaults.")
 
@@ -147,7 +184,13 @@ class Gate(Frozen):
     """What makes a run fail."""
 
     fail_on: tuple[Rule, ...] = Field(default=("changed", "failed", "accuracy", "not-compared"))
-    max_accuracy_drop: float = Field(default=0.01, ge=0, le=1)
+    max_accuracy_drop: float = Field(
+        default=0.01, ge=0, le=1, description="The margin: a smaller loss does not fail the gate."
+    )
+    max_negative_flips: float | None = Field(
+        default=None, ge=0, le=1, description="Share of samples that may turn from right to wrong."
+    )
+    alpha: float = Field(default=0.05, gt=0, lt=0.5, description="False alarms of the accuracy rule.")
 
 
 class Limits(Frozen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ from functools import cached_property
 from validator.compare.alignment import Alignment, is_operation
 from validator.compare.architecture import Difference, shown
 from validator.compare.layers import LayerDrift
-from validator.compare.signatures import ancestors
+from validator.compare.signatures import ancestors, visible
 from validator.diagnose.suspects import BY_ITSELF, Alone, alone, innermost, same_inputs
 from validator.results import Finding, FirstDifference, LayerResult
 from validator.runner.layers import FedCall
@@ -111,7 +112,7 @@ class _View:
 
     def _by_itself(self, call: int) -> bool:
         layers = self.evidence.alignment.baseline
-        if layers.calls[call].parent is None:
+        if layers.calls[call].parent is None or not visible(layers, call):
             return False
         tried = self.fed.get(call)
         if tried is not None and not tried.why:
@@ -228,14 +229,19 @@ def _first(view: _View, causes: Sequence[_Cause]) -> _Cause | None:
 
 
 def _sentences(causes: Sequence[_Cause]) -> Iterator[str]:
-    """The first causes in words; the rest as a number."""
-    for cause in causes[:_TOLD]:
-        yield cause.first.message
-    rest = [cause.first.layer for cause in causes[_TOLD:]]
+    """The causes in words; those that only another layer's name tells apart in one sentence."""
+    alike: dict[str, list[FirstDifference]] = {}
+    for cause in causes:
+        text = cause.first.message.replace(f"`{cause.first.layer}`", "`")
+        alike.setdefault(re.sub(r"[\d.e+]+ times", "times", text), []).append(cause.first)
+    for first, *others in list(alike.values())[:_TOLD]:
+        names = ", ".join(f"`{other.layer}`" for other in others[:_TOLD])
+        more = " …" if len(others) > _TOLD else ""
+        yield first.message + (f"; likewise {names}{more}" if others else "")
+    rest = [first.layer for alike_ones in list(alike.values())[_TOLD:] for first in alike_ones]
     if rest:
-        yield f"{len(rest)} more differ by themselves: {', '.join(f'`{name}`' for name in rest[:_TOLD])}" + (
-            " …" if len(rest) > _TOLD else ""
-        )
+        names = ", ".join(f"`{name}`" for name in rest[:_TOLD])
+        yield f"{len(rest)} more differ by themselves: {names}{' …' if len(rest) > _TOLD else ''}"
 
 
 def _finite(number: float | None) -> float | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from validator.compare.alignment import Alignment
 from validator.compare.layers import UNITS, LayerDrift, ratio
-from validator.compare.signatures import ancestors
+from validator.compare.signatures import ancestors, visible
 from validator.layers import Layers, Tree
 from validator.runner.layers import FedCall, FedOutput
 
@@ -19,13 +19,15 @@ _MOST = 400  # layers fed in one job
 def suspects(alignment: Alignment, drifts: Sequence[LayerDrift]) -> tuple[tuple[int, int, str], ...]:
     """Calls to feed, as (candidate's call, baseline's call, candidate's path): all whose result differs.
 
-    Not the model itself, whose inputs are the same anyway, and no call whose arguments were not kept.
+    Not the model itself, whose inputs are the same anyway; nothing inside Keras' own layers, which are blamed
+    as a whole; and no call whose arguments were not kept.
     """
     found = [
         (drift.candidate, drift.baseline, alignment.candidate.calls[drift.candidate].path)
         for drift in drifts
         if drift.differs
         and alignment.baseline.calls[drift.baseline].parent is not None
+        and visible(alignment.baseline, drift.baseline)
         and _kept(alignment.baseline, drift.baseline)
     ]
     return tuple(found[:_MOST])

@@ -2,70 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from validator import recording
-from validator.compare.accuracy import LabelledOutput, PairedScores, Scoring, pair_labels, paired
+from validator.compare.labels import pair_labels
+from validator.compare.metrics import MetricRequest, PairedMetric, correct, evaluate
+from validator.compare.statistics import Rule
 from validator.compare.structure import OutputMatch
-from validator.config.settings import ModelSettings
+from validator.config.settings import Gate, ModelSettings
 from validator.errors import ConfigurationError
 from validator.pipeline.capture import Run
 from validator.pipeline.project import prepare_recordings
-from validator.results import MetricResult
-from validator.tensors import StoredTensor
+from validator.results import ClassResult, MetricResult
 
 
-def metric_results(run: Run, model: ModelSettings, outputs: OutputMatch) -> tuple[MetricResult, ...]:
-    """Every metric of a model for every output that has labels.
+def metric_results(
+    run: Run, model: ModelSettings, outputs: OutputMatch, noise: Mapping[str, float]
+) -> tuple[MetricResult, ...]:
+    """Every metric of a model for every output that has labels, corrected for their number.
+
+    Args:
+        run: for the recorded labels and the gate's margin.
+        model: whose metrics.
+        outputs: the outputs of both sides.
+        noise: output → how far an element moves under the noise floor alone, where that is known.
 
     Raises:
-        ConfigurationError: labels fit no output or have another length, or a metric is unknown.
+        ConfigurationError: labels fit no output, or a metric is unknown.
     """
     if not model.metrics or not outputs.pairs:
         return ()
     folder = prepare_recordings(run.project, model, run.folder).labels
     assert folder is not None  # noqa: S101 - the settings refuse metrics without labels
-    labels = recording.load(Path(folder)).open()
-    candidates = {pair.candidate.name: pair.candidate for pair in outputs.pairs}
-    drop = run.project.settings.gate.max_accuracy_drop
+    rule = _rule(run.project.settings.gate)
+    candidates = {pair.baseline.name: pair.candidate for pair in outputs.pairs}
     try:
-        labelled = pair_labels([pair.baseline for pair in outputs.pairs], labels)
-        return tuple(
-            _result(score, drop) for output in labelled for score in _scores(model, output, candidates)
-        )
+        labelled = pair_labels([pair.baseline for pair in outputs.pairs], recording.load(Path(folder)).open())
+        paired = [
+            evaluate(
+                _request(model, metric, rule, (one.output.name, noise.get(one.output.name))),
+                one.output,
+                candidates[one.output.name],
+                one.labels,
+                one.weights,
+            )
+            for one in labelled
+            for metric in model.metrics
+        ]
     except ConfigurationError as error:
         raise ConfigurationError(f"model {model.name}: {error}") from None
+    return tuple(_result(metric) for metric in correct(paired, rule))
 
 
-def _scores(
-    model: ModelSettings, output: LabelledOutput, candidates: Mapping[str, StoredTensor]
-) -> Iterator[PairedScores]:
-    candidate = candidates[output.output.name]
-    if candidate.shape != output.output.shape:
-        return  # the output itself is a finding
-    options = Scoring(model.ignore_label, output.weights)
-    for metric in model.metrics:
-        yield paired(metric, output.output, candidate, output.labels, options)
+def _request(
+    model: ModelSettings, metric: str, rule: Rule, output: tuple[str, float | None]
+) -> MetricRequest:
+    name, noise = output
+    # a margin is the difference of two scores, and each of them moves
+    margin = None if noise is None else 2 * noise
+    return MetricRequest(metric, name, rule, ignore_label=model.ignore_label, noise=margin)
 
 
-def _result(scores: PairedScores, drop: float) -> MetricResult:
-    before, after = scores.baseline, scores.candidate
-    delta = None if before.value is None or after.value is None else after.value - before.value
-    loss = 0.0 if delta is None else (-delta if before.better == "higher" else delta)
-    invalid = f"; {after.invalid:,} predictions are not finite" if after.invalid else ""
-    flips = (
-        f"{scores.negative_flips:,} right before and wrong now, {scores.positive_flips:,} the reverse"
-        if scores.negative_flips is not None
-        else ""
-    )
+def _rule(gate: Gate) -> Rule:
+    return Rule(margin=gate.max_accuracy_drop, alpha=gate.alpha, flip_cap=gate.max_negative_flips)
+
+
+def _result(metric: PairedMetric) -> MetricResult:
+    interval = metric.interval
+    ties = [flips.count for flips in (metric.tied_negative, metric.tied_positive) if flips is not None]
     return MetricResult(
-        metric=before.metric,
-        output=before.output,
-        samples=before.samples,
-        baseline=before.value,
-        candidate=after.value,
-        delta=delta,
-        worse=loss > drop,
-        message=flips + invalid,
+        metric=metric.metric,
+        output=metric.output,
+        samples=metric.samples,
+        units=metric.units,
+        baseline=metric.baseline,
+        candidate=metric.candidate,
+        delta=metric.delta,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        p=metric.p_worse if metric.p_adjusted is None else metric.p_adjusted,
+        decision=metric.decision,
+        needed=metric.needed,
+        negative_flips=metric.negative.count if metric.negative else None,
+        positive_flips=metric.positive.count if metric.positive else None,
+        tied_flips=sum(ties) if ties else None,
+        flipped=metric.negative.samples if metric.negative else (),
+        classes=tuple(
+            ClassResult(
+                label=one.label,
+                samples=one.samples,
+                baseline=one.baseline,
+                candidate=one.candidate,
+                worse=one.worse,
+            )
+            for one in metric.classes
+        ),
+        worse=metric.decision == "worse",
+        message="; ".join([metric.message, *metric.notes]),
     )

@@ -17,8 +17,10 @@ from validator.config.settings import Limits, ModelSettings
 from validator.environments import Built, build
 from validator.environments.uv import Uv
 from validator.matrix import Cell, Environment
+from validator.pipeline.decode_request import decode_options
 from validator.pipeline.project import Project, check_files, prepare_recordings
 from validator.pipeline.run_folder import RunFolder, locked
+from validator.pipeline.training import training_job
 from validator.results import Failure
 from validator.runner import Bounds, Job, Supervisor, Watcher, default_memory, write_json, write_request
 
@@ -98,7 +100,12 @@ def _run_cells(
 def make_jobs(run: Run, environment: Environment) -> list[Job]:
     """The jobs of an environment, in the order of the plan; recordings are converted on the way."""
     models = {model.name: model for model in run.project.settings.models}
-    return [_job(run, cell, models[cell.model]) for cell in run.project.plan.cells_of(environment.name)]
+    cells = run.project.plan.cells_of(environment.name)
+    jobs = [_job(run, cell, models[cell.model]) for cell in cells]
+    trainings = (
+        training_job(run.project, run.folder, cell, job) for cell, job in zip(cells, jobs, strict=True)
+    )
+    return [*jobs, *(job for job in trainings if job is not None)]
 
 
 def _job(run: Run, cell: Cell, model: ModelSettings) -> Job:
@@ -135,6 +142,9 @@ def _tasks(run: Run, cell: Cell) -> dict[str, dict[str, JsonValue]]:
     tasks["layers"] = {"noise": 2 if is_baseline else 0}
     if cell.variant.precision not in {"float32", "float64"} and plan.twin_of(cell) is None:
         tasks["twin"] = {"noise": {} if is_baseline else None}
+    decode = decode_options(run.project, cell.model, run.folder, baseline=is_baseline)
+    if decode is not None:
+        tasks["decode"] = decode
     return tasks
 
 

@@ -15,13 +15,15 @@ from validator.config.settings import ModelSettings, Tolerance
 from validator.matrix import Cell
 from validator.pipeline.accuracy import metric_results
 from validator.pipeline.capture import Run
+from validator.pipeline.decode import decode_findings, decode_result
 from validator.pipeline.follow import read_status
 from validator.pipeline.noise import Floors, self_noise
+from validator.pipeline.training import with_training
 from validator.pipeline.twins import Side, twin_evidence
 from validator.results import CellResult, EnvironmentResult, Failure, Finding, ModelResult, Report
 from validator.runner import Capture, read_capture, read_environment
 from validator.tensors import StoredTensor, open_tensors
-from validator.text import first_line
+from validator.text import first_line, plain
 from validator.verdict import CellEvidence, OutputEvidence, apply_gate, judge_cell, judge_run, worst_first
 
 
@@ -36,7 +38,10 @@ def judge(run: Run) -> Report:
     models = []
     for model in settings.models:
         cells = [
-            apply_gate(judge_cell(_evidence(run, model, cell)), settings.gate)
+            apply_gate(
+                with_training(run.project, run.folder, cell, judge_cell(_evidence(run, model, cell))),
+                settings.gate,
+            )
             for cell in plan.cells
             if cell.model == model.name and cell.environment != plan.baseline
         ]
@@ -125,14 +130,15 @@ def _evidence(run: Run, model: ModelSettings, cell: Cell) -> CellEvidence:
     fed = "; ".join(
         problem for problem in structure.problems if problem.split()[0] not in {"output", "neither"}
     )
+    decode = None if fed else decode_result(run, cell, there, here)
     return CellEvidence(
-        label,
+        label.model_copy(update={"decode": decode}),
         incomparable=f"not compared: {fed}" if fed else "",
         outputs=() if fed else tuple(_outputs(structure.outputs, model.tolerance, sides)),
-        metrics=() if fed else metric_results(run, model, structure.outputs),
+        metrics=() if fed else metric_results(run, model, structure.outputs, sides.floors.largest()),
         reported=() if fed else tuple(_reported(there, here)),
         twin=None if fed else twin_evidence(run, Side(base, there, theirs), Side(cell, here, ours)),
-        findings=(*_findings(here), *_baseline_findings(there)),
+        findings=(*_findings(here), *_baseline_findings(there), *decode_findings(decode)),
     )
 
 
@@ -189,7 +195,7 @@ def _findings(side: Capture) -> tuple[Finding, ...]:
     found = [Finding(kind=note.kind, message=note.message) for note in side.notes]
     if side.artifact_failure is not None:
         failure = side.artifact_failure
-        reason = f"{failure.error}: {first_line(failure.message)}"
+        reason = plain(f"{failure.error}: {first_line(failure.message)}", 140)
         message = f"the artifact does not load here ({reason}); the builder with its weights was used"
         found.append(Finding(kind="artifact", message=message))
     if side.reported_failure is not None:

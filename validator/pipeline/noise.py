@@ -27,6 +27,12 @@ class Floors:
         """What the capture of a baseline cell says."""
         return cls(parse_noise(capture.tasks.get("noise")), folder, capture.deterministic is not False)
 
+    def largest(self) -> dict[str, float]:
+        """Output → the furthest that an element of it moved in the ensemble, where that was measured."""
+        if self.answer is None:
+            return {}
+        return {found.name: found.max_abs for found in self.answer.outputs if found.max_abs is not None}
+
     def drift(self, pair: OutputPair, found: TensorComparison) -> tuple[Drift | None, str]:
         """Drift over noise, or None and why there is no noise."""
         name = pair.baseline.name

@@ -99,6 +99,7 @@ def open_project(path: Path, only: Sequence[str] = (), found: Found | None = Non
         path: the validator.yml.
         only: ids of the cells to keep; all if empty.
         found: what a pull request changes; its sides then stand before the matrix, and base is the baseline.
+            Where no manifest names a framework, the matrix stands alone.
 
     Raises:
         ConfigurationError: the file, its requirements file or the matrix cannot be used.
@@ -107,7 +108,14 @@ def open_project(path: Path, only: Sequence[str] = (), found: Found | None = Non
     settings = config.load(path)
     requirements = settings.requirements
     lines = read_requirements(path.parent / requirements) if isinstance(requirements, str) else requirements
-    plan = make_plan(settings, lines, sides.environments(settings, found.detected) if found else None)
+    pair = sides.environments(settings, found.detected) if found else None
+    if found and pair is None and not (settings.matrix.keras or settings.matrix.include):
+        raise ConfigurationError(
+            "no requirements file, lock or pyproject.toml of this repository names keras, tensorflow, jax or "
+            "torch, so base and head cannot be built; list the right one under `upgrade.manifests` in "
+            f"{path.name}, or lay out a `matrix`"
+        )
+    plan = make_plan(settings, lines, pair)
     return Project(path, settings, plan.only(only) if only else plan, found)
 
 

@@ -11,17 +11,21 @@ from validator.config.settings import EnvironmentSettings, Install, Settings
 from validator.matrix import Environment
 from validator.matrix.requirements import TENSORFLOWS
 from validator.upgrade import Detected, Side
+from validator.upgrade.relevant import FRAMEWORKS
 
 BASE, HEAD = "base", "head"
 _BACKENDS = {"tensorflow": frozenset(TENSORFLOWS), "jax": frozenset({"jax"}), "torch": frozenset({"torch"})}
 
 
-def environments(settings: Settings, detected: Detected) -> tuple[Environment, Environment]:
-    """Both sides as environments.
+def environments(settings: Settings, detected: Detected) -> tuple[Environment, Environment] | None:
+    """Both sides as environments; None where no manifest of either names a framework.
 
     Each is what its manifests ask for. Common requirements that validator.yml lists are added where a side
     does not speak of the package itself; `environments.base` and `environments.head` have the last word.
     """
+    spoken = (*detected.base.requirements, *detected.head.requirements)
+    if not FRAMEWORKS & {package(line) for line in spoken}:
+        return None
     return _environment(settings, detected.base), _environment(settings, detected.head)
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from validator.errors import Exit
 from validator.pipeline.capture import Run
+from validator.pipeline.decode import run_forced
 from validator.pipeline.diagnose import diagnose
 from validator.pipeline.judge import judge
 from validator.pipeline.run_folder import RunFolder
@@ -26,6 +27,7 @@ def validate(run: Run, *, json: bool = False) -> Exit:
     Returns:
         The exit code: 0 pass or warn, 1 the gate failed, 3 cannot judge.
     """
+    run_forced(run)
     report = judge(run)
     if run_twins(run, report):
         report = judge(run)

@@ -34,6 +34,7 @@ class Job:
     evaluate: bool
     predict: bool = True
     tasks: dict[str, dict[str, JsonValue]] = field(default_factory=dict)
+    predict: bool = True  # without, only the tasks are done
 
 
 def write_request(

@@ -193,7 +193,9 @@ class TrainingCapture:
         try:
             whole: NDArray[Any] = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise CannotJudgeError(f"{path}: no samples of a training ({error}); run the cell again") from None
+            raise CannotJudgeError(
+                f"{path}: no samples of a training ({error}); run the cell again"
+            ) from None
         if whole.dtype != np.float64 or whole.shape != (sum(vectors.counts),):
             raise CannotJudgeError(f"{path}: not as long as its answer says; run the cell again")
         ends = np.cumsum((0, *vectors.counts)).tolist()

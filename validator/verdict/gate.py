@@ -10,6 +10,8 @@ from validator.results import SEVERITY, CellResult, ModelResult, Verdict
 
 #: Verdicts that need no look.
 GREEN = frozenset({"identical", "rounding"})
+#: Verdicts of a training that break the gate's rule `training`.
+TRAINS_OTHERWISE = frozenset({"changed", "failed"})
 #: Kind of the finding that says a cell was not compared because its baseline is unusable.
 BASELINE = "baseline"
 
@@ -34,7 +36,7 @@ def judge_run(models: Sequence[ModelResult]) -> tuple[Verdict, tuple[str, ...]]:
     """
     cells = [cell for model in models for cell in model.cells]
     ordered = sorted(cells, key=lambda cell: -SEVERITY.index(cell.verdict))
-    gated = [f"{cell.cell}: {cell.message}" for cell in ordered if cell.gated]
+    gated = [_why(cell, cell.gated) for cell in ordered if cell.gated]
     if gated:
         return "fail", tuple(gated)
     compared = [cell for cell in cells if cell.verdict != "not-compared"]
@@ -47,7 +49,7 @@ def judge_run(models: Sequence[ModelResult]) -> tuple[Verdict, tuple[str, ...]]:
         return "inconclusive", tuple(baseless)
     if not compared:
         return "inconclusive", ("nothing was compared",)
-    notable = [f"{cell.cell}: {cell.message}" for cell in ordered if _broken_or_odd(cell)]
+    notable = [_why(cell, tuple(_broken(cell))) for cell in ordered if _broken_or_odd(cell)]
     return ("warn", tuple(notable)) if notable else ("pass", ())
 
 
@@ -56,6 +58,15 @@ def worst_first(cells: Sequence[CellResult]) -> tuple[CellResult, ...]:
     return tuple(
         sorted(cells, key=lambda cell: (-bool(cell.gated), -SEVERITY.index(cell.verdict), cell.cell))
     )
+
+
+def _why(cell: CellResult, rules: Sequence[str]) -> str:
+    """The cell's sentence, or that of its decode or training where the predictions have nothing to say."""
+    if rules == ("decode",) and cell.decode is not None:
+        return f"{cell.cell}: {cell.decode.message}"
+    if rules == ("training",) and cell.training is not None:
+        return f"{cell.cell}: {cell.training.message}"
+    return f"{cell.cell}: {cell.message}"
 
 
 def _broken_or_odd(cell: CellResult) -> bool:
@@ -69,5 +80,9 @@ def _broken(cell: CellResult) -> Iterator[str]:
         yield cell.verdict
     if cell.accuracy is not None and any(metric.worse for metric in cell.accuracy.metrics):
         yield "accuracy"
+    if cell.decode is not None and cell.decode.verdict in {"changed", "failed"}:
+        yield "decode"
     if any(finding.kind == "nondeterministic" for finding in cell.findings):
         yield "nondeterministic"
+    if cell.training is not None and cell.training.verdict in TRAINS_OTHERWISE:
+        yield "training"

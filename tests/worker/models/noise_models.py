@@ -94,7 +94,7 @@ def random():
 
 def two_outputs():
     x = keras.Input((4,), name="features")
-    total = layers.Lambda(lambda values: tf.reduce_sum(values), output_shape=())(x)
+    total = layers.Lambda(tf.reduce_sum, output_shape=())(x)
     return _filled(
         keras.Model(x, {"dense": layers.Dense(3)(x), "total": total, "same": layers.Rescaling(2.0)(x)})
     )

@@ -82,7 +82,8 @@ class _Session:
 
 def run(work: Work, options: dict) -> dict:
     """The task: options `prompt_length` or `prompts`, `steps`, `samples`, `input`, `pad`, `eos`, `protocol`,
-    `detokenise`, `noise` (members; 0 for none), `forced` (samples, prompts, tokens of another environment)."""
+    `detokenise`, `noise` (members; 0 for none), `forced` (samples, prompts, tokens of another environment).
+    """
     folder = work.job.folder / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -145,7 +145,7 @@ def _only(recording: Recording, count: int) -> np.ndarray:
 
 
 def _whole(rows: np.ndarray) -> np.ndarray:
-    """The rows as integers. Ids in float arrays are common: Keras' inputs are float32 unless told otherwise."""
+    """The rows as integers. Ids in float arrays are common: Keras' inputs are float32 by default."""
     if rows.dtype.kind == "f":
         odd = ~(np.isfinite(rows) & (rows == np.floor(rows)))
         if odd.any():

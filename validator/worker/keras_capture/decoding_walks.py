@@ -94,7 +94,7 @@ class Recomputed:
 
 
 class Spoken:
-    """The user's protocol: an object with `prefill(ids)` and `step(token_ids, state)`, and maybe `generate`."""
+    """The user's protocol: an object with `prefill` and `step`, and maybe `generate` (docs/decode.md)."""
 
     mode = "protocol"
 

@@ -18,7 +18,7 @@ from keras_capture.files import read_json
 from keras_capture.golden_calls import Golden, form, made, tree_leaves
 from keras_capture.layers import FILE, FOLDER, SEED, caller, gathered
 from keras_capture.layers_store import Moved, wide
-from keras_capture.perturbing import MANTISSA, dtype_of, floating_weights, numpy_of, perturbed
+from keras_capture.perturbing import MANTISSA, compute_dtypes, dtype_of, floating_weights, numpy_of, perturbed
 from keras_capture.predicting import Prediction
 from keras_capture.tapping import Call, Recorder, flat_of, tapped
 from keras_capture.tasks import Work
@@ -101,8 +101,7 @@ def _feed(feeder: Feeder, calls: List[Call], pair: tuple) -> dict:
 
 def _fed(feeder: Feeder, owner: object, recorded: dict) -> List[dict]:
     """Make the call as it is, and where it differs with moved weights too: the layer's own noise."""
-    framework = feeder.prediction.framework
-    call = made(framework, form(feeder.golden, recorded, owner))
+    call = made(form(feeder.golden, recorded, owner), feeder.golden.traced)
     results = call()
     found = [
         _compared(feeder, leaf, path, results.get(path)) for path, leaf in tree_leaves(recorded["result"])
@@ -110,17 +109,19 @@ def _fed(feeder: Feeder, owner: object, recorded: dict) -> List[dict]:
     weights = floating_weights(owner) if hasattr(owner, "weights") else []
     if weights and any(output["rms"] for output in found):
         first = {output["path"]: _array(feeder, results[output["path"]]) for output in found if output["rms"]}
-        for path, moved in _noise(feeder, call, weights, first).items():
+        for path, moved in _noise(feeder, call, owner, first).items():
             next(output for output in found if output["path"] == path)["noise_rms"] = moved.rms
     return found
 
 
 def _noise(
-    feeder: Feeder, call: Callable[[], Dict[str, object]], weights: list, first: Dict[str, np.ndarray]
+    feeder: Feeder, call: Callable[[], Dict[str, object]], owner: object, first: Dict[str, np.ndarray]
 ) -> Dict[str, Moved]:
+    """How far a layer's results move when its weights move by one place."""
+    weights = floating_weights(owner)
     found = {path: Moved() for path in first}
     for member in range(feeder.members):
-        with perturbed(feeder.prediction.framework, weights, [SEED, member]):
+        with perturbed(feeder.prediction.framework, weights, [SEED, member], compute_dtypes(owner)):
             results = call()
         for path, values in first.items():
             found[path].add(values, _array(feeder, results[path]))

@@ -25,6 +25,7 @@ class Golden:
     def __init__(self, framework: Framework, folder: Path, document: dict) -> None:
         self.framework = framework
         self.calls = document["calls"]
+        self.traced = document["mode"] == "traced" and framework.on_tensorflow
         self._tensors = document["tensors"]
         self._folder = folder
 
@@ -86,9 +87,9 @@ def form(golden: Golden, call: dict, owner: object) -> Form:
     return Form(owner, tensors, arguments)
 
 
-def made(framework: Framework, call: Form) -> Callable[[], Dict[str, object]]:
-    """A function that makes the call, in a traced function as a prediction would: path → tensor."""
-    if not framework.on_tensorflow:
+def made(call: Form, traced: bool) -> Callable[[], Dict[str, object]]:
+    """A function that makes the call, traced as in a prediction or as it is: path → tensor."""
+    if not traced:
 
         def eager() -> Dict[str, object]:
             positional, named = call.arguments(call.tensors)

@@ -18,7 +18,7 @@ from keras_capture.feeding import Feed, to_backend
 from keras_capture.files import write_json
 from keras_capture.imports import Framework
 from keras_capture.layers_store import Store
-from keras_capture.perturbing import floating_weights, numpy_of, perturbed
+from keras_capture.perturbing import compute_dtypes, floating_weights, numpy_of, perturbed
 from keras_capture.predicting import Prediction
 from keras_capture.savedmodel import SavedModel
 from keras_capture.structure import describe
@@ -214,9 +214,10 @@ def _noise(prediction: Prediction, ran: Tapped, members: int, reset: Callable[[]
     if not weights:
         return 0
     ran.store.restart()
+    computed = compute_dtypes(prediction.model)
     for member in range(members):
         reset()
-        with perturbed(prediction.framework, weights, [SEED, member]):
+        with perturbed(prediction.framework, weights, [SEED, member], computed):
             ran.again()
     return members
 

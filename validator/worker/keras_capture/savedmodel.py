@@ -14,12 +14,12 @@ class SavedModel:
         import tensorflow
 
         self._model = tensorflow.saved_model.load(str(path))  # the variables die with the model object
-        self.variables = tuple(getattr(self._model, "variables", ()))
         signatures = self._model.signatures
         if signature not in signatures:
             known = ", ".join(sorted(signatures)) or "none"
             raise UnusableError(f"{path} has no signature {signature!r}; it has: {known}")
         self._function = signatures[signature]
+        self.variables = tuple(self._function.variables)
         self.inputs = dict(self._function.structured_input_signature[1])
         self.jit = jit
         if jit:

@@ -31,7 +31,7 @@ _LONGEST = 200  # characters of a string argument
 class Tensor:
     """One tensor of a run: `inner` ones live in the body of a loop or branch.
 
-    `value` is the framework's while the tensor is taken, and of symbolic ones (they hold no values) later too.
+    `value` is the framework's while the tensor is taken; symbolic ones, which hold no values, stay.
     """
 
     number: int

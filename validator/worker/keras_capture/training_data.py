@@ -38,7 +38,9 @@ class Batches:
         self._labels = labels
         self._supplied = supplied
         if isinstance(supplied.batches, Iterator):
-            raise UnusableError("`batches` of training.function is used up by one pass; return a list or Dataset")
+            raise UnusableError(
+                "`batches` of training.function is used up by one pass; return a list or Dataset"
+            )
 
     def first(self, count: int) -> List[Batch]:
         """As many batches as there are steps: whole ones, from the beginning again when they run out."""
@@ -59,7 +61,10 @@ class Batches:
     def _parts(self) -> Iterator[tuple]:
         given = self._supplied
         if given.batches is not None:
-            return (self._tensors(tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)) for batch in given.batches)
+            return (
+                self._tensors(tuple(batch) if isinstance(batch, (tuple, list)) else (batch,))
+                for batch in given.batches
+            )
         if given.x is not None:
             return self._slices((given.x, given.y, given.sample_weight))
         if self._labels is None:
@@ -79,11 +84,16 @@ class Batches:
             yield self._tensors(_map(lambda leaf: np.asarray(leaf)[start : start + self.size], kept))  # noqa: B023
 
     def _tensors(self, parts: tuple) -> tuple:
-        return _map(lambda leaf: to_backend(self._framework, leaf) if isinstance(leaf, np.ndarray) else leaf, parts)
+        return _map(
+            lambda leaf: to_backend(self._framework, leaf) if isinstance(leaf, np.ndarray) else leaf, parts
+        )
 
     def _forward(self) -> Captured:
         """Names and structure of the outputs, from one batch: labels are found by them."""
-        one = replace(self._prediction, feed=replace(self._prediction.feed, samples=min(self.size, self._prediction.feed.samples)))
+        one = replace(
+            self._prediction,
+            feed=replace(self._prediction.feed, samples=min(self.size, self._prediction.feed.samples)),
+        )
         outputs = next(iter(one.outputs()))
         return Captured(dict.fromkeys(read_outputs(outputs).pieces), [], (), skeleton(simplify(outputs)))
 

@@ -62,7 +62,9 @@ def supply(framework: Framework, job: Job, loaded: Optional[Loaded], options: di
             f"`x`, `y`, `sample_weight`, `batches`; it returned {type(given).__name__}"
         )
     if not isinstance(given["model"], framework.keras.Model):
-        raise UnusableError(f"{reference} gave {type(given['model']).__name__}, not a model of {framework.name}")
+        raise UnusableError(
+            f"{reference} gave {type(given['model']).__name__}, not a model of {framework.name}"
+        )
     _check_compiled(given["model"], None)
     return Supplied(source="function", recorded=recorded, **given)
 
@@ -123,7 +125,9 @@ class Trainee:
             self.start = self.weights()
             return "as built"
         if supplied.recorded is not None:
-            values = [np.array(numpy_of(self.framework, item)) for item in _distinct(supplied.recorded.weights)]
+            values = [
+                np.array(numpy_of(self.framework, item)) for item in _distinct(supplied.recorded.weights)
+            ]
             if [value.shape for value in values] == [value.shape for value in self.start]:
                 self.start = values
                 self.begin(values)
@@ -276,7 +280,9 @@ def _layers(model: object) -> List[object]:
 
 def _of_keras(layer: object, attribute: str) -> bool:
     """Whether Keras gave a layer this attribute: in a class of the user's it may mean anything."""
-    bases = [base for base in type(layer).__mro__ if base.__module__.partition(".")[0] in ("keras", "tf_keras")]
+    bases = [
+        base for base in type(layer).__mro__ if base.__module__.partition(".")[0] in ("keras", "tf_keras")
+    ]
     own = {"Layer", "Model", "Functional", "Sequential", "Operation", "KerasSaveable"}
     named = [base for base in bases if base.__name__ not in own]
     if attribute in ("rate", "stddev") and not any(
@@ -301,7 +307,11 @@ def _plain(get_config: object) -> dict:
         if isinstance(value, np.generic):
             value = value.item()
         if isinstance(value, float):
-            value = float(np.format_float_positional(np.float32(value), unique=True)) if math.isfinite(value) else None
+            value = (
+                float(np.format_float_positional(np.float32(value), unique=True))
+                if math.isfinite(value)
+                else None
+            )
         if isinstance(value, (dict, list, tuple)):
             value = json.dumps(value, default=lambda item: type(item).__name__, sort_keys=True)
         if isinstance(value, (bool, int, float, str, type(None))):

@@ -53,7 +53,10 @@ class Probe:
             return Seen()
         finally:
             self._trainee.begin(before)
-        arrays = [[None if item is None else self._array(item) for item in group] for group in (forward, backward, gradients)]
+        arrays = [
+            [None if item is None else self._array(item) for item in group]
+            for group in (forward, backward, gradients)
+        ]
         return Seen(self._layers, None if loss is None else self._array(loss), *arrays)
 
     def inference(self, parts: tuple) -> Optional[np.ndarray]:
@@ -62,7 +65,9 @@ class Probe:
             return None
         try:
             with stage("train"):
-                outputs = [leaf for leaf in leaves(self._trainee.model(parts[0], training=False)) if leaf is not None]
+                outputs = [
+                    leaf for leaf in leaves(self._trainee.model(parts[0], training=False)) if leaf is not None
+                ]
         except StageError:
             return None
         arrays = [self._array(getattr(leaf, "flat_values", leaf)).reshape(-1) for leaf in outputs]
@@ -96,7 +101,13 @@ class Probe:
                 if number in known or tensor.inner or tensor.ragged or "float" not in tensor.dtype:
                     continue
                 known.add(number)
-                layers.append({"name": call.path, "class_name": type(call.owner).__name__, "occurrence": call.occurrence})
+                layers.append(
+                    {
+                        "name": call.path,
+                        "class_name": type(call.owner).__name__,
+                        "occurrence": call.occurrence,
+                    }
+                )
                 tensors.append(tensor.value)
         return layers, tensors
 
@@ -109,7 +120,11 @@ def _numbers(tree: object) -> List[int]:
         if "t" in tree:
             return [tree["t"]]
         inner = tree.get("dict") or tree.get("list") or tree.get("tuple") or ()
-        return [number for item in (inner.values() if isinstance(inner, dict) else inner) for number in _numbers(item)]
+        return [
+            number
+            for item in (inner.values() if isinstance(inner, dict) else inner)
+            for number in _numbers(item)
+        ]
     return []
 
 

@@ -41,7 +41,9 @@ class Steps:
         self._trainee = trainee
         self._masked: Optional[bool] = None
         self.gradients = "of train_step"
-        self.sparse: List[int] = []  # variables whose gradient names rows (of an embedding) and gives only those
+        self.sparse: List[
+            int
+        ] = []  # variables whose gradient names rows (of an embedding) and gives only those
         self._function: Callable = self._inside
         if framework.backend == "jax":
             self._function, self.gradients = self._outside, "none: JAX traces the step as a whole"
@@ -87,7 +89,9 @@ class Steps:
         self.sparse = [
             number for number, item in enumerate(seen.get("gradients") or ()) if hasattr(item, "dense_shape")
         ]
-        self._masked = bool(outputs) and any(getattr(leaf, "_keras_mask", None) is not None for leaf in outputs)
+        self._masked = bool(outputs) and any(
+            getattr(leaf, "_keras_mask", None) is not None for leaf in outputs
+        )
         return {
             "logs": logs,
             "loss": seen.get("loss"),
@@ -127,7 +131,9 @@ def _loss_watcher(original: Callable, seen: Dict[str, object]) -> Callable:
     return compute_loss
 
 
-def _gradient_watcher(original: Callable, trainee: Trainee, seen: Dict[str, object], *, pairs: bool) -> Callable:
+def _gradient_watcher(
+    original: Callable, trainee: Trainee, seen: Dict[str, object], *, pairs: bool
+) -> Callable:
     def keep(gradients: list, variables: list) -> None:
         kept = seen.setdefault("gradients", [None] * len(trainee.variables))
         for gradient, variable in zip(gradients, variables):
@@ -137,7 +143,9 @@ def _gradient_watcher(original: Callable, trainee: Trainee, seen: Dict[str, obje
 
     def apply(gradients: object, trainable_variables: object = None, **kwargs: object) -> object:
         gradients = list(gradients)
-        variables = trainable_variables if trainable_variables is not None else trainee.model.trainable_variables
+        variables = (
+            trainable_variables if trainable_variables is not None else trainee.model.trainable_variables
+        )
         keep(gradients, list(variables))
         return original(gradients, trainable_variables, **kwargs)
 

@@ -1,0 +1,308 @@
+"""What a run compares on a pull request, by the command line in real repositories. Nothing is built."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.action.conftest import SETTINGS, Consumer, outputs
+from tests.upgrade.samples import PROJECTS, project
+from validator.config.load import parse
+from validator.config.settings import Install
+from validator.pipeline import sides
+from validator.pipeline.pull_request import asked_by_revisions, persisted_credentials
+from validator.results import Upgrade
+from validator.upgrade import Detected, Index, Revisions, Side
+
+BASE, HEAD = "3.3.3", "3.5.0"
+
+
+def planned(consumer: Consumer, *arguments: str, environ: dict[str, str] | None = None) -> dict[str, Any]:
+    done = consumer.run("plan", "--json", *arguments, environ=environ)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def requirements(plan: dict[str, Any], name: str) -> list[str]:
+    return next(one["requirements"] for one in plan["environments"] if one["name"] == name)
+
+
+@pytest.mark.parametrize("kind", [name for name in PROJECTS if name not in {"conda only"}])
+def test_every_kind_of_manifest_becomes_two_environments(consumer: Consumer, kind: str) -> None:
+    consumer.start(project(kind, BASE))
+    consumer.commit(project(kind, HEAD), "Bump keras")
+    plan = planned(consumer, "--base", "HEAD^")
+    assert plan["baseline"] == "base"
+    assert [one["name"] for one in plan["environments"]] == ["base", "head"]
+    texts = {
+        side: {
+            *requirements(plan, side),
+            *next(one["constraints"] for one in plan["environments"] if one["name"] == side),
+        }
+        for side in ("base", "head")
+    }
+    assert any(text.startswith(f"keras=={BASE}") for text in texts["base"])
+    assert any(text.startswith(f"keras=={HEAD}") for text in texts["head"])
+    (change,) = [one for one in plan["upgrade"]["changes"] if one["name"] == "keras"]
+    assert (change["old"], change["new"]) == (BASE, HEAD)
+
+
+def test_a_merge_commit_is_compared_with_its_first_parent(consumer: Consumer) -> None:
+    consumer.start(project("requirements.txt", BASE))
+    tip = consumer.pull_request(project("requirements.txt", HEAD))
+    environ = consumer.actions("pull_request", consumer.pull_request_event(tip))
+    plan = planned(consumer, "--event", environ=environ)
+    assert plan["reasons"] == ["keras 3.3.3 → 3.5.0 in requirements.txt"]
+
+
+def test_the_matrix_stands_beside_the_two_sides(consumer: Consumer) -> None:
+    settings = SETTINGS + 'requirements: [tensorflow-cpu==2.17.1]\nmatrix: {keras: ["3.10.0", legacy]}\n'
+    consumer.start({**project("requirements.txt", BASE), "validator.yml": settings})
+    consumer.commit(project("requirements.txt", HEAD))
+    plan = planned(consumer, "--base", "HEAD^")
+    assert [one["name"] for one in plan["environments"]] == ["base", "head", "keras-3.10.0", "legacy"]
+    assert {cell["cell"] for cell in plan["cells"]} == {
+        *("tiny@base", "tiny@head", "tiny@keras-3.10.0", "tiny@legacy")
+    }
+    assert "tensorflow-cpu==2.17.1" in requirements(plan, "base")
+
+
+def test_where_nothing_relevant_changed_nothing_is_run(consumer: Consumer) -> None:
+    consumer.start({**project("requirements.txt", BASE), "README.md": "one\n"})
+    tip = consumer.pull_request({"README.md": "two\n"})
+    environ = consumer.actions("pull_request", consumer.pull_request_event(tip))
+    done = consumer.run("run", "--event", environ=environ)
+    assert done.returncode == 0, done.stderr
+    report = consumer.report()
+    assert (report["verdict"], report["models"], report["environments"]) == ("pass", [], [])
+    assert report["upgrade"] == {"changes": [], "relevant": False, "source": ""}
+    assert report["commit"] == tip
+    assert not (consumer.folder / ".keras-validator" / "environments").exists()
+    told = outputs(Path(environ["GITHUB_OUTPUT"]))
+    assert (told["verdict"], told["relevant"]) == ("pass", "false")
+    assert Path(told["report"]).is_file()
+    assert json.loads(told["json"])["reasons"] == report["reasons"]
+    assert "Nothing relevant changed" in Path(environ["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")
+
+
+def test_an_own_package_is_relevant_when_the_settings_say_so(consumer: Consumer) -> None:
+    files = {"requirements.txt": "keras==3.5.0\nacme-layers==1\nsix==1.16.0\n"}
+    consumer.start({**files, "validator.yml": SETTINGS + "upgrade: {relevant: [acme-*]}\n"})
+    consumer.commit({"requirements.txt": files["requirements.txt"].replace("six==1.16.0", "six==1.17.0")})
+    assert planned(consumer, "--base", "HEAD^")["upgrade"]["relevant"] is False
+    consumer.commit({"requirements.txt": files["requirements.txt"].replace("layers==1", "layers==2")})
+    assert planned(consumer, "--base", "HEAD^")["upgrade"]["relevant"] is True
+
+
+def test_a_scheduled_run_is_a_run_of_the_matrix(consumer: Consumer) -> None:
+    consumer.start({"validator.yml": SETTINGS + 'matrix: {keras: ["3.3.3", "3.5.0"]}\n'})
+    environ = consumer.actions("schedule", {"schedule": "17 3 * * *"})
+    plan = planned(consumer, "--event", environ=environ)
+    assert plan["upgrade"] is None
+    assert plan["baseline"] == "keras-3.3.3"
+
+
+def test_a_scheduled_run_compares_with_a_base_that_it_is_given(consumer: Consumer) -> None:
+    consumer.start(project("requirements.txt", BASE))
+    pushed = consumer.git("rev-parse", "HEAD")
+    environ = consumer.actions("schedule", {"schedule": "17 3 * * *"})
+    consumer.commit(project("requirements.txt", HEAD), "Nightly")
+    plan = planned(consumer, "--event", environ={**environ, "KERAS_VALIDATOR_BASE": "HEAD^"})
+    assert plan["reasons"] == ["keras 3.3.3 → 3.5.0 in requirements.txt"]
+    assert environ["GITHUB_SHA"] == pushed
+
+
+def test_two_revisions_are_compared_as_they_are(consumer: Consumer) -> None:
+    consumer.start(project("requirements.txt", "3.1.0"))
+    for version in (BASE, HEAD, "3.10.0"):
+        consumer.commit(project("requirements.txt", version))
+    plan = planned(consumer, "--base", "HEAD~2", "--head", "HEAD~1")
+    assert plan["reasons"] == ["keras 3.3.3 → 3.5.0 in requirements.txt"]
+
+
+def test_without_any_framework_the_matrix_stands_alone(consumer: Consumer) -> None:
+    consumer.start({"requirements.txt": "numpy==1.26.3\n"})
+    consumer.commit({"requirements.txt": "numpy==1.26.4\n"})
+    done = consumer.run("plan", "--base", "HEAD^")
+    assert done.returncode == 2
+    assert "upgrade.manifests" in done.stderr
+    consumer.commit(
+        {
+            "requirements.txt": "numpy==1.26.3\n",
+            "validator.yml": SETTINGS + 'matrix: {keras: ["3.3.3", "3.5.0"]}\n',
+        }
+    )
+    plan = planned(consumer, "--base", "HEAD^")
+    assert [one["name"] for one in plan["environments"]] == ["keras-3.3.3", "keras-3.5.0"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--head", "HEAD"], "--head needs --base"),
+        (["--base", "nowhere"], "nowhere"),
+        (["--base", "--upload-pack=x"], "--upload-pack=x"),
+        (["--event"], "GITHUB_"),
+        (["--event", "--head", "HEAD"], "--head cannot stand beside --event"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(consumer: Consumer, arguments: list[str], said: str) -> None:
+    consumer.start(project("requirements.txt", BASE))
+    done = consumer.run("run", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_outside_a_repository_it_is_said(consumer: Consumer) -> None:
+    consumer.write({"validator.yml": SETTINGS, "model.py": ""})
+    done = consumer.run("run", "--base", "HEAD^")
+    assert done.returncode == 2
+    assert "not a git repository" in done.stderr
+
+
+@pytest.mark.parametrize("payload", ["", "[]", "{", '{"pull_request": 7}', '{"pull_request": {"number": 7}}'])
+def test_an_event_that_is_none_is_refused(consumer: Consumer, payload: str) -> None:
+    consumer.start(project("requirements.txt", BASE))
+    environ = consumer.actions("pull_request", {})
+    Path(environ["GITHUB_EVENT_PATH"]).write_text(payload, encoding="utf-8")
+    done = consumer.run("run", "--event", environ=environ)
+    assert done.returncode == 2
+    assert "event" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_that_cannot_begin_leaves_a_report_that_says_so(consumer: Consumer) -> None:
+    consumer.start(project("requirements.txt", BASE))
+    stale = consumer.folder / ".keras-validator" / "run" / "report.json"
+    stale.parent.mkdir(parents=True)
+    stale.write_text('{"verdict": "pass"}', encoding="utf-8")
+    tip = consumer.pull_request({**project("requirements.txt", HEAD), "validator.yml": "version: 1\n"})
+    environ = consumer.actions("pull_request", consumer.pull_request_event(tip))
+    done = consumer.run("run", "--event", environ=environ)
+    assert done.returncode == 2
+    report = consumer.report()
+    assert report["verdict"] == "inconclusive"
+    assert report["commit"] == tip
+    assert "'models' is missing" in str(report["reasons"])
+    assert outputs(Path(environ["GITHUB_OUTPUT"]))["verdict"] == "inconclusive"
+    assert "::error title=Keras upgrade cannot be judged::" in done.stdout
+
+
+def test_what_a_manifest_says_cannot_speak_to_the_runner(consumer: Consumer) -> None:
+    consumer.start(project("requirements.txt", BASE))
+    tip = consumer.pull_request({"requirements.txt": "keras==3.5.0\n::set-output name=verdict::pass\n"})
+    environ = consumer.actions("pull_request", consumer.pull_request_event(tip))
+    done = consumer.run("run", "--event", environ=environ)
+    assert done.returncode == 2
+    lines = (done.stdout + done.stderr).splitlines()
+    assert not [line for line in lines if line.startswith("::set-output")]
+
+
+def side(name: str, *lines: str, **more: Any) -> Side:
+    return Side(name=name, commit="0" * 40, requirements=lines, **more)  # type: ignore[arg-type]
+
+
+def detected(base: Side, head: Side) -> Detected:
+    upgrade = Upgrade(changes=(), relevant=True)
+    revisions = Revisions(base="0" * 40, head="1" * 40, tip="1" * 40, how="")
+    return Detected(upgrade=upgrade, base=base, head=head, reasons=("x",), revisions=revisions)
+
+
+def environments(more: str, base: Side, head: Side) -> Any:
+    pair = sides.environments(parse(SETTINGS + more, "validator.yml"), detected(base, head))
+    assert pair is not None
+    return pair
+
+
+def test_common_requirements_fill_in_what_a_side_leaves_open() -> None:
+    more = "requirements: [tensorflow-cpu==2.17.1, numpy==1.26.4, six]\n"
+    base, head = environments(
+        more, side("base", "keras==3.3.3"), side("head", "keras==3.5.0", "tensorflow==2.18.0", "numpy<2")
+    )
+    assert base.requirements == ("keras==3.3.3", "tensorflow-cpu==2.17.1", "numpy==1.26.4", "six")
+    assert base.overrides == ("tensorflow ; sys_platform == 'never'",)
+    assert head.requirements == ("keras==3.5.0", "tensorflow==2.18.0", "numpy<2", "six")
+    assert head.overrides == ()
+
+
+def test_a_requirements_file_of_the_settings_is_not_added_to_the_other_side() -> None:
+    base, _ = environments("requirements: requirements.txt\n", side("base", "keras"), side("head", "keras"))
+    assert base.requirements == ("keras",)
+
+
+def test_an_environment_of_the_settings_has_the_last_word() -> None:
+    more = (
+        'environments: {base: {requirements: ["keras==3.4.0", h5py], python: "3.10", '
+        'variables: {TF_USE_LEGACY_KERAS: "1"}}}\n'
+    )
+    base, head = environments(more, side("base", "keras==3.3.3", python="3.12"), side("head", "keras==3.5.0"))
+    assert base.requirements == ("keras==3.4.0", "h5py")
+    assert (base.python, base.legacy) == ("3.10", True)
+    assert (head.python, head.legacy) == ("3.11", False)
+
+
+@pytest.mark.parametrize(
+    ("lines", "backend"),
+    [
+        (["keras", "jax"], "jax"),
+        (["keras", "torch>=2"], "torch"),
+        (["keras", "torch", "tensorflow-cpu"], "tensorflow"),
+        (["keras"], "tensorflow"),
+    ],
+)
+def test_the_backend_is_the_one_that_is_installed(lines: list[str], backend: str) -> None:
+    base, _ = environments("", side("base", *lines), side("head", "keras"))
+    assert base.backend == backend
+    assert dict(base.variables)["KERAS_BACKEND"] == backend
+
+
+def test_what_ranges_resolved_to_is_what_is_installed() -> None:
+    base, _ = environments(
+        "",
+        side("base", "keras>=3", constraints=("numpy<2",), resolved={"keras": "3.3.3", "numpy": "1.26.4"}),
+        side("head", "keras>=3.4"),
+    )
+    assert base.constraints == ("numpy<2", "keras==3.3.3", "numpy==1.26.4")
+
+
+def test_a_side_is_installed_from_the_indexes_it_names() -> None:
+    instant = "2026-01-01T00:00:00Z"
+    plain = sides.install_of(Install(), side("base", "keras"), instant)
+    assert plain == Install(exclude_newer=instant)
+    index = Index(
+        index_url="https://a.example/simple",
+        extra_index_urls=("https://b.example/simple",),
+        find_links=("wheels", "https://c.example/"),
+        prereleases=True,
+    )
+    own = Install(index_url="https://mine.example/simple", exclude_newer="2025-01-01")
+    merged = sides.install_of(own, side("base", "keras", index=index), instant)
+    assert merged.index_url == "https://mine.example/simple"
+    assert merged.extra_index_urls == ("https://b.example/simple",)
+    assert merged.find_links == ("https://c.example/",)
+    assert merged.prereleases
+    assert merged.exclude_newer == "2025-01-01"
+    assert sides.install_of(Install(), side("base", "keras", index=index), instant).exclude_newer is None
+
+
+def test_nothing_asked_is_nothing_compared() -> None:
+    assert asked_by_revisions(None, None) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "kept"),
+    [
+        ("http.https://github.com/.extraheader", True),
+        ("includeIf.gitdir:/x/.git.path", True),
+        ("http.proxy", False),
+    ],
+)
+def test_a_token_in_the_checkout_is_noticed(consumer: Consumer, key: str, kept: bool) -> None:
+    consumer.start({})
+    consumer.git("config", "--local", key, "AUTHORIZATION: basic eDp5")
+    assert persisted_credentials(consumer.folder / "validator.yml") is kept
