@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -16,6 +16,7 @@ _OnOff = BeforeValidator(
     lambda value: {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 )
 Jit = Annotated[Literal["as-saved", "on", "off"], _OnOff]
+Attention = Literal["as-saved", "flash-on", "flash-off"]
 Onednn = Annotated[Literal["as-is", "on", "off"], _OnOff]
 Backend = Literal["tensorflow", "jax", "torch"]
 Rule = Literal[
@@ -30,8 +31,15 @@ Rule = Literal[
     "decode",
 ]
 
-Axis = Literal["keras", "tensorflow", "backend", "precision", "jit", "onednn"]
+Axis = Literal[
+    "keras", "tensorflow", "backend", "precision", "jit", "onednn", "attention", "setting"
+]
 EnvironmentAxis = Literal["keras", "tensorflow", "backend", "onednn"]
+
+#: What other axes call their variants.
+_VARIANT_NAMES = frozenset(
+    {*get_args(Precision), *get_args(Attention), "jit-on", "jit-off", "onednn-on", "onednn-off"}
+)
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 Function = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
@@ -51,6 +59,9 @@ class Matrix(Frozen):
     backend: tuple[Backend, ...] = Field(default=(), description="Keras 3 backends.")
     precision: tuple[Precision, ...] = Field(default=("as-saved",), description="Dtype policy of the model.")
     jit: tuple[Jit, ...] = Field(default=("as-saved",), description="XLA compilation of the prediction.")
+    attention: tuple[Attention, ...] = Field(
+        default=("as-saved",), description="Keras' switch for flash attention, from 3.7.0 on."
+    )
     onednn: tuple[Onednn, ...] = Field(default=("as-is",), description="TF_ENABLE_ONEDNN_OPTS.")
     include: tuple[dict[EnvironmentAxis, str], ...] = Field(
         default=(), description="Further combinations: a mapping of axis to value each."
@@ -66,6 +77,50 @@ class ModelMatrix(Frozen):
 
     precision: tuple[Precision, ...] | None = None
     jit: tuple[Jit, ...] | None = None
+    attention: tuple[Attention, ...] | None = None
+    setting: tuple[str, ...] = Field(
+        default=("as-saved",), description="`as-saved`, and names of the model's own `settings`."
+    )
+
+
+#: Set by other axes, or by us: a setting of a model must not touch them.
+_TAKEN = frozenset({"KERAS_BACKEND", "TF_USE_LEGACY_KERAS", "KERAS_VALIDATOR_LIFELINE"})
+
+
+class OwnSetting(Frozen):
+    """Another way of running a model that its owner knows of. Its name is a variant's."""
+
+    builder_arguments: dict[str, str | int | float | bool] = Field(
+        default={}, description="Keyword arguments of the builder, on top of the model's own."
+    )
+    variables: dict[str, str] = Field(
+        default={}, description="Environment variables; a worker of its own is started with them."
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> OwnSetting:
+        if not self.builder_arguments and not self.variables:
+            raise ValueError("a setting is empty: it needs builder_arguments or variables")
+        taken = sorted(_TAKEN & self.variables.keys())
+        if taken:
+            raise ValueError(
+                f"a setting cannot set {taken[0]}, which belongs to the environment; use the matrix"
+            )
+        return self
+
+
+class Parity(Frozen):
+    """The search for settings under which a cell that changed agrees with its baseline again."""
+
+    search: bool = Field(default=True, description="Look for a way out where a cell changed.")
+    seconds: float = Field(default=300, gt=0, description="Wall time of the whole search.")
+    precision: tuple[Precision, ...] | None = Field(
+        default=None, description="Precisions to try; default those wider than the model's own."
+    )
+    jit: tuple[Jit, ...] = Field(default=("off", "on"), description="Compilations to try.")
+    attention: tuple[Attention, ...] = Field(
+        default=("flash-off", "flash-on"), description="Positions of the flash attention switch to try."
+    )
 
 
 class Tolerance(Frozen):
@@ -157,6 +212,9 @@ class ModelSettings(Frozen):
     tolerance: Tolerance | None = None
     decode: DecodeSettings | None = Field(default=None, description="For models that predict the next token.")
     matrix: ModelMatrix = ModelMatrix()
+    settings: dict[Name, OwnSetting] = Field(
+        default={}, description="Other ways to run it, by name: tried where it changed, or for the matrix."
+    )
     training: Training | None = Field(default=None, description="Compare training too; `{}` takes defaults.")
 
     @model_validator(mode="after")
@@ -167,6 +225,26 @@ class ModelSettings(Frozen):
             raise ValueError(f"model {self.name!r} has weights but no builder to load them into")
         if self.metrics and self.labels is None:
             raise ValueError(f"model {self.name!r} has metrics but no labels")
+        return self
+
+    @model_validator(mode="after")
+    def _own_settings(self) -> ModelSettings:
+        for name, setting in self.settings.items():
+            if name in _VARIANT_NAMES:
+                raise ValueError(f"model {self.name!r}: a setting cannot be called {name!r}, a variant is")
+            if not setting.builder_arguments:
+                continue
+            where = f"model {self.name!r}: the setting {name!r} has builder_arguments"
+            if self.builder is None:
+                raise ValueError(f"{where} but there is no builder to take them")
+            if self.artifact is not None and self.weights is None:
+                raise ValueError(f"{where}, so it cannot use the artifact; give the weights as well")
+        unknown = [name for name in self.matrix.setting if name not in {"as-saved", *self.settings}]
+        if unknown:
+            known = ", ".join(self.settings) or "it has none"
+            raise ValueError(
+                f"model {self.name!r}: matrix.setting {unknown[0]!r} is none of its settings: {known}"
+            )
         return self
 
 
@@ -254,6 +332,7 @@ class Settings(Frozen):
     )
     models: tuple[ModelSettings, ...] = Field(min_length=1)
     gate: Gate = Gate()
+    parity: Parity = Parity()
     limits: Limits = Limits()
     install: Install = Install()
     upgrade: UpgradeSettings = UpgradeSettings()

@@ -1,0 +1,30 @@
+"""The JSON Schema of validator.yml for editors, made from the classes in `validator.config.settings`.
+
+`python -m validator.config.schema` writes it beside this file; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from validator.config.settings import Settings
+
+PATH = Path(__file__).with_name("validator.schema.json")
+
+
+def schema() -> str:
+    """The schema of what may be written."""
+    made = Settings.model_json_schema()
+    made.pop("title", None)
+    described = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "validator.yml"}
+    return json.dumps(described | made, indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write the schema."""
+    PATH.write_text(schema(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
