@@ -70,6 +70,13 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "bench", *session.posargs)
 
 
+@nox.session
+def corpus(session: nox.Session) -> None:
+    """Known changes and benign pairs: recall, false alarms, layers and kinds, ours and of fixed rules."""
+    _equip(session)
+    session.run("python", "-m", "bench.corpus", *session.posargs)
+
+
 @nox.session(venv_backend="none")
 def lock(session: nox.Session) -> None:
     """Write requirements.lock and requirements-dev.lock; `-- --upgrade` moves what they hold."""

@@ -295,6 +295,10 @@ class DecodeResult(Frozen):
     prefill: DecodeStatistics | None = Field(default=None, description="All positions of the prompts.")
     forced: DecodeStatistics | None = Field(default=None, description="Steps along the baseline's tokens.")
     steps: tuple[DecodeStep, ...] = Field(default=(), description="The same step by step, 64 at most.")
+    growth: float | None = Field(
+        default=None, description="Mean kl of the second half of the steps less that of the first."
+    )
+    growth_error: float | None = None
     noise_kl: float | None = Field(default=None, description="Mean divergence that rounding alone gives.")
     noise_ratio: float | None = Field(
         default=None, description="Drift over noise: the root of kl / noise_kl, of prefill or steps."
@@ -306,6 +310,7 @@ class DecodeResult(Frozen):
     )
     baseline_agreement: DecodeAgreement | None = None
     candidate_agreement: DecodeAgreement | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Finding(Frozen):
@@ -313,6 +318,25 @@ class Finding(Frozen):
 
     kind: str = Field(description="A short stable word: nondeterministic, artifact, inputs, savedmodel …")
     message: str
+
+
+class WayOut(Frozen):
+    """A setting under which a cell that moved agrees with its baseline under the same setting: it was run."""
+
+    axis: Literal["precision", "jit", "attention", "setting"]
+    value: str = Field(description="Its value on that axis; for `setting` the name of the model's own.")
+    setting: str = Field(description="As one writes it down: `precision: float32`.")
+    cell: str = Field(description="The id of the cell that was run under it.")
+    verdict: CellVerdict = Field(description="`identical`, `rounding` or `metric-only`.")
+    baseline_max_abs: float | None = Field(
+        default=None, description="How far it moves the baseline's own predictions."
+    )
+    baseline_flips: int | None = Field(default=None, description="Rows of them whose arg max moves.")
+    baseline_rows: int | None = None
+    metric: str = Field(default="", description="The first metric of the model, on the baseline.")
+    metric_before: float | None = Field(default=None, description="As saved.")
+    metric_after: float | None = Field(default=None, description="Under the setting.")
+    message: str = ""
 
 
 class CellResult(Frozen):
@@ -336,6 +360,9 @@ class CellResult(Frozen):
     )
     failure: Failure | None = None
     findings: tuple[Finding, ...] = ()
+    ways_out: tuple[WayOut, ...] = Field(
+        default=(), description="Settings that bring parity back, verified, cheapest first."
+    )
     gated: tuple[str, ...] = Field(default=(), description="The gate's rules that this cell breaks.")
     seconds: float | None = None
     reproduce: str = Field(default="", description="The command that runs this cell again.")

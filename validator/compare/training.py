@@ -1,8 +1,7 @@
 """Two recorded trainings → drift ÷ noise, step by step. What that means is decided elsewhere.
 
-Drift is the root mean square of a difference; noise is that of the ensemble whose initial weights were moved by
-one ULP (facts: the first steps carry the signal, since noise grows with every step). Values are the recorded
-samples; where digests agree the whole tensor agrees, bit for bit.
+Drift is the root mean square of a difference; noise is that of the ensemble whose initial weights were moved
+by one ULP. Values are the recorded samples; where digests agree the whole tensor agrees, bit for bit.
 """
 
 from __future__ import annotations
@@ -15,22 +14,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from validator.compare.training_pairs import Pairs, different_variables, pair_layers, pair_variables
+
 if TYPE_CHECKING:  # the types of what arrives; this room imports none of the runner's code
     from validator.runner.training import (
         NoiseStep,
         Numbers,
-        ProbedLayer,
         Step,
+        TrainingAnswer,
         TrainingCapture,
-        Variable,
         Vectors,
     )
 
 Values = NDArray[np.float64]
-Pairs = tuple[tuple[int, int], ...]
 
-#: Half a unit in the last place of 1: what is stored is no closer than that.
-_HALF_ULP = {"float16": 2**-11, "bfloat16": 2**-8, "float32": 2**-24, "float64": 2**-53}
+#: Half a unit in the last place of 1: no number is known better. Half types are coarser, which their noise
+#: says; where all weights are float64, so is what is computed from them.
+_HALF_ULP, _HALF_ULP_DOUBLE = 2**-24, 2**-53
 
 
 @dataclass(frozen=True)
@@ -168,16 +168,16 @@ class TrainingComparison:
 def compare_training(baseline: TrainingCapture, candidate: TrainingCapture) -> TrainingComparison:
     """Compare two trainings of one model; the ensemble of the baseline is the noise of both."""
     old, new = baseline.answer, candidate.answer
-    pairs = _pair_variables(old.variables, new.variables)
+    pairs = pair_variables(old.variables, new.variables)
     if pairs is None:
-        return TrainingComparison(unpaired=_different_variables(old.variables, new.variables))
+        return TrainingComparison(unpaired=different_variables(old.variables, new.variables))
     if len(old.steps) != len(new.steps):
         return TrainingComparison(unpaired=f"{len(old.steps)} steps against {len(new.steps)}")
     sides = _Sides(baseline, candidate, pairs)
     layers = _layers(sides)
     return TrainingComparison(
         names=tuple(variable.name for variable in old.variables),
-        data=_data(old.steps, new.steps),
+        data=_data(old, new),
         start=tuple(
             old.variables[i].name for i, j in pairs if old.variables[i].digest != new.variables[j].digest
         ),
@@ -197,6 +197,12 @@ class _Sides:
     baseline: TrainingCapture
     candidate: TrainingCapture
     pairs: Pairs
+
+    @property
+    def unit(self) -> float:
+        """What rounding leaves at least, as a share of a number's size."""
+        kinds = {variable.dtype for variable in self.baseline.answer.variables if variable.trainable}
+        return _HALF_ULP_DOUBLE if kinds == {"float64"} else _HALF_ULP
 
     def one(self, name: str, vectors: tuple[Vectors | None, Vectors | None], noise: float) -> Drift | None:
         """The drift of a single tensor."""
@@ -219,14 +225,15 @@ class _Sides:
             ours, theirs = vectors[0].digests[i], vectors[1].digests[j]
             if ours is None and theirs is None:
                 continue
-            parts.append(drift(names[i], left[i], right[j], noise(i), identical=ours == theirs))
+            known = max(noise(i), self.unit * _rms(left[i]))
+            parts.append(drift(names[i], left[i], right[j], known, identical=ours == theirs))
         return Group(tuple(parts))
 
 
 def drift(name: str, old: Values, new: Values, noise: float, *, identical: bool = False) -> Drift:
     """The drift of one tensor's samples."""
     if identical:
-        return Drift(name, True, 0.0, _rms(old), max(noise, _floor(old)))
+        return Drift(name, True, 0.0, _rms(old), noise)
     if old.shape != new.shape:
         return Drift(name, False, math.inf, _rms(old), noise)
     finite = np.isfinite(old) & np.isfinite(new)
@@ -237,16 +244,12 @@ def drift(name: str, old: Values, new: Values, noise: float, *, identical: bool 
     scale = np.abs(old)
     relative = np.divide(distance, scale, out=np.zeros_like(distance), where=scale > 0)
     largest = (float(relative.max(initial=0.0)), float(distance.max(initial=0.0)))
-    return Drift(name, False, _rms(distance), _rms(old), max(noise, _floor(old)), largest)
+    return Drift(name, False, _rms(distance), _rms(old), noise, largest)
 
 
 def _rms(values: Values) -> float:
     finite = values[np.isfinite(values)]
     return float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
-
-
-def _floor(values: Values) -> float:
-    return _rms(values) * _HALF_ULP["float32"]
 
 
 def _step(sides: _Sides, number: int) -> StepDrift:
@@ -260,7 +263,7 @@ def _step(sides: _Sides, number: int) -> StepDrift:
     return StepDrift(
         step=number,
         losses=(old.loss, new.loss),
-        loss=_loss(old, new, _combined(noise.loss) if noise else 0.0),
+        loss=_loss(old, new, _combined(noise.loss) if noise else 0.0, sides.unit),
         forward=sides.one("outputs", (old.forward, new.forward), _forward_noise(sides, number)),
         gradients=sides.many(
             names, (old.gradients, new.gradients), trained, _by_variable(noise.gradients if noise else ())
@@ -275,11 +278,11 @@ def _step(sides: _Sides, number: int) -> StepDrift:
     )
 
 
-def _loss(old: Step, new: Step, noise: float) -> Drift:
+def _loss(old: Step, new: Step, noise: float, unit: float) -> Drift:
     sides = [np.array([math.nan if value is None else value]) for value in (old.loss, new.loss)]
     # one number rounds to its own last place, and a mean of many to a few of them
-    floor = 4 * _floor(sides[0])
-    return drift("loss", sides[0], sides[1], max(noise, floor), identical=old.loss == new.loss)
+    known = max(noise, 4 * unit * _rms(sides[0]))
+    return drift("loss", sides[0], sides[1], known, identical=old.loss == new.loss)
 
 
 def _noise_of(sides: _Sides, number: int) -> NoiseStep | None:
@@ -307,7 +310,7 @@ def _layers(sides: _Sides) -> tuple[LayerDrift, ...]:
     old, new = sides.baseline.answer.probe, sides.candidate.answer.probe
     if old is None or new is None or not old.layers or not new.layers:
         return ()
-    pairs = _pair_layers(old.layers, new.layers)
+    pairs = pair_layers(old.layers, new.layers)
     names = [layer.name for layer in old.layers]
     noise = sides.baseline.answer.noise
     forward = sides.many(
@@ -331,32 +334,11 @@ def _layers(sides: _Sides) -> tuple[LayerDrift, ...]:
     )
 
 
-def _pair_layers(old: Sequence[ProbedLayer], new: Sequence[ProbedLayer]) -> Pairs:
-    """By name and occurrence; automatic names differ from version to version, so the rest by class and order."""
-    there: dict[tuple[str, int], list[int]] = {}
-    for number, layer in enumerate(new):
-        there.setdefault((layer.name, layer.occurrence), []).append(number)
-    pairs: dict[int, int] = {}
-    for number, layer in enumerate(old):
-        free = there.get((layer.name, layer.occurrence))
-        if free:
-            pairs[number] = free.pop(0)
-    taken = set(pairs.values())
-    rest: dict[str, list[int]] = {}
-    for number, layer in enumerate(new):
-        if number not in taken:
-            rest.setdefault(layer.class_name, []).append(number)
-    for number, layer in enumerate(old):
-        if number not in pairs and rest.get(layer.class_name):
-            pairs[number] = rest[layer.class_name].pop(0)
-    return tuple(sorted(pairs.items()))
-
-
 def _twin_layers(sides: _Sides) -> tuple[dict[str, float], dict[str, float]]:
     old, new = sides.baseline.answer.twin, sides.candidate.answer.twin
     if old is None or new is None or old.failure or new.failure:
         return {}, {}
-    pairs = _pair_layers(old.layers, new.layers)
+    pairs = pair_layers(old.layers, new.layers)
     names = [layer.name for layer in old.layers]
     groups = (
         sides.many(names, vectors, pairs, lambda _: 0.0)
@@ -392,42 +374,13 @@ def _error(side: TrainingCapture) -> float:
     return group.relative
 
 
-def _data(old: Sequence[Step], new: Sequence[Step]) -> str:
-    if [step.batch for step in old] == [step.batch for step in new]:
+def _data(old: TrainingAnswer, new: TrainingAnswer) -> str:
+    """Empty for the same batches, `order` for the same samples in other ones, else `content`."""
+    if [step.batch for step in old.steps] == [step.batch for step in new.steps]:
         return ""
-    rows = [sorted(row for step in side for row in step.rows.split(",")) for side in (old, new)]
-    same_rows = rows[0] == rows[1] and rows[0] != [""] * len(rows[0])
-    return "order" if same_rows else "content"
-
-
-def _pair_variables(old: Sequence[Variable], new: Sequence[Variable]) -> Pairs | None:
-    """By name where the names agree, else by place where every shape does."""
-    places = {variable.name: number for number, variable in enumerate(new)}
-    if len(places) == len(new) == len(old) and all(variable.name in places for variable in old):
-        pairs = tuple((number, places[variable.name]) for number, variable in enumerate(old))
-        if all(old[i].shape == new[j].shape for i, j in pairs):
-            return pairs
-    for order in (lambda variable: 0, lambda variable: not variable.trainable):
-        here = sorted(range(len(old)), key=lambda number: order(old[number]))  # noqa: B023
-        there = sorted(range(len(new)), key=lambda number: order(new[number]))  # noqa: B023
-        pairs = tuple(zip(here, there, strict=False))
-        if len(old) == len(new) and all(_alike(old[i], new[j]) for i, j in pairs):
-            return tuple(sorted(pairs))
-    return None
-
-
-def _alike(old: Variable, new: Variable) -> bool:
-    last = [variable.name.rpartition("/")[2] for variable in (old, new)]
-    return old.shape == new.shape and old.trainable == new.trainable and last[0] == last[1]
-
-
-def _different_variables(old: Sequence[Variable], new: Sequence[Variable]) -> str:
-    def listed(side: Sequence[Variable]) -> str:
-        return ", ".join(f"{variable.name} {variable.shape}" for variable in side[:4])
-
-    return (
-        f"the models have other variables: {len(old)} ({listed(old)} …) against {len(new)} ({listed(new)} …)"
-    )
+    rows = [{row for step in side.steps for row in step.rows.split(",")} for side in (old, new)]
+    same_steps = rows[0] == rows[1] and rows[0] != {""}
+    return "order" if same_steps or (old.samples and old.samples == new.samples) else "content"
 
 
 def _fresh(sides: _Sides) -> tuple[FreshDrift, ...]:

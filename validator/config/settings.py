@@ -31,9 +31,7 @@ Rule = Literal[
     "decode",
 ]
 
-Axis = Literal[
-    "keras", "tensorflow", "backend", "precision", "jit", "onednn", "attention", "setting"
-]
+Axis = Literal["keras", "tensorflow", "backend", "precision", "jit", "onednn", "attention", "setting"]
 EnvironmentAxis = Literal["keras", "tensorflow", "backend", "onednn"]
 
 #: What other axes call their variants.
@@ -98,9 +96,7 @@ class OwnSetting(Frozen):
     )
 
     @model_validator(mode="after")
-    def _something(self) -> OwnSetting:
-        if not self.builder_arguments and not self.variables:
-            raise ValueError("a setting is empty: it needs builder_arguments or variables")
+    def _free(self) -> OwnSetting:
         taken = sorted(_TAKEN & self.variables.keys())
         if taken:
             raise ValueError(
@@ -232,9 +228,12 @@ class ModelSettings(Frozen):
         for name, setting in self.settings.items():
             if name in _VARIANT_NAMES:
                 raise ValueError(f"model {self.name!r}: a setting cannot be called {name!r}, a variant is")
+            where = f"model {self.name!r}: the setting {name!r}"
+            if not setting.builder_arguments and not setting.variables:
+                raise ValueError(f"{where} is empty: it needs builder_arguments or variables")
             if not setting.builder_arguments:
                 continue
-            where = f"model {self.name!r}: the setting {name!r} has builder_arguments"
+            where += " has builder_arguments"
             if self.builder is None:
                 raise ValueError(f"{where} but there is no builder to take them")
             if self.artifact is not None and self.weights is None:

@@ -1,19 +1,18 @@
-"""A compared training → what does otherwise: the first link of the chain that breaks, and the layer it breaks at.
+"""A compared training → what does otherwise: the first link of the chain that breaks, and at which layer.
 
-The links of a step are forward, loss, gradient (backward), and the weights after it (optimiser). The first step
-carries the signal: both sides start from the same weights and take the same batch, so the first link that is
-above its noise names the cause, and those behind it follow from it. Later steps inherit what went before, so
-more is asked of them.
+The links of a step are forward, loss, gradient (backward), and the weights after it (optimiser). The first
+step carries the signal: both sides start from the same weights and take the same batch, so the first link
+that is above its noise names the cause, and those behind it follow from it. Later steps inherit what went
+before, so more is asked of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from validator.compare import compare_tensors
 from validator.compare.training import (
     Drift,
     Group,
@@ -22,15 +21,25 @@ from validator.compare.training import (
     TrainingComparison,
     compare_training,
 )
+from validator.diagnose.training_numbers import checkpoints, numbers_of
+from validator.diagnose.training_words import (
+    Settings,
+    amount,
+    differing,
+    in_double,
+    layer_of,
+    listed,
+    lost,
+    shown,
+    worst_name,
+)
 from validator.results import (
     SEVERITY,
     CellVerdict,
     Failure,
     TrainingCause,
-    TrainingCheckpoint,
     TrainingEpoch,
     TrainingResult,
-    TrainingStep,
 )
 from validator.runner.training import LayerSettings, TrainingCapture
 from validator.text import first_line
@@ -41,13 +50,10 @@ _ROUNDING, _CHANGED = 2.0, 4.0
 _ALONE = 4.0
 #: Steps after the first start from weights that differ already.
 _LATER = 4.0
-#: Relative difference of float64 twins from which on their mathematics differs, as a share of float32's errors.
+#: Difference of the float64 twins up to which their mathematics is the same, as a share of float32's errors.
 _TWIN_SHARE = 0.05
 #: Standard errors by which a fresh initialisation's moment may be off; variables and moments are many.
 _MOMENT_ERRORS = 6.0
-_SHOWN = 3
-
-Settings = dict[str, bool | int | float | str | None]
 
 
 def judge_training(
@@ -73,12 +79,12 @@ def judge_training(
         message=_message(verdict, causes, comparison),
         causes=causes,
         start=candidate.answer.start,
-        steps=tuple(_step(step) for step in comparison.steps),
+        steps=tuple(numbers_of(step) for step in comparison.steps),
         curve=tuple(
             TrainingEpoch(loss_baseline=old, loss_candidate=new, noise=noise)
             for old, new, noise in comparison.curve
         ),
-        checkpoints=tuple(_checkpoints(baseline, candidate)),
+        checkpoints=tuple(checkpoints(baseline, candidate)),
         seconds=candidate.seconds,
     )
 
@@ -106,7 +112,7 @@ class _Case:
         """Everything that differs, each once."""
         fresh = tuple(self._initialisation())
         if self.comparison.start:
-            names = _listed(self.comparison.start)
+            names = listed(self.comparison.start)
             message = f"training starts from other weights ({names}), so nothing after them is comparable"
             yield TrainingCause(cause="initial weights", verdict="changed", message=message)
             yield from fresh
@@ -117,14 +123,14 @@ class _Case:
                 "the steps get the same samples in another order" if order else "the steps get other samples"
             )
             cause = "data order" if order else "data"
-            yield TrainingCause(cause=cause, verdict="changed", message=message)  # type: ignore[arg-type]
+            yield _cause(cause, "changed", None, "", message)
             return
         broken = yield from self._chain()
         yield from self._state()
         yield from self._reported(broken)
         yield from fresh
 
-    def _chain(self) -> Iterator[TrainingCause]:  # type: ignore[misc]
+    def _chain(self) -> Generator[TrainingCause, None, int]:
         """The first link that breaks; returns the step of it, or the number of steps."""
         for step in self.comparison.steps:
             for link, tell in (
@@ -143,14 +149,14 @@ class _Case:
     def _forward(self, step: StepDrift, verdict: CellVerdict) -> TrainingCause:
         layer = self._first_layer() if step.step == 0 else None
         if step.step:
-            message = f"outputs in training differ from step {step.step} on{_lost(step.loss)}, not before"
+            message = f"outputs in training differ from step {step.step} on{lost(step.loss)}, not before"
         elif layer is None:
-            message = f"the outputs of the first step differ{_amount(step.forward)}"
+            message = f"the outputs of the first step differ{amount(step.forward)}"
         else:
             message = (
                 f"`{layer.name}` ({layer.class_name}) is the first layer whose output in training differs"
             )
-            message += _amount(layer.forward) + _in_double(layer.double) + self._settings(layer.name)
+            message += amount(layer.forward) + in_double(layer.double) + self._settings(layer.name)
         inference = self.comparison.inference
         if not step.step and inference is not None and _band(inference, 0) == "rounding":
             message += "; predictions agree, so it does so in training mode only"
@@ -160,7 +166,8 @@ class _Case:
         old = self.baseline.answer.steps[step.step]
         new = self.candidate.answer.steps[step.step]
         same = "the outputs agree" if step.forward else "the outputs are not seen"
-        message = f"{same}, but the loss of step {step.step} is {_shown(new.loss)} here and {_shown(old.loss)} in the baseline"
+        message = f"{same}, but the loss of step {step.step} is {shown(new.loss)} here and "
+        message += f"{shown(old.loss)} in the baseline"
         if new.loss and old.loss:
             ratio, size = new.loss / old.loss, self.baseline.answer.batch_size
             for name, value in (("", size), ("one part in ", 1 / size)):
@@ -168,7 +175,7 @@ class _Case:
                     message += f": {name}{size} times as much, the batch size, as a sum is to a mean"
         if old.masked != new.masked:
             message += f"; the outputs carry a mask {'here' if new.masked else 'in the baseline'} only"
-        message += _differing("the loss", self.baseline.answer.loss, self.candidate.answer.loss)
+        message += differing("the loss", self.baseline.answer.loss, self.candidate.answer.loss)
         return _cause("loss reduction or mask", verdict, step.step, "", message)
 
     def _backward(self, step: StepDrift, verdict: CellVerdict) -> TrainingCause:
@@ -179,28 +186,26 @@ class _Case:
             f"behind `{layer.name}` ({layer.class_name})" if layer else f"of `{worst.name if worst else '?'}`"
         )
         message = f"loss and outputs agree, but the gradient {where} differs at step {step.step}"
-        message += _amount(worst) + (self._settings(layer.name) if layer else "")
+        message += amount(worst) + (self._settings(layer.name) if layer else "")
         return _cause(
             "backward", verdict, step.step, layer.name if layer else worst.name if worst else "", message
         )
 
     def _optimiser(self, step: StepDrift, verdict: CellVerdict) -> TrainingCause:
         moved = [part.name for part in step.weights.parts if part.ratio > _CHANGED * _factor(step.step)]
-        message = (
-            f"the gradient of step {step.step} agrees, but the weights after it do not: {_listed(moved)}"
-        )
-        message += _amount(step.weights.worst)
+        message = f"the gradient of step {step.step} agrees, but the weights after it do not: {listed(moved)}"
+        message += amount(step.weights.worst)
         names = self.comparison.names
         sparse = {names[number] for number in self.baseline.answer.sparse}
         old, new = self.baseline.answer.optimizer, self.candidate.answer.optimizer
         for name in old.keys() & new.keys():
-            message += _differing(f"the {old[name].get('class', name)}", old[name], new[name])
+            message += differing(f"the {old[name].get('class', name)}", old[name], new[name])
         if moved and set(moved) <= sparse:
             message += (
                 "; only gradients that come as rows of an embedding are concerned: where an id repeats in a "
                 "batch, tf_keras adds its rows up before it squares them, Keras 3 squares each"
             )
-        return _cause("optimiser", verdict, step.step, _worst_name(step.weights), message)
+        return _cause("optimiser", verdict, step.step, worst_name(step.weights), message)
 
     def _rounding(self) -> Iterator[TrainingCause]:
         """No link breaks; where the bits differ, say where that begins and what shows that it is rounding."""
@@ -210,9 +215,10 @@ class _Case:
             return
         largest = max((part.largest[0] for part in step.gradients.parts), default=0.0)
         message = (
-            f"the gradient of the first step differs by {step.gradients.relative:.1e} of its size (up to "
-            f"{largest:.1e} of an element near zero), {step.gradients.ratio:.1f}× its noise: rounding that begins "
-            f"in the forward pass of `{layer.name}` ({layer.class_name}), where another kernel computes the same"
+            f"the gradient of the first step differs by {step.gradients.relative:.1e} of its size (an element"
+            f" near zero by up to {largest:.1e} of its own), {step.gradients.ratio:.1f}× its noise: rounding"
+            f" that begins in the forward pass of `{layer.name}` ({layer.class_name}), where another kernel"
+            " computes the same"
         )
         twins = self.comparison.twins
         if twins is not None and _same_mathematics(twins.gradients, twins.errors):
@@ -230,8 +236,8 @@ class _Case:
                 continue
             moved = [part for part in step.state.parts if part.ratio > _CHANGED * _factor(step.step)]
             names = [part.name for part in moved]
-            message = f"{_listed(names)} after step {step.step} differ{'s' if len(names) == 1 else ''}"
-            message += _amount(step.state.worst)
+            message = f"{listed(names)} after step {step.step} differ{'s' if len(names) == 1 else ''}"
+            message += amount(step.state.worst)
             counted = self._counted(names) if step.step == 0 else None
             if counted:
                 larger, smaller = ("here", "in the baseline") if counted > 0 else ("in the baseline", "here")
@@ -239,17 +245,17 @@ class _Case:
                     f": {smaller} the variance of {abs(counted)} values is their mean square; {larger} it is "
                     f"larger by {abs(counted)}/{abs(counted) - 1}, as the fused kernel of tf_keras makes it"
                 )
-            yield _cause("forward", verdict, step.step, _layer_of(names[0]) if names else "", message)
+            yield _cause("forward", verdict, step.step, layer_of(names[0]) if names else "", message)
             return
 
     def _counted(self, names: Sequence[str]) -> int | None:
-        """N, if all these moving variances differ by N/(N−1) alone; negative where the baseline's is larger."""
+        """N, if all these variances differ by N/(N−1) alone; negative where the baseline's is larger."""
         found = {self._correction(name) for name in names}
         return found.pop() if len(found) == 1 else None
 
     def _correction(self, name: str) -> int | None:
         """N of one moving variance m·before + (1−m)·variance, from the variances of both sides."""
-        momentum = self._layer_settings(self.baseline, _layer_of(name)).get("momentum")
+        momentum = self._layer_settings(self.baseline, layer_of(name)).get("momentum")
         number = self.comparison.names.index(name)
         start = self.baseline.values(self.baseline.answer.start_file)
         old = self.baseline.values(self.baseline.answer.steps[0].weights)
@@ -285,8 +291,8 @@ class _Case:
                 if abs(old - new) <= 1e-4 + 1e-3 * max(abs(old), abs(new)):
                     continue
                 message = (
-                    f"the outputs of step {step.step} agree, but the framework reports `{name}` {new:.4g} here "
-                    f"and {old:.4g} in the baseline"
+                    f"the outputs of step {step.step} agree, but the framework reports `{name}` {new:.4g} "
+                    f"here and {old:.4g} in the baseline"
                 )
                 if (
                     self.baseline.answer.steps[step.step].masked
@@ -303,21 +309,21 @@ class _Case:
         if others:
             part = others[0]
             message = (
-                f"a fresh initialisation draws {_listed([part.name for part in others])} from another "
+                f"a fresh initialisation draws {listed([part.name for part in others])} from another "
                 f"distribution: {part.moment} {part.candidate:.4g} here, {part.baseline:.4g} in the baseline"
-                f"{self._settings(_layer_of(part.name))}"
+                f"{self._settings(layer_of(part.name))}"
             )
             yield _cause("initial weights", "changed", None, part.name, message)
         seeded = [part.name for part in fresh if not part.same_values and part not in others]
         if seeded:
             message = (
-                f"under one seed a fresh initialisation gives other values of {_listed(seeded)}, from the same "
-                f"distribution: another seed or order of draws{self._settings(_layer_of(seeded[0]))}"
+                f"under one seed a fresh initialisation gives other values of {listed(seeded)}, from the "
+                f"same distribution: another seed or order of draws{self._settings(layer_of(seeded[0]))}"
             )
             yield _cause("initial weights", "rounding", None, seeded[0], message)
 
     def _first_layer(self) -> LayerDrift | None:
-        """The first whose float64 twin differs, else the first above its noise, else the first that differs."""
+        """The first whose float64 twin differs, else the first above its noise, else the first that moved."""
         layers = self.comparison.layers
         tests = (
             lambda layer: layer.double is not None and layer.double > 1e-9,
@@ -345,7 +351,7 @@ class _Case:
 
     def _settings(self, layer: str) -> str:
         old, new = (self._layer_settings(side, layer) for side in (self.baseline, self.candidate))
-        return _differing("its", old, new)
+        return differing("its", old, new)
 
     def _layer_settings(self, side: TrainingCapture, name: str) -> Settings:
         last = name.rpartition("/")[2]
@@ -383,76 +389,6 @@ def _same_mathematics(difference: float, errors: tuple[float, float]) -> bool:
     return difference <= _TWIN_SHARE * max(errors)
 
 
-def _amount(drift: Drift | None) -> str:
-    if drift is None:
-        return ""
-    if not np.isfinite(drift.rms):
-        return " (not finite on one side)"
-    times = f", {drift.ratio:.0f}× its noise" if np.isfinite(drift.ratio) else ""
-    share = f"{drift.relative:.1e} of its size" if np.isfinite(drift.relative) else f"{drift.rms:.1e}"
-    return f" (by {share}{times})"
-
-
-def _in_double(difference: float | None) -> str:
-    if difference is None:
-        return ""
-    return f", in float64 too ({difference:.1e})" if difference > 1e-9 else ", but not in float64"
-
-
-def _lost(loss: Drift) -> str:
-    return " (the loss is not finite on one side)" if not np.isfinite(loss.rms) else ""
-
-
-def _differing(whose: str, old: Settings, new: Settings) -> str:
-    """Settings that both sides have and that differ, in words."""
-    found = [
-        f"`{key}` {old[key]} → {new[key]}"
-        for key in old
-        if key in new and old[key] != new[key] and key not in ("name", "dtype") and _plain(old[key], new[key])
-    ]
-    return f"; {whose} settings differ: {', '.join(found[:_SHOWN])}" if found else ""
-
-
-def _plain(old: object, new: object) -> bool:
-    """Nested configurations are written down differently by Keras 2 and 3: only their values count."""
-    nested = [isinstance(value, str) and value.startswith(("{", "[")) for value in (old, new)]
-    return not any(nested) or _core(str(old)) != _core(str(new))
-
-
-def _core(text: str) -> str:
-    """The class name and the settings of a nested configuration, without what only says where it is from."""
-    import json
-
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    if isinstance(value, dict) and "class_name" in value:
-        config = value.get("config") or {}
-        kept = {
-            key: item for key, item in config.items() if item is not None and key not in ("name", "dtype")
-        }
-        return f"{value['class_name']} {json.dumps(kept, sort_keys=True)}"
-    return text
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(f"`{name}`" for name in names[:_SHOWN])
-    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-
-
-def _layer_of(variable: str) -> str:
-    return variable.rpartition("/")[0]
-
-
-def _worst_name(group: Group) -> str:
-    return group.worst.name if group.worst else ""
-
-
-def _shown(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.6g}"
-
-
 def _message(verdict: CellVerdict, causes: Sequence[TrainingCause], comparison: TrainingComparison) -> str:
     count = len(comparison.steps)
     told = [f"{cause.cause}: {cause.message}" for cause in causes if cause.verdict == verdict]
@@ -464,52 +400,11 @@ def _message(verdict: CellVerdict, causes: Sequence[TrainingCause], comparison: 
         "suspicious": "training is suspicious",
         "changed": "training differs",
     }[verdict]
-    lost = [step.step for step in comparison.steps if step.loss.identical and _never(step)]
-    if lost:
-        told.append(f"the loss is not finite from step {lost[0]} on, on both sides")
+    ended = [step.step for step in comparison.steps if step.loss.identical and _never(step)]
+    if ended:
+        told.append(f"the loss is not finite from step {ended[0]} on, on both sides")
     return "; ".join([head, *told])
 
 
 def _never(step: StepDrift) -> bool:
     return step.losses == (None, None)
-
-
-def _step(step: StepDrift) -> TrainingStep:
-    return TrainingStep(
-        step=step.step,
-        loss_baseline=step.losses[0],
-        loss_candidate=step.losses[1],
-        loss_ratio=_finite(step.loss.ratio),
-        gradient=_finite(step.gradients.relative) if step.gradients else None,
-        gradient_ratio=_finite(step.gradients.ratio) if step.gradients else None,
-        weights=_finite(step.weights.relative),
-        weights_ratio=_finite(step.weights.ratio),
-        state_ratio=_finite(step.state.ratio),
-    )
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
-
-
-def _checkpoints(baseline: TrainingCapture, candidate: TrainingCapture) -> Iterator[TrainingCheckpoint]:
-    """The weights that were kept in full."""
-    theirs = {point.step: point for point in candidate.answer.checkpoints}
-    for point in baseline.answer.checkpoints:
-        if point.step not in theirs:
-            continue
-        old, new = baseline.tensors(point.tensors), candidate.tensors(theirs[point.step].tensors)
-        if len(old) != len(new):
-            continue
-        found = [
-            compare_tensors(left, right)
-            for left, right in zip(old, new, strict=True)
-            if left.shape == right.shape
-        ]
-        worst = max(found, key=lambda one: one.max_abs or 0.0, default=None)
-        yield TrainingCheckpoint(
-            step=point.step,
-            identical=len(found) == len(old) and all(one.identical for one in found),
-            max_abs=worst.max_abs if worst else None,
-            variable=worst.name if worst else "",
-        )

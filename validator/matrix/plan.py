@@ -4,43 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
-from validator.config.settings import Jit, Matrix, ModelSettings, Precision, Settings
+from packaging.version import InvalidVersion, Version
+
+from validator.config.settings import Matrix, ModelSettings, Settings
 from validator.errors import ConfigurationError
+from validator.matrix.environment import Environment
 from validator.matrix.requirements import environment_requirements
-
-AS_SAVED = "as-saved"
-
-
-@dataclass(frozen=True)
-class Environment:
-    """What is installed, and with which variables a worker starts. `axes` is its place in the matrix."""
-
-    name: str
-    python: str
-    requirements: tuple[str, ...]
-    overrides: tuple[str, ...] = ()
-    variables: tuple[tuple[str, str], ...] = ()
-    legacy: bool = False
-    backend: str = "tensorflow"
-    axes: tuple[tuple[str, str], ...] = ()
-    constraints: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Variant:
-    """How a model is run. Its name is empty when everything is as saved."""
-
-    precision: Precision = "as-saved"
-    jit: Jit = "as-saved"
-
-    @property
-    def name(self) -> str:
-        """`float32`, `jit-on`, `float32+jit-on`, or empty."""
-        named = {self.precision: self.precision, self.jit: f"jit-{self.jit}"}
-        return "+".join(name for value, name in named.items() if value != AS_SAVED)
+from validator.matrix.variants import Variant, impossible, variants
 
 
 @dataclass(frozen=True)
@@ -63,12 +36,21 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """What the matrix asks for and nothing can run: the id of a cell or the name of an environment."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything a run will do. Cells of the baseline environment are in it like all others."""
 
     baseline: str
     environments: tuple[Environment, ...]
     cells: tuple[Cell, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     def environment(self, name: str) -> Environment:
         """The environment of that name.
@@ -92,7 +74,7 @@ class Plan:
 
     def twin_of(self, cell: Cell) -> Cell | None:
         """The cell that runs the same model in float32, where the matrix has one: its twin for nothing."""
-        twin = Cell(cell.model, cell.environment, Variant("float32", cell.variant.jit))
+        twin = Cell(cell.model, cell.environment, replace(cell.variant, precision="float32"))
         return twin if twin != cell and twin in self.cells else None
 
     def only(self, ids: Sequence[str]) -> Plan:
@@ -104,6 +86,9 @@ class Plan:
         by_id = {cell.id: cell for cell in self.cells}
         unknown = [name for name in ids if name not in by_id]
         if unknown:
+            for one in self.left_out:
+                if one.what == unknown[0]:
+                    raise ConfigurationError(f"--only {one.what}: it cannot be run: {one.reason}")
             raise ConfigurationError(
                 f"--only {unknown[0]}: no such cell; `keras-validator plan` lists them: {', '.join(by_id)}"
             )
@@ -127,9 +112,10 @@ def make_plan(
     Raises:
         ConfigurationError: the baseline is not one environment of the matrix, or a model has nothing to run.
     """
+    left_out: list[LeftOut] = []
     environments = {
         environment.name: environment
-        for axes in _environment_axes(settings.matrix)
+        for axes in _environment_axes(settings.matrix, left_out)
         for environment in [_environment(settings, requirements, axes)]
     }
     _check_names(settings, environments)
@@ -144,15 +130,34 @@ def make_plan(
         Cell(model.name, environment.name, variant)
         for environment in ordered
         for model in settings.models
-        for variant in _variants(settings.matrix, model)
+        for variant in variants(settings.matrix, model)
         if not _excluded(settings.matrix, model, environment, variant)
     )
-    plan = Plan(baseline, ordered, cells)
+    plan = _possible(Plan(baseline, ordered, cells, tuple(left_out)), settings)
     _check_cells(plan, settings)
     return plan
 
 
-def _environment_axes(matrix: Matrix) -> Iterator[dict[str, str]]:
+def _possible(plan: Plan, settings: Settings) -> Plan:
+    """The plan without the cells that cannot be run, nor those whose baseline cannot."""
+    models = {model.name: model for model in settings.models}
+    reasons = {
+        cell: impossible(plan.environment(cell.environment), models[cell.model], cell.variant)
+        for cell in plan.cells
+    }
+    for cell in plan.cells:
+        base = plan.baseline_of(cell)
+        if not reasons[cell] and reasons.get(base):
+            reasons[cell] = f"its baseline {base.id} cannot be run: {reasons[base]}"
+    left_out = (LeftOut(cell.id, reasons[cell]) for cell in plan.cells if reasons[cell])
+    return replace(
+        plan,
+        cells=tuple(cell for cell in plan.cells if not reasons[cell]),
+        left_out=(*plan.left_out, *left_out),
+    )
+
+
+def _environment_axes(matrix: Matrix, left_out: list[LeftOut]) -> Iterator[dict[str, str]]:
     axes: dict[str, Sequence[str]] = {
         "keras": matrix.keras,
         "tensorflow": matrix.tensorflow,
@@ -168,23 +173,45 @@ def _environment_axes(matrix: Matrix) -> Iterator[dict[str, str]]:
         combination = first | {str(axis): value for axis, value in entry.items()}
         if "keras" not in combination:
             raise ConfigurationError(f"matrix.include: {entry} names no keras version")
+        reason = _tensorflow_alone(combination)
+        if reason:
+            raise ConfigurationError(f"matrix.include: {entry} cannot be run: {reason}")
         if combination not in seen:
             seen.append(combination)
     for combination in seen:
-        # tf-keras exists for TensorFlow alone
-        if combination["keras"] == "legacy" and combination.get("backend", "tensorflow") != "tensorflow":
-            continue
-        yield combination
+        reason = _tensorflow_alone(combination)
+        if reason:
+            left_out.append(LeftOut(_environment_name(combination), reason))
+        else:
+            yield combination
+
+
+def _tensorflow_alone(axes: Mapping[str, str]) -> str:
+    """Why a Keras of before the rewrite cannot have another backend; empty for any other combination."""
+    keras, backend = axes["keras"], axes.get("backend", "tensorflow")
+    if backend == "tensorflow":
+        return ""
+    if keras == "legacy":
+        return f"tf-keras runs on TensorFlow alone, not on {backend}"
+    try:
+        old = Version(keras) < Version("3")
+    except InvalidVersion:  # refused where requirements are made of it
+        return ""
+    return f"Keras {keras} runs on TensorFlow alone, not on {backend}" if old else ""
+
+
+def _environment_name(axes: Mapping[str, str]) -> str:
+    parts = ["legacy" if axes["keras"] == "legacy" else f"keras-{axes['keras']}"]
+    parts += [f"tf-{axes['tensorflow']}"] if "tensorflow" in axes else []
+    parts += [axes["backend"]] if axes.get("backend", "tensorflow") != "tensorflow" else []
+    parts += [f"onednn-{axes['onednn']}"] if axes.get("onednn", "as-is") != "as-is" else []
+    return "-".join(parts)
 
 
 def _environment(settings: Settings, common: Sequence[str], axes: Mapping[str, str]) -> Environment:
     keras, backend = axes["keras"], axes.get("backend", "tensorflow")
     legacy = keras == "legacy"
-    parts = ["legacy" if legacy else f"keras-{keras}"]
-    parts += [f"tf-{axes['tensorflow']}"] if "tensorflow" in axes else []
-    parts += [backend] if backend != "tensorflow" else []
-    parts += [f"onednn-{axes['onednn']}"] if axes.get("onednn", "as-is") != "as-is" else []
-    name = "-".join(parts)
+    name = _environment_name(axes)
     own = settings.environments.get(name)
     variables = {"KERAS_BACKEND": backend}
     if legacy:
@@ -207,19 +234,14 @@ def _environment(settings: Settings, common: Sequence[str], axes: Mapping[str, s
     )
 
 
-def _variants(matrix: Matrix, model: ModelSettings) -> Iterator[Variant]:
-    precisions = matrix.precision if model.matrix.precision is None else model.matrix.precision
-    jits = matrix.jit if model.matrix.jit is None else model.matrix.jit
-    for precision, jit in itertools.product(precisions, jits):
-        yield Variant(precision, jit)
-
-
 def _excluded(matrix: Matrix, model: ModelSettings, environment: Environment, variant: Variant) -> bool:
     stands = {
         **dict(environment.axes),
         "model": model.name,
         "precision": variant.precision,
         "jit": variant.jit,
+        "attention": variant.attention,
+        "setting": variant.setting,
     }
     stands.setdefault("backend", environment.backend)
     return any(all(stands.get(name) == value for name, value in entry.items()) for entry in matrix.exclude)
@@ -258,7 +280,9 @@ def _check_cells(plan: Plan, settings: Settings) -> None:
     for model in settings.models:
         cells = [cell for cell in plan.cells if cell.model == model.name]
         if not cells:
-            raise ConfigurationError(f"model {model.name}: every cell is excluded; nothing would be compared")
+            lost = next((one for one in plan.left_out if one.what.split("@")[0] == model.name), None)
+            why = f"cannot be run: {lost.what}: {lost.reason}" if lost else "is excluded"
+            raise ConfigurationError(f"model {model.name}: every cell {why}; nothing would be compared")
         for cell in cells:
             baseline = plan.baseline_of(cell)
             if baseline not in present:

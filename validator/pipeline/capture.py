@@ -13,10 +13,11 @@ from typing import Literal
 from pydantic import Field, JsonValue
 
 from validator.base import Frozen
-from validator.config.settings import Limits, ModelSettings
+from validator.config.settings import Limits
 from validator.environments import Built, build
 from validator.environments.uv import Uv
 from validator.matrix import Cell, Environment
+from validator.matrix.variants import own_setting
 from validator.pipeline.decode_request import decode_options
 from validator.pipeline.project import Project, check_files, prepare_recordings
 from validator.pipeline.run_folder import RunFolder, locked
@@ -99,35 +100,46 @@ def _run_cells(
 
 def make_jobs(run: Run, environment: Environment) -> list[Job]:
     """The jobs of an environment, in the order of the plan; recordings are converted on the way."""
-    models = {model.name: model for model in run.project.settings.models}
     cells = run.project.plan.cells_of(environment.name)
-    jobs = [_job(run, cell, models[cell.model]) for cell in cells]
+    jobs = [make_job(run, cell) for cell in cells]
     trainings = (
         training_job(run.project, run.folder, cell, job) for cell, job in zip(cells, jobs, strict=True)
     )
     return [*jobs, *(job for job in trainings if job is not None)]
 
 
-def _job(run: Run, cell: Cell, model: ModelSettings) -> Job:
+def make_job(run: Run, cell: Cell) -> Job:
+    """The job of one cell, in the plan or not.
+
+    An artifact is ready-made: a setting with arguments for the builder takes the builder and its weights.
+    """
+    model = next(model for model in run.project.settings.models if model.name == cell.model)
+    own = own_setting(model, cell.variant)
+    artifact = None if own.builder_arguments else model.artifact
     recordings = prepare_recordings(run.project, model, run.folder)
     resolve = run.project.resolve
     return Job(
         id=cell.id,
         folder=str(run.folder.capture(cell)),
         model=model.name,
-        artifact=resolve(model.artifact) if model.artifact else None,
+        artifact=resolve(artifact) if artifact else None,
         builder=model.builder,
-        builder_arguments=dict(model.builder_arguments),
+        builder_arguments={**model.builder_arguments, **own.builder_arguments},
         weights=resolve(model.weights) if model.weights else None,
         custom_objects=model.custom_objects,
         safe_mode=model.safe_mode,
         signature=model.signature,
-        variant={"precision": cell.variant.precision, "jit": cell.variant.jit},
+        variant={
+            "precision": cell.variant.precision,
+            "jit": cell.variant.jit,
+            "attention": cell.variant.attention,
+        },
         inputs=recordings.inputs,
         labels=recordings.labels,
         batch_size=model.batch_size,
         evaluate=recordings.labels is not None,
         tasks=_tasks(run, cell),
+        variables=dict(own.variables),
     )
 
 

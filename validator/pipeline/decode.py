@@ -37,6 +37,7 @@ from validator.verdict.decode import (
     Noise,
     Step,
     Texts,
+    disagreement,
     failed_decode,
     judge_decode,
     uncompared_decode,
@@ -99,13 +100,11 @@ def decode_result(run: Run, cell: Cell, there: Capture, here: Capture) -> Decode
 
 def decode_findings(result: DecodeResult | None) -> tuple[Finding, ...]:
     """What a reader of the cell should know; nothing where it is quiet."""
-    if result is None or (result.verdict in QUIET and not _torn(result)):
+    if result is None:
         return ()
-    return (Finding(kind="decode", message=result.message),)
-
-
-def _torn(result: DecodeResult) -> bool:
-    return result.candidate_agreement is not None and result.candidate_agreement.agree is False
+    said = [] if result.verdict in QUIET else [result.message]
+    said += [disagreement(result), *(f"decode: {note}" for note in result.notes)]
+    return tuple(Finding(kind="decode", message=message) for message in said if message)
 
 
 def _sides(run: Run, cell: Cell) -> tuple[_Side, _Side] | None:
@@ -214,7 +213,9 @@ def _evidence(run: Run, cell: Cell, sides: tuple[_Side, _Side]) -> DecodeEvidenc
         divergences=tuple(_divergences(there, here, own)),
         texts=tuple(_texts(there, here)),
         agreements=(_agreement(there), _agreement(here)),
+        growth=numbers.growth(rows.kl, there.answer.lengths) if rows else None,
         broken=_broken(there, here),
+        notes=tuple(_notes(there.answer, here.answer)),
         problem=along if isinstance(along, str) else "",
     )
 
@@ -291,3 +292,10 @@ def _broken(there: _Side, here: _Side) -> int:
     """Samples that ended in NaN here alone."""
     ends = zip(there.answer.ends, here.answer.ends, strict=True)
     return sum(new == "nan" and old != "nan" for old, new in ends)
+
+
+def _notes(old: DecodeAnswer, new: DecodeAnswer) -> Iterator[str]:
+    """What limits the comparison, each said once."""
+    if old.mode != new.mode:
+        yield f"steps were made by {new.mode} here and by {old.mode} in the baseline"
+    yield from dict.fromkeys((*old.notes, *new.notes))

@@ -15,9 +15,10 @@ from validator.compare.architecture import Difference, compare_architecture
 from validator.compare.layers import LayerDrift, Sides, free_running
 from validator.diagnose import Evidence, localise, suspects
 from validator.matrix import Cell
-from validator.pipeline.capture import Run, bounds_of, make_jobs
+from validator.pipeline.capture import Run, make_job
+from validator.pipeline.second_phase import run_again
 from validator.results import CellResult, Failure, Finding, ModelResult, Report
-from validator.runner import Capture, Job, Supervisor, Watcher, read_capture, read_environment, write_request
+from validator.runner import Capture, Job, read_capture
 from validator.runner.layers import GoldenAnswer, golden_answer, layers_answer, read_layers
 from validator.text import first_line
 
@@ -105,24 +106,10 @@ def _feed(run: Run, moved: Sequence[_Looked]) -> dict[str, GoldenAnswer | Failur
 
 
 def _feed_environment(run: Run, name: str, cells: Sequence[_Looked]) -> dict[str, GoldenAnswer | Failure]:
-    facts = read_environment(run.folder.captures(name))
-    if facts is None or not facts.executable:
-        return {}
-    environment = run.project.plan.environment(name)
     folder = run.folder.root / "diagnosis" / name
-    usual = {job.id: job for job in make_jobs(run, environment)}
-    jobs = [_job(usual[looked.cell.id], folder, looked) for looked in cells]
-
-    if not jobs:
-        return {}
-    for job in jobs:
-        _forget(Path(job.folder))
-    folder.mkdir(parents=True, exist_ok=True)
-    write_request(folder, environment, jobs, [run.project.folder])
-    quiet = Watcher(lambda job: None, lambda job, failure: None)
-    bounds = bounds_of(run.project.settings.limits)
-    Supervisor(Path(facts.executable), folder, dict(environment.variables), bounds, quiet).run(jobs)
-    return {job.id: _answer(Path(job.folder)) for job in jobs}
+    jobs = [_job(make_job(run, looked.cell), folder, looked) for looked in cells]
+    ran = run_again(run, name, folder, jobs)
+    return {job.id: _answer(Path(job.folder)) for job in jobs} if ran else {}
 
 
 def _job(usual: Job, folder: Path, looked: _Looked) -> Job:
@@ -136,12 +123,6 @@ def _job(usual: Job, folder: Path, looked: _Looked) -> Job:
         evaluate=False,
         tasks={"golden": options},
     )
-
-
-def _forget(folder: Path) -> None:
-    """Remove what an earlier diagnosis of the same run left."""
-    for name in ("started", "response.json"):
-        (folder / name).unlink(missing_ok=True)
 
 
 def _answer(folder: Path) -> GoldenAnswer | Failure:

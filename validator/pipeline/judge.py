@@ -13,6 +13,7 @@ from validator.compare import compare_structure, compare_tensors
 from validator.compare.structure import OutputMatch, SideFacts
 from validator.config.settings import ModelSettings, Tolerance
 from validator.matrix import Cell
+from validator.matrix.variants import own_setting
 from validator.pipeline.accuracy import metric_results
 from validator.pipeline.capture import Run
 from validator.pipeline.decode import decode_findings, decode_result
@@ -64,6 +65,16 @@ def judge(run: Run) -> Report:
         seconds=round((datetime.now(timezone.utc) - run.began).total_seconds(), 1),
         commit=run.project.found.commit if run.project.found else None,
     )
+
+
+def judge_alone(run: Run, cell: Cell) -> CellResult:
+    """One captured cell against its baseline, in the plan or not; the gate has no say.
+
+    Raises:
+        CannotJudgeError, ConfigurationError: as for `judge`.
+    """
+    model = next(model for model in run.project.settings.models if model.name == cell.model)
+    return judge_cell(_evidence(run, model, cell))
 
 
 def _environment(run: Run, name: str) -> EnvironmentResult:
@@ -138,7 +149,12 @@ def _evidence(run: Run, model: ModelSettings, cell: Cell) -> CellEvidence:
         metrics=() if fed else metric_results(run, model, structure.outputs, sides.floors.largest()),
         reported=() if fed else tuple(_reported(there, here)),
         twin=None if fed else twin_evidence(run, Side(base, there, theirs), Side(cell, here, ours)),
-        findings=(*_findings(here), *_baseline_findings(there), *decode_findings(decode)),
+        findings=(
+            *_built_by(model, cell),
+            *_findings(here),
+            *_baseline_findings(there),
+            *decode_findings(decode),
+        ),
     )
 
 
@@ -204,6 +220,19 @@ def _findings(side: Capture) -> tuple[Finding, ...]:
         found.append(Finding(kind="evaluate", message=message))
     found += _unstable(side, "here")
     return tuple(found)
+
+
+def _built_by(model: ModelSettings, cell: Cell) -> tuple[Finding, ...]:
+    """That a setting has arguments for the builder, where the model would have come from its artifact."""
+    own = own_setting(model, cell.variant)
+    if not own.builder_arguments or model.artifact is None:
+        return ()
+    arguments = ", ".join(f"{name}: {value}" for name, value in own.builder_arguments.items())
+    message = (
+        f"`{cell.variant.setting}` is `{arguments}` for the builder: the model was built by "
+        f"`{model.builder}` with its weights, since an artifact is ready-made"
+    )
+    return (Finding(kind="setting", message=message),)
 
 
 def _baseline_findings(side: Capture) -> tuple[Finding, ...]:

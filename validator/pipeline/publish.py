@@ -95,7 +95,7 @@ def render(report: Report, context: Context) -> Render:
 
 def describe(published: Published) -> str:
     """What was published, in one line for the log."""
-    parts = [f"verdict {published.verdict}"]
+    parts = [published.refused] if published.refused else [f"verdict {published.verdict}"]
     if published.pull_request is not None:
         where = f" {published.comment_url}" if published.comment_url else ""
         parts.append(f"comment on #{published.pull_request}: {published.comment}{where}")

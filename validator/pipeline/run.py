@@ -49,6 +49,10 @@ class Request:
     head: str | None = None
     event: bool = False
 
+    def __post_init__(self) -> None:
+        if self.event and self.head is not None:
+            raise ConfigurationError("--head cannot stand beside --event, which names the head itself")
+
     @property
     def folder(self) -> RunFolder:
         """The folder of the run: the one asked for, or one beside the configuration."""
@@ -63,8 +67,6 @@ def find_upgrade(request: Request) -> Found | None:
         ConfigurationError: commits, manifests, or the event cannot be used.
     """
     if request.event:
-        if request.head is not None:
-            raise ConfigurationError("--head cannot stand beside --event, which names the head itself")
         asked = pull_request.asked_by_actions(os.environ, request.base)
     else:
         asked = pull_request.asked_by_revisions(request.base, request.head)

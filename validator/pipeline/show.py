@@ -55,6 +55,11 @@ def show_plan(request: Request) -> None:
         compared = "–" if cell.environment == plan.baseline else plan.baseline_of(cell).id
         cells.add_row(cell.id, compared)
     console.print(environments, cells, sep="\n")
+    if plan.left_out:
+        lost = Table("cell or environment", "why", title="Left out", title_justify="left")
+        for one in plan.left_out:
+            lost.add_row(one.what, one.reason)
+        console.print(lost)
 
 
 def _plan_json(plan: Plan, found: Found | None) -> dict[str, object]:
@@ -65,6 +70,7 @@ def _plan_json(plan: Plan, found: Found | None) -> dict[str, object]:
         "reasons": list(found.detected.reasons) if found else [],
         "environments": [asdict(environment) for environment in plan.environments],
         "cells": [{"cell": cell.id, **asdict(cell)} for cell in plan.cells],
+        "left_out": [asdict(one) for one in plan.left_out],
     }
 
 

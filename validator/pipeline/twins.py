@@ -13,18 +13,11 @@ from pathlib import Path
 from validator.compare import compare_tensors, match_outputs
 from validator.config.settings import Tolerance
 from validator.matrix import Cell
-from validator.pipeline.capture import Run, bounds_of, make_jobs
+from validator.pipeline.capture import Run, make_job
 from validator.pipeline.noise import Floors
+from validator.pipeline.second_phase import run_again
 from validator.results import Report
-from validator.runner import (
-    Capture,
-    Job,
-    Supervisor,
-    Watcher,
-    read_capture,
-    read_environment,
-    write_request,
-)
+from validator.runner import Capture, Job, read_capture
 from validator.runner.noise import parse_twin
 from validator.tensors import StoredTensor, open_tensors
 from validator.text import first_line
@@ -184,19 +177,8 @@ def _can_be_widened(run: Run, cell: Cell) -> bool:
 
 
 def _run(run: Run, name: str, cells: Sequence[Cell]) -> bool:
-    facts = read_environment(run.folder.captures(name))
-    if not cells or facts is None or not facts.executable:
-        return False
-    environment = run.project.plan.environment(name)
-    folder = run.folder.captures(name) / _FOLDER
-    folder.mkdir(exist_ok=True)
-    asked = {job.id: job for job in make_jobs(run, environment)}
-    jobs = [_job(asked[cell.id], run, cell) for cell in cells]
-    write_request(folder, environment, jobs, [run.project.folder])
-    bounds = bounds_of(run.project.settings.limits)
-    quiet = Watcher(lambda cell: None, lambda cell, failure: None)
-    Supervisor(Path(facts.executable), folder, dict(environment.variables), bounds, quiet).run(jobs)
-    return True
+    jobs = [_job(make_job(run, cell), run, cell) for cell in cells]
+    return run_again(run, name, run.folder.captures(name) / _FOLDER, jobs)
 
 
 def _job(job: Job, run: Run, cell: Cell) -> Job:

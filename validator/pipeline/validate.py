@@ -11,6 +11,7 @@ from validator.pipeline.capture import Run
 from validator.pipeline.decode import run_forced
 from validator.pipeline.diagnose import diagnose
 from validator.pipeline.judge import judge
+from validator.pipeline.parity import search_parity
 from validator.pipeline.run_folder import RunFolder
 from validator.pipeline.twins import run_twins
 from validator.report import json as report_json
@@ -31,7 +32,7 @@ def validate(run: Run, *, json: bool = False) -> Exit:
     report = judge(run)
     if run_twins(run, report):
         report = judge(run)
-    return conclude(run.folder, diagnose(run, report), json=json)
+    return conclude(run.folder, search_parity(run, diagnose(run, report)), json=json)
 
 
 def conclude(folder: RunFolder, report: Report, *, json: bool = False) -> Exit:

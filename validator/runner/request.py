@@ -32,9 +32,9 @@ class Job:
     labels: str | None
     batch_size: int
     evaluate: bool
-    predict: bool = True
-    tasks: dict[str, dict[str, JsonValue]] = field(default_factory=dict)
     predict: bool = True  # without, only the tasks are done
+    tasks: dict[str, dict[str, JsonValue]] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)  # a worker of its own is started with them
 
 
 def write_request(

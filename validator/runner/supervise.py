@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,12 +61,33 @@ class Supervisor:
         A worker that dies, hangs or eats the machine's memory loses the job it was at; the next worker goes
         on with the rest. When it dies before any job starts, every job left is lost with it.
 
+        Jobs that need variables of their own get a worker of their own, after all others.
+
         Raises:
             KeyboardInterrupt: passed on when the worker and its children are gone; finished jobs are kept.
         """
+        # A worker does every job whose variables it has: those with fewer come first, or they would run in
+        # a process that has more.
+        for variables, alike in sorted(_by_variables(jobs).items(), key=lambda one: len(one[0])):
+            with self._facts_kept(bool(variables)):
+                self._run_alike(alike, dict(variables))
+        shutil.rmtree(self.folder / "home", ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _facts_kept(self, wanted: bool) -> Iterator[None]:
+        """Keep `environment.json` what it is: a worker with further variables says something else there."""
+        path = self.folder / "environment.json"
+        before = path.read_bytes() if wanted and path.exists() else None
+        try:
+            yield
+        finally:
+            if before is not None:
+                path.write_bytes(before)
+
+    def _run_alike(self, jobs: Sequence[Job], variables: Mapping[str, str]) -> None:
         left = list(jobs)
         while left:
-            death = self._one_worker(left)
+            death = self._one_worker(left, variables)
             left = [job for job in left if not _response(job).exists()]
             begun = [job for job in left if _started(job).exists()]
             lost = begun or left
@@ -73,12 +95,11 @@ class Supervisor:
             for job in lost:
                 self._lose(job, failure)
             left = [job for job in left if job not in lost]
-        shutil.rmtree(self.folder / "home", ignore_errors=True)
 
-    def _one_worker(self, jobs: Sequence[Job]) -> Failure | None:
+    def _one_worker(self, jobs: Sequence[Job], variables: Mapping[str, str]) -> Failure | None:
         """Start one worker and watch it until it ends. Returns why it did not end well, if so."""
         try:
-            worker = WorkerProcess(self.python, self.folder, self.variables)
+            worker = WorkerProcess(self.python, self.folder, {**self.variables, **variables})
         except OSError as error:
             message = f"{self.python} cannot be started: {error.strerror or error}"
             return Failure(stage="crash", error=type(error).__name__, message=message)
@@ -145,6 +166,13 @@ class Supervisor:
         capture = read_capture(Path(job.folder))
         failure = capture.failure.failure() if capture and capture.failure else None
         self.watcher.finished(job.id, failure)
+
+
+def _by_variables(jobs: Sequence[Job]) -> dict[tuple[tuple[str, str], ...], list[Job]]:
+    found: dict[tuple[tuple[str, str], ...], list[Job]] = {}
+    for job in jobs:
+        found.setdefault(tuple(sorted(job.variables.items())), []).append(job)
+    return found
 
 
 def _vanished() -> Failure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,7 @@ class TrainingAnswer(Frozen):
     gradients: str = ""
     sparse: tuple[int, ...] = ()
     seed: int = 0
+    samples: str = ""
     variables: tuple[Variable, ...] = ()
     optimizer: dict[str, dict[str, bool | int | float | str | None]] = {}
     loss: dict[str, bool | int | float | str | None] = {}
@@ -199,7 +201,7 @@ class TrainingCapture:
         if whole.dtype != np.float64 or whole.shape != (sum(vectors.counts),):
             raise CannotJudgeError(f"{path}: not as long as its answer says; run the cell again")
         ends = np.cumsum((0, *vectors.counts)).tolist()
-        return tuple(whole[start:stop] for start, stop in zip(ends, ends[1:], strict=False))
+        return tuple(whole[start:stop] for start, stop in pairwise(ends))
 
     def tensors(self, entries: tuple[TensorEntry, ...]) -> tuple[StoredTensor, ...]:
         """Tensors that were kept in full."""
@@ -207,7 +209,7 @@ class TrainingCapture:
 
 
 def read_training(cell_folder: Path) -> TrainingCapture | Failure | None:
-    """The training of a cell; a failure of the user's model or environment; None where none was asked for.
+    """The training of a cell, or the failure of it; None where no worker was asked for one.
 
     Raises:
         CannotJudgeError: a file is there and is not what the protocol says.
@@ -217,8 +219,7 @@ def read_training(cell_folder: Path) -> TrainingCapture | Failure | None:
     if capture is None:
         return None
     if capture.failure is not None:
-        failure = capture.failure.failure()
-        return failure
+        return capture.failure.failure()
     answer = _parsed(capture.tasks.get(TASK), folder)
     if answer.failure is not None:
         return answer.failure.failure()

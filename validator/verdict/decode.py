@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from validator.compare.decode import PERCENTILES, Estimate, Split, Summary
+from validator.compare.decode import PERCENTILES, Estimate, Growth, Split, Summary
 from validator.results import (
     CellVerdict,
     DecodeAgreement,
@@ -17,6 +17,8 @@ from validator.results import (
 )
 from validator.text import first_line
 from validator.verdict.bands import OVERALL
+
+_SHOWN = 60  # characters of a text in a sentence
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,10 @@ class DecodeEvidence:
     divergences: tuple[Divergence, ...]
     texts: tuple[Texts, ...]
     agreements: tuple[Summary, Summary]
+    growth: Growth | None = None
     broken: int = 0
     problem: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def failed_decode(failure: Failure) -> DecodeResult:
@@ -100,12 +104,14 @@ def judge_decode(evidence: DecodeEvidence) -> DecodeResult:
     verdict = _verdict(evidence, ratio, first)
     return DecodeResult(
         verdict=verdict,
-        message=_sentence(evidence, verdict, first, (mine, own)),
+        message=_sentence(evidence, verdict, first),
         mode=evidence.mode,
         samples=len(evidence.samples),
         prefill=_statistics(evidence.prefill),
         forced=_statistics(evidence.forced) if evidence.forced else None,
         steps=tuple(_step(number, step) for number, step in enumerate(evidence.steps)),
+        growth=evidence.growth.difference.mean if evidence.growth else None,
+        growth_error=evidence.growth.difference.error if evidence.growth else None,
         noise_kl=evidence.noise.kl if evidence.noise else None,
         noise_ratio=ratio,
         diverged=len(evidence.divergences),
@@ -113,6 +119,7 @@ def judge_decode(evidence: DecodeEvidence) -> DecodeResult:
         first=first,
         baseline_agreement=mine,
         candidate_agreement=own,
+        notes=evidence.notes,
     )
 
 
@@ -223,62 +230,67 @@ def _error(estimate: Estimate | None) -> float | None:
     return estimate.error if estimate else None
 
 
-def _sentence(
-    evidence: DecodeEvidence,
-    verdict: CellVerdict,
-    first: DecodeDivergence | None,
-    agreements: tuple[DecodeAgreement, DecodeAgreement],
-) -> str:
+def _sentence(evidence: DecodeEvidence, verdict: CellVerdict, first: DecodeDivergence | None) -> str:
+    samples, steps = len(evidence.samples), len(evidence.steps)
     if verdict == "identical":
-        said = [f"decode: identical, bit for bit, {_counted(evidence)}"]
-    else:
-        prefill = f"prefill KL {_number(_mean(evidence.prefill.kl))}"
-        parts = [f"decode: {prefill}, {_growth(evidence)}", _choice(evidence, first)]
-        if evidence.noise is not None:
-            parts.append(f"rounding alone gives KL {evidence.noise.kl:.2g}")
-        said = [part for part in parts if part]
+        return f"decode: identical, bit for bit, over {_many(samples, 'sample')} and {_many(steps, 'step')}"
+    prefill = f"decode: prefill KL {_number(_mean(evidence.prefill.kl))}"
+    said = [prefill, _along(evidence), _choice(evidence, first)]
     if evidence.broken:
-        said.append(f"{evidence.broken} samples meet NaN that do not in the baseline")
-    return "; ".join([*said, *_disagreements(agreements)])
+        said.append(f"{_many(evidence.broken, 'sample')} end in NaN here and not in the baseline")
+    return "; ".join(said)
 
 
-def _counted(evidence: DecodeEvidence) -> str:
-    steps = len(evidence.steps)
-    return f"{len(evidence.samples)} samples, {steps} step{'s' * (steps != 1)}"
-
-
-def _growth(evidence: DecodeEvidence) -> str:
+def _along(evidence: DecodeEvidence) -> str:
+    """The steps along the baseline's tokens: first, worst, whether it grows, and what noise gives."""
     if evidence.forced is None:
-        return f"steps along the baseline's tokens could not be compared ({evidence.problem})"
-    known = [step.summary.kl for step in evidence.steps if step.summary.kl is not None]
-    steps = len(evidence.steps)
+        return f"steps along the baseline's tokens were not compared ({evidence.problem})"
+    known = [(step.summary.kl.mean, number) for number, step in enumerate(evidence.steps) if step.summary.kl]
     if not known:
-        return f"nothing finite in {steps} steps"
-    largest = max(estimate.mean for estimate in known)
-    shown = f"steps KL {known[0].mean:.2g} → {known[-1].mean:.2g} over {steps} steps"
-    return (
-        shown if largest <= 1.5 * max(known[0].mean, known[-1].mean) else f"{shown} ({largest:.2g} at most)"
-    )
+        return f"nothing finite in {_many(len(evidence.steps), 'step')}"
+    largest, where = max(known)
+    said = f"steps KL {known[0][0]:.2g} → {known[-1][0]:.2g} over {_many(len(evidence.steps), 'step')}"
+    if where not in {known[0][1], known[-1][1]}:
+        said += f", {largest:.2g} at step {where}"
+    if evidence.growth is not None and _grows(evidence.growth):
+        said += f", growing from {evidence.growth.first:.2g} to {evidence.growth.second:.2g} by halves"
+    return said + (f" (rounding alone gives {evidence.noise.kl:.2g})" if evidence.noise else "")
+
+
+def _grows(growth: Growth) -> bool:
+    error = growth.difference.error
+    return error is not None and growth.difference.mean > 2 * error
 
 
 def _choice(evidence: DecodeEvidence, first: DecodeDivergence | None) -> str:
     if first is None:
         return "greedy decode takes the same tokens"
-    size = f"margin {_number(first.margin)}"
     kind = {True: "a tie", False: "not a tie", None: "noise unknown"}[first.tie]
-    said = f"first other token at step {first.step} of sample {first.sample} ({size}, {kind})"
-    return f"{said}, {len(evidence.divergences)} of {len(evidence.samples)} samples go on otherwise"
+    said = f"first other token at step {first.step} of sample {first.sample}"
+    said += f" (margin {_number(first.margin)}, {kind})"
+    if first.baseline_text or first.candidate_text:
+        said += f", “{_short(first.candidate_text)}” for “{_short(first.baseline_text)}”"
+    return f"{said}; {len(evidence.divergences)} of {_many(len(evidence.samples), 'sample')} go on otherwise"
 
 
-def _disagreements(agreements: tuple[DecodeAgreement, DecodeAgreement]) -> list[str]:
-    base, own = agreements
-    if own.agree is not False:
-        return []
-    also = " and in the baseline too" if base.agree is False else ", in the baseline they agree"
-    return [
-        f"here prefill and decode disagree (KL {_number(own.kl)} between one pass and step by step){also}: "
-        "positions see tokens behind them, or a cache is not what the whole prefix gives"
-    ]
+def disagreement(result: DecodeResult) -> str:
+    """The sentence where this environment's own prefill and decode disagree; empty where they agree."""
+    base, own = result.baseline_agreement, result.candidate_agreement
+    if own is None or own.agree is not False:
+        return ""
+    where = "and in the baseline too" if base and base.agree is False else "while in the baseline they agree"
+    return (
+        f"decode: here one pass over prompt and continuation gives other logits than step by step "
+        f"(KL {_number(own.kl)}), {where}: positions see tokens behind them, or a cache holds something else"
+    )
+
+
+def _many(count: int, name: str) -> str:
+    return f"{count} {name}{'s' * (count != 1)}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN].rstrip()} …"
 
 
 def _number(value: float | None) -> str:

@@ -73,7 +73,8 @@ def judge_cell(evidence: CellEvidence) -> CellResult:
         label = label.model_copy(update={"outputs": outputs})
     if twin.verdict in GREEN and any(metric.differs for metric in reported):
         return _said(label, "metric-only", _metric_only(reported, evidence.metrics))
-    told = [] if worst.verdict == "identical" and twin.sentence else [_sentence(worst, outputs)]
+    hidden = worst.verdict in GREEN and twin.verdict not in GREEN
+    told = [] if hidden else [_sentence(worst, outputs)]
     return _said(label, twin.verdict, "; ".join([*told, *([twin.sentence] if twin.sentence else [])]))
 
 

@@ -190,8 +190,7 @@ class Looking(keras.Model):
         self.one = layers.Dense(3, name="one")
 
     def call(self, inputs):
-        size = float(np.asarray(inputs).sum())
-        return self.one(inputs) * (1.0 if size > 0 else 2.0)
+        return self.one(inputs) * float(np.asarray(inputs).shape[1])
 
 
 def untraceable():

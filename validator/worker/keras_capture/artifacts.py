@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from keras_capture import precision
+from keras_capture import attention, precision
 from keras_capture.custom import custom_objects, function
 from keras_capture.failures import StageError, UnusableError, stage
 from keras_capture.imports import Framework
@@ -55,6 +55,7 @@ def load(framework: Framework, job: Job) -> Loaded:
     with stage("load"):
         if job.precision != precision.AS_SAVED:
             framework.keras.mixed_precision.set_global_policy(job.precision)
+        attention.switch(framework, job.attention)
         objects = custom_objects(framework, job.custom_objects)
     with _scope(framework, objects):
         loaded = _artifact_or_builder(framework, job, objects)
@@ -160,6 +161,11 @@ def _load_savedmodel(job: Job) -> Loaded:
             f"a SavedModel's precision is frozen when it is exported, so it cannot run in {job.precision}; "
             "give a .keras file or a builder"
         )
+    if job.attention != attention.AS_SAVED:
+        raise UnusableError(
+            f"a SavedModel's attention is frozen when it is exported, so it cannot run with {job.attention}; "
+            "give a .keras file or a builder"
+        )
     loaded = Loaded(SavedModel(job.artifact, job.signature, jit=job.jit == "on"), "artifact")
     loaded.jit = loaded.model.jit
     loaded.note(
@@ -208,6 +214,9 @@ def _settle(framework: Framework, job: Job, loaded: Loaded) -> None:
         if kept:
             shown = ", ".join(kept[:5]) + (" …" if len(kept) > 5 else "")
             loaded.note("precision", f"{len(kept)} layers keep a policy of their own: {shown}")
+    note = attention.require(framework, loaded.model, job.attention)
+    if note:
+        loaded.note("attention", note)
     loaded.policy = precision.model_policy(framework, loaded.model)
     if job.jit != "as-saved":
         loaded.model.jit_compile = job.jit == "on"

@@ -134,7 +134,7 @@ def _free(session: _Session, folder: Path) -> dict:
     for numbers, group in session.groups():
         walk = _walked(session, group, eos)
         raw[tuple(numbers)] = walk.tokens
-        _take(logits, numbers, walk, _lengths(walk, eos))
+        _take(logits, numbers, walk, _lengths(walk, eos), eos)
         if walk.tokens.shape[1] < session.steps and session.room(group) < session.steps:
             session.notes.append(f"{session.room(group)} of {session.steps} steps fit behind a prompt")
     positions = _positions(session, logits)
@@ -179,15 +179,16 @@ def _walked(session: _Session, group: Group, eos: Optional[int]) -> Walk:
     return walk_freely(stepper, group, steps, eos)
 
 
-def _take(logits: _Logits, numbers: List[int], walk: Walk, lengths: List[int]) -> None:
+def _take(
+    logits: _Logits, numbers: List[int], walk: Walk, lengths: List[int], eos: Optional[int] = None
+) -> None:
     for row, (number, length) in enumerate(zip(numbers, lengths)):
         logits.prefill[number] = walk.prefill[row]
         logits.steps[number] = walk.logits[row, :length]
         tokens = walk.tokens[row, :length].tolist()
         lost = bool(walk.broken[row, length - 1])
         logits.tokens[number] = [*tokens[:-1], -1] if lost else tokens  # NaN chooses nothing
-        early = length < walk.tokens.shape[1]
-        logits.ends[number] = "nan" if lost else "eos" if early else "steps"
+        logits.ends[number] = "nan" if lost else "eos" if tokens[-1] == eos else "steps"
 
 
 def _lengths(walk: Walk, eos: Optional[int]) -> List[int]:

@@ -58,7 +58,7 @@ class Recomputed:
         self._source = source
         self._length, self._pad = padding
         self._reset = reset
-        self._forward = _forward(prediction)
+        self._forward = _forward(prediction, source, self._length)
         self._group = Group([], np.zeros((0, 0), np.int64))
 
     @property
@@ -194,7 +194,7 @@ def _walk(stepper: Stepper, group: Group, steps: int, choose: Callable) -> Walk:
     return Walk(prefill, np.stack(rows, axis=1), np.stack(tokens, axis=1), np.stack(broken, axis=1))
 
 
-def _forward(prediction: Prediction) -> Callable[[object], object]:
+def _forward(prediction: Prediction, source: Source, length: Optional[int]) -> Callable[[object], object]:
     model, framework = prediction.model, prediction.framework
     if isinstance(model, SavedModel):
         return model
@@ -205,8 +205,13 @@ def _forward(prediction: Prediction) -> Callable[[object], object]:
         return call
     import tensorflow
 
-    # One trace for all lengths: the second relaxes the shape.
-    return tensorflow.function(call, reduce_retracing=True, jit_compile=model.jit_compile is True or None)
+    specs = []
+    for place, tensor in enumerate(source.feed.tensors):
+        # Without a length, one trace is for all of them.
+        shape = [source.batch, *([length] if place == source.place else tensor.shape[1:])]
+        specs.append(tensorflow.TensorSpec(shape, tensorflow.as_dtype(tensor.dtype)))
+    compiled = getattr(model, "jit_compile", None) is True or None
+    return tensorflow.function(call, input_signature=[source.feed.pack(specs)], jit_compile=compiled)
 
 
 def _only(outputs: object, ids: Tuple[int, ...]) -> np.ndarray:

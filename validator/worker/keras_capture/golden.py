@@ -16,7 +16,7 @@ import numpy as np
 from keras_capture.failures import StageError, UnusableError, stage
 from keras_capture.files import read_json
 from keras_capture.golden_calls import Golden, form, made, tree_leaves
-from keras_capture.layers import FILE, FOLDER, SEED, caller, gathered
+from keras_capture.layers import FILE, FOLDER, SEED, caller, empty, gathered, is_stateful
 from keras_capture.layers_store import Moved, wide
 from keras_capture.perturbing import MANTISSA, compute_dtypes, dtype_of, floating_weights, numpy_of, perturbed
 from keras_capture.predicting import Prediction
@@ -101,7 +101,14 @@ def _feed(feeder: Feeder, calls: List[Call], pair: tuple) -> dict:
 
 def _fed(feeder: Feeder, owner: object, recorded: dict) -> List[dict]:
     """Make the call as it is, and where it differs with moved weights too: the layer's own noise."""
-    call = made(form(feeder.golden, recorded, owner), feeder.golden.traced)
+    again = made(form(feeder.golden, recorded, owner), feeder.golden.traced)
+    remembering = [layer for layer in _layers_of(owner) if is_stateful(layer)]
+
+    def call() -> Dict[str, object]:
+        for layer in remembering:
+            empty(layer)
+        return again()
+
     results = call()
     found = [
         _compared(feeder, leaf, path, results.get(path)) for path, leaf in tree_leaves(recorded["result"])
@@ -112,6 +119,11 @@ def _fed(feeder: Feeder, owner: object, recorded: dict) -> List[dict]:
         for path, moved in _noise(feeder, call, owner, first).items():
             next(output for output in found if output["path"] == path)["noise_rms"] = moved.rms
     return found
+
+
+def _layers_of(owner: object) -> list:
+    flatten = getattr(owner, "_flatten_layers", None)  # an operation of a graph has none
+    return list(flatten(include_self=True, recursive=True)) if flatten else []
 
 
 def _noise(

@@ -52,6 +52,7 @@ def run(work: Work, options: dict) -> dict:
     folder.mkdir(parents=True)
     rows = choose_rows(prediction, int(options.get("rows", ROWS)))
     with state_kept(prediction.framework, prediction.model) as reset:
+        reset()
         ran = tap(prediction, gathered(prediction, rows), (folder, int(options.get("budget", BUDGET))))
         members = _noise(prediction, ran, int(options.get("noise", 0)), reset)
     write_json(folder / FILE, _document(prediction.framework, ran, rows))
@@ -134,22 +135,38 @@ def caller(framework: Framework, model: object) -> Callable[[object], object]:
 
 @contextlib.contextmanager
 def state_kept(framework: Framework, model: object) -> Iterator[Callable[[], None]]:
-    """Gives a function that puts a stateful model back to where it was; done at the end in any case."""
-    layers = model._flatten_layers(include_self=True, recursive=True)
-    stateful = any(getattr(layer, "stateful", False) is True for layer in layers)
+    """Gives a function that empties the memory of stateful layers; afterwards it is as it was."""
+    layers = [
+        layer for layer in model._flatten_layers(include_self=True, recursive=True) if is_stateful(layer)
+    ]
     kept = [
         (variable, np.array(numpy_of(framework, variable)))
-        for variable in (model.non_trainable_variables if stateful else ())
+        for variable in (model.non_trainable_variables if layers else ())
     ]
 
     def reset() -> None:
-        for variable, values in kept:
-            variable.assign(values)
+        for layer in layers:
+            empty(layer)
 
     try:
         yield reset
     finally:
-        reset()
+        for variable, values in kept:
+            variable.assign(values)
+
+
+def is_stateful(layer: object) -> bool:
+    """Whether a layer remembers from call to call."""
+    return getattr(layer, "stateful", False) is True and (
+        hasattr(layer, "reset_state") or hasattr(layer, "reset_states")
+    )
+
+
+def empty(layer: object) -> None:
+    """Let a stateful layer forget; before its first call it has nothing to forget."""
+    forget = getattr(layer, "reset_state", None) or layer.reset_states
+    with contextlib.suppress(AttributeError, ValueError):
+        forget()
 
 
 def choose_rows(prediction: Prediction, count: int) -> List[int]:

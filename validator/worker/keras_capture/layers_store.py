@@ -23,7 +23,7 @@ from keras_capture.perturbing import MANTISSA, numpy_of
 from keras_capture.tapping import Shape, Tensor, flat_of
 from keras_capture.values import as_bytes, bits_dtype, dtype_name, extended, is_extended
 
-_BLOCK = 1 << 18  # elements looked at together
+_BLOCK = 1 << 16  # elements looked at together
 _UNKNOWN = 16  # a tensor of unknown size gets this part of the budget
 _SIZES = {"bool": 1, "bfloat16": 2, "string": 64}
 
@@ -166,10 +166,9 @@ def summary(values: np.ndarray) -> dict:
         return {"count": int(values.size), "hash": digest.hexdigest()}
     moments = _Moments()
     flat = values.reshape(-1)
+    digest.update(flat.view(np.uint8))
     for start in range(0, flat.size, _BLOCK):
-        block = flat[start : start + _BLOCK]
-        digest.update(block.view(np.uint8))
-        moments.add(wide(block))
+        moments.add(flat[start : start + _BLOCK])
     return {"count": int(values.size), "hash": digest.hexdigest(), **moments.described()}
 
 
@@ -183,18 +182,28 @@ class _Moments:
     lowest: float = math.inf
     highest: float = -math.inf
 
-    def add(self, values: np.ndarray) -> None:
+    def add(self, block: np.ndarray) -> None:
+        """Add some values; nearly always they are all finite, which their sum tells at once."""
+        values = wide(block)
+        with np.errstate(invalid="ignore", over="ignore"):
+            total, squares = float(values.sum()), float(np.dot(values, values))
+        if math.isfinite(total) and math.isfinite(squares):
+            self._add(values, total, squares)
+            return
         nan = int(np.count_nonzero(np.isnan(values)))
         usable = values[np.isfinite(values)]
         self.nan += nan
         self.inf += values.size - usable.size - nan
         if usable.size:
-            self.finite += usable.size
-            self.total += float(usable.sum())
             with np.errstate(over="ignore"):
-                self.squares += float(np.dot(usable, usable))
-            self.lowest = min(self.lowest, float(usable.min()))
-            self.highest = max(self.highest, float(usable.max()))
+                self._add(usable, float(usable.sum()), float(np.dot(usable, usable)))
+
+    def _add(self, values: np.ndarray, total: float, squares: float) -> None:
+        self.finite += values.size
+        self.total += total
+        self.squares += squares
+        self.lowest = min(self.lowest, float(values.min()))
+        self.highest = max(self.highest, float(values.max()))
 
     def described(self) -> dict:
         found = {"nan": self.nan, "inf": self.inf, "mean": None, "rms": None, "min": None, "max": None}

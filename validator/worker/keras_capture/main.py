@@ -13,7 +13,7 @@ from keras_capture import lifeline
 from keras_capture.files import read_json, write_json
 from keras_capture.imports import import_keras
 from keras_capture.job import run_job
-from keras_capture.request import Request, parse_request
+from keras_capture.request import Job, Request, parse_request
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -34,6 +34,11 @@ def main(arguments: Sequence[str]) -> None:
     os._exit(0)
 
 
+def _at_home(job: Job) -> bool:
+    """Whether this process was started with the variables that a job needs."""
+    return all(os.environ.get(name) == value for name, value in job.variables.items())
+
+
 def _run(request: Request, folder: Path) -> None:
     framework = import_keras(request, folder)
     if framework is None:
@@ -45,7 +50,7 @@ def _run(request: Request, folder: Path) -> None:
     sys.path[1:1] = request.pythonpath
     for job in request.jobs:
         started = job.folder / "started"
-        if started.exists():
+        if started.exists() or not _at_home(job):
             continue
         job.folder.mkdir(parents=True, exist_ok=True)
         started.touch()

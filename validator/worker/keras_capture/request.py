@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, Optional, Tuple
 
@@ -28,6 +29,8 @@ class Job:
     evaluate: bool
     tasks: Dict[str, dict]
     predict: bool = True  # without, only the tasks are done
+    attention: str = "as-saved"
+    variables: Mapping[str, str] = field(default_factory=dict)  # the process must have them
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ def _job(data: dict) -> Job:
         evaluate=bool(data.get("evaluate")),
         tasks=dict(data.get("tasks") or {}),
         predict=bool(data.get("predict", True)),
+        attention=variant.get("attention") or "as-saved",
+        variables=dict(data.get("variables") or {}),
     )
 
 

@@ -1,7 +1,7 @@
 """The first steps of a training, recorded: loss, gradients and weights of each, from one and the same start.
 
-Options: `steps`, `epochs`, `batch_size`, `members` (of the noise ensemble; 0 where another environment has it),
-`seeds` (of fresh initialisations), `start` (`shared`: the same weights everywhere; `own`: as built),
+Options: `steps`, `epochs`, `batch_size`, `members` (of the noise ensemble; 0 where another environment has
+it), `seeds` (of fresh initialisations), `start` (`shared`: the same weights everywhere; `own`: as built),
 `dropout` (`off` or `on`), `function` and `arguments` (who supplies the compiled model and data).
 """
 
@@ -82,6 +82,7 @@ def _start(session: _Session, supplied: object) -> dict:
         "loss": trainee.loss_config(),
         "layers": trainee.layer_configs(),
         "seed": session.framework.seed,
+        "samples": session.batches.samples(),
         "start_file": session.store.vectors("start", start),
     }
 

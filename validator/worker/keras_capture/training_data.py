@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import List, Optional, Tuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from keras_capture.outputs import read_outputs, simplify, skeleton
 from keras_capture.predicting import Captured, Prediction
 from keras_capture.recording import open_recording
 from keras_capture.training_model import Supplied
+
+_MOST_ROWS = 50_000  # samples of a data set that are told apart
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,15 @@ class Batches:
         for parts in self._parts():
             yield _described(parts)
 
+    def samples(self) -> str:
+        """A digest of all samples, whatever their order; empty where they are no rows, or too many."""
+        rows: List[str] = []
+        for batch in self.all():
+            if not batch.rows or len(rows) > _MOST_ROWS:
+                return ""
+            rows += batch.rows.split(",")
+        return hashlib.sha256(",".join(sorted(rows)).encode()).hexdigest()[:16]
+
     def _parts(self) -> Iterator[tuple]:
         given = self._supplied
         if given.batches is not None:
@@ -81,7 +93,8 @@ class Batches:
             raise UnusableError(f"the arrays of training.function differ in length: {sorted(lengths)}")
         length = lengths.pop()
         for start in range(0, length, self.size):
-            yield self._tensors(_map(lambda leaf: np.asarray(leaf)[start : start + self.size], kept))  # noqa: B023
+            rows = slice(start, start + self.size)
+            yield self._tensors(_map(partial(_taken, rows), kept))
 
     def _tensors(self, parts: tuple) -> tuple:
         return _map(
@@ -96,6 +109,10 @@ class Batches:
         )
         outputs = next(iter(one.outputs()))
         return Captured(dict.fromkeys(read_outputs(outputs).pieces), [], (), skeleton(simplify(outputs)))
+
+
+def _taken(rows: slice, leaf: object) -> np.ndarray:
+    return np.asarray(leaf)[rows]
 
 
 def _described(parts: tuple) -> Batch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import zlib
 from collections.abc import Iterator
@@ -19,10 +18,10 @@ from keras_capture.failures import UnusableError
 from keras_capture.imports import Framework
 from keras_capture.perturbing import MANTISSA, numpy_of
 from keras_capture.request import Job
+from keras_capture.training_settings import settings
 from keras_capture.training_store import Named
 
 _NOISY = ("rate", "dropout", "recurrent_dropout", "stddev")
-_LONGEST = 200  # characters of a value in a configuration
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ class Trainee:
     def optimizer_config(self) -> Dict[str, dict]:
         """Class and configuration of each optimizer."""
         return {
-            name: {"class": type(optimizer).__name__, **_plain(optimizer.get_config)}
+            name: {"class": type(optimizer).__name__, **settings(optimizer.get_config)}
             for name, optimizer in _optimizers(self.model).items()
         }
 
@@ -187,13 +186,13 @@ class Trainee:
         """What the loss is, as far as it says."""
         loss = getattr(self.model, "loss", None)
         if hasattr(loss, "get_config"):
-            return {"class": type(loss).__name__, **_plain(loss.get_config)}
-        return {"class": str(getattr(loss, "__name__", None) or loss)[:_LONGEST]}
+            return {"class": type(loss).__name__, **settings(loss.get_config)}
+        return {"class": str(getattr(loss, "__name__", None) or loss)[:200]}
 
     def layer_configs(self) -> List[dict]:
         """Name, class and the plain settings of every layer."""
         return [
-            {"name": layer.name, "class_name": type(layer).__name__, "config": _plain(layer.get_config)}
+            {"name": layer.name, "class_name": type(layer).__name__, "config": settings(layer.get_config)}
             for layer in _layers(self.model)
             if layer is not self.model
         ]
@@ -294,26 +293,3 @@ def _of_keras(layer: object, attribute: str) -> bool:
 
 def _positive(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
-
-
-def _plain(get_config: object) -> dict:
-    """The settings of a configuration that JSON can hold; floats as short as their float32 says."""
-    try:
-        config = get_config()
-    except Exception:
-        return {}
-    found = {}
-    for key, value in config.items():
-        if isinstance(value, np.generic):
-            value = value.item()
-        if isinstance(value, float):
-            value = (
-                float(np.format_float_positional(np.float32(value), unique=True))
-                if math.isfinite(value)
-                else None
-            )
-        if isinstance(value, (dict, list, tuple)):
-            value = json.dumps(value, default=lambda item: type(item).__name__, sort_keys=True)
-        if isinstance(value, (bool, int, float, str, type(None))):
-            found[str(key)] = value[:_LONGEST] if isinstance(value, str) else value
-    return found

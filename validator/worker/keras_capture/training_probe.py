@@ -27,7 +27,7 @@ class Seen:
 
 
 class Probe:
-    """A pass over one batch that trains nothing; TensorFlow only, and empty where the model cannot be taken apart."""
+    """A pass over one batch that trains nothing: on TensorFlow only, empty for what only `fit` can run."""
 
     def __init__(self, framework: Framework, trainee: Trainee) -> None:
         self._framework = framework

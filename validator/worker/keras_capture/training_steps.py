@@ -1,8 +1,8 @@
 """One step of training at a time, by the model's own `train_step`, and what went on inside it.
 
-On TensorFlow the step is traced as `fit` traces it, and its loss, outputs and gradients are handed out beside its
-result: the weights it leaves are those of `fit`, bit for bit. JAX traces behind closed doors; there the loss and
-the weights are what can be had.
+On TensorFlow the step is traced as `fit` traces it, and its loss, outputs and gradients are handed out beside
+its result: the weights it leaves are those of `fit`, bit for bit. JAX traces behind closed doors; there the
+loss and the weights are what can be had.
 """
 
 from __future__ import annotations

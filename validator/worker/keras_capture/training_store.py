@@ -1,4 +1,4 @@
-"""Numbers of a training on disk: digests and norms of everything, samples of values, a few tensors in full."""
+"""Numbers of a training on disk: digests and norms of all, samples of values, a few tensors in full."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FULL_BYTES = 64 << 20
 
 
 class Store:
-    """Writes into the folder of one training. Samples are taken by shape alone, so both sides take the same."""
+    """Writes into the folder of one training. Shapes alone decide what is sampled, so both sides agree."""
 
     def __init__(self, folder: Path, variables: Sequence["Named"]) -> None:
         self.folder = folder

@@ -1,0 +1,87 @@
+"""`python -m bench.corpus`: run the cases and print recall, false alarms, layers and kinds.
+
+    python -m bench.corpus [--split dev|held-out] [--only WORD]… [--jobs N] [--check]
+
+`--check` runs the held-out cases too, but says of them only which models fail to run: a model that cannot be
+built is to be mended without looking at what the product makes of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+
+from bench.corpus.benign import benign_pairs
+from bench.corpus.harness import Ran, run_cases
+from bench.corpus.known import LEFT_OUT, known_changes
+from bench.corpus.rules import alarms
+from bench.corpus.score import Outcome, Row, misses, outcome, table
+
+
+def main() -> None:
+    """Run the cases that the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m bench.corpus")
+    parser.add_argument("--split", choices=("dev", "held-out"), help="only this split; default both")
+    parser.add_argument("--only", action="append", default=[], help="only cases whose id holds this word")
+    parser.add_argument("--jobs", type=int, default=2, help="environments captured at the same time")
+    parser.add_argument("--check", action="store_true", help="say only which models do not run")
+    options = parser.parse_args()
+    began = time.monotonic()
+    cases = [
+        case
+        for case in (*known_changes(), *benign_pairs())
+        if options.split in (None, case.split)
+        and (not options.only or any(word in case.id for word in options.only))
+    ]
+    ran = run_cases(cases, options.jobs)
+    if options.check:
+        _print_failures(ran)
+    else:
+        _print_result([outcome(one.case, one.result, alarms(one.baseline, one.candidate)) for one in ran])
+    print(f"\n{len(cases)} cases in {time.monotonic() - began:.0f} s")
+
+
+def _print_failures(ran: Sequence[Ran]) -> None:
+    for one in ran:
+        if one.result.failure is not None or one.result.verdict == "not-compared":
+            print(f"{one.case.id}: {one.result.message}")
+
+
+def _print_result(outcomes: Sequence[Outcome]) -> None:
+    for split in ("dev", "held-out"):
+        mine = [one for one in outcomes if one.split == split]
+        if mine:
+            _print_table(split, mine)
+    if len({one.split for one in outcomes}) > 1:
+        _print_table("both", outcomes)
+    missed = misses(outcomes)
+    print(f"\n{len(missed)} cases that are not wholly right:")
+    for line in missed:
+        print(f"  {line}")
+    suspicious = [one for one in outcomes if one.suspicious]
+    print(f"\n{sum(one.changed for one in suspicious)} known changes are `suspicious` rather than `changed`")
+    told = [one.identity for one in outcomes if one.structure and not one.changed]
+    print(f"{len(told)} benign pairs have a finding of structure beside a green verdict")
+    for identity in told:
+        print(f"  {identity}")
+    print("\nknown changes that are no case here:")
+    for entries, why in LEFT_OUT.items():
+        print(f"  {entries}: {why}")
+
+
+def _print_table(split: str, outcomes: Sequence[Outcome]) -> None:
+    known = sum(one.changed for one in outcomes)
+    print(f"\n{split}: {known} known changes, {len(outcomes) - known} benign pairs\n")
+    print(f"| {'rule':26} | {'recall':15} | {'false alarms':15} | {'right layer':15} | {'right kind':15} |")
+    print("|---|---|---|---|---|")
+    for row in table(outcomes):
+        print(_line(row))
+
+
+def _line(row: Row) -> str:
+    cells = (row.recall, row.false_alarms, row.layer, row.kind)
+    return f"| {row.who:26} | " + " | ".join(f"{cell!s:15}" for cell in cells) + " |"
+
+
+main()

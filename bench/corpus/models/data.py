@@ -1,0 +1,92 @@
+"""Recorded inputs and labels: seeded, so that every environment gets the same bytes."""
+
+import numpy as np
+
+ROWS = 72  # two batches of 32 and a smaller one
+LENGTH, WORDS = 8, 40
+
+
+def _random(seed):
+    return np.random.default_rng(seed)
+
+
+def _normal(seed, *shape):
+    return _random(seed).standard_normal((ROWS, *shape)).astype(np.float32)
+
+
+def images():
+    """Small images of three channels."""
+    return {"image": _normal(1, 8, 8, 3)}
+
+
+def films():
+    """Three frames of 6 by 6."""
+    return {"film": _normal(2, 3, 6, 6, 2)}
+
+
+def series():
+    """Eight steps of six features."""
+    return {"series": _normal(3, LENGTH, 6)}
+
+
+def vectors():
+    """Vectors of 24 features, among them zeros."""
+    values = _normal(4, 24)
+    values[::7, ::5] = 0.0
+    return {"vector": values}
+
+
+def hidden():
+    """Eight steps of the width of the transformer."""
+    return {"hidden": _normal(5, LENGTH, 32)}
+
+
+def tiny():
+    """Vectors far below the epsilon of a normalisation."""
+    return {"vector": _normal(6, 24) * np.float32(1e-7)}
+
+
+def offset():
+    """Vectors whose mean is far larger than their spread."""
+    return {"vector": _normal(7, 24) * np.float32(0.1) + np.float32(300.0)}
+
+
+def _tokens(seed, rows=ROWS):
+    random = _random(seed)
+    ids = random.integers(1, WORDS, (rows, LENGTH))
+    ids[np.arange(LENGTH) >= random.integers(1, LENGTH + 1, (rows, 1))] = 0
+    return ids.astype(np.int32)
+
+
+def tokens():
+    """Ids, padded behind; one row is nothing but padding."""
+    ids = _tokens(8)
+    ids[5] = 0
+    return {"ids": ids}
+
+
+def pairs():
+    """Two texts a row, padded differently."""
+    return {"first": _tokens(9), "second": _tokens(10)}
+
+
+def full_batches():
+    """Two texts a row, in whole batches of 32."""
+    return {"first": _tokens(9, 64), "second": _tokens(10, 64)}
+
+
+def labels():
+    """Name of a labels file → its arrays."""
+    random = _random(11)
+    spoken = np.where(_tokens(8) > 0, random.integers(1, 5, (ROWS, LENGTH)), 0)
+    spoken[5] = 0
+    return {
+        "words": {"labels": spoken.astype(np.int32)},
+        "classes": {"labels": np.eye(4, dtype=np.float32)[random.integers(0, 4, ROWS)]},
+        "numbers": {"labels": random.standard_normal((ROWS, 3)).astype(np.float32)},
+        "bits": {"labels": random.integers(0, 2, (ROWS, 3)).astype(np.float32)},
+        "parts": {
+            "labels": random.integers(0, 2, (ROWS, 3)).astype(np.float32),
+            "sample_weight": (0.1 + 0.8 * random.random(ROWS)).astype(np.float32),
+        },
+    }

@@ -1,0 +1,158 @@
+"""Holds what was said against what is known, and counts. Nothing here runs a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.corpus.case import Case, Change, Split
+from validator.results import CellResult
+from validator.verdict.gate import GREEN
+
+OURS = "this validator"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One case as it came out.
+
+    Attributes:
+        alarms: whoever judged → whether it says that something changed.
+        layer: whether the right layer is named; None where no layer is to blame.
+        kind: whether the right kind is named; None for a benign pair.
+        said: our verdict in words, for the list of misses.
+    """
+
+    identity: str
+    split: Split
+    changed: bool
+    alarms: Mapping[str, bool]
+    layer: bool | None
+    kind: bool | None
+    said: str
+    suspicious: bool = False
+    structure: bool = False
+
+
+def outcome(case: Case, result: CellResult, alarms: Mapping[str, bool]) -> Outcome:
+    """Score one case; `alarms` are those of the fixed rules."""
+    change = case.change
+    return Outcome(
+        identity=case.id,
+        split=case.split,
+        changed=change is not None,
+        alarms={OURS: _alarm(change, result), **alarms},
+        layer=_layer(change, result) if change is not None and change.layer else None,
+        kind=_kind(change, result) if change is not None else None,
+        said=_said(result),
+        suspicious=result.verdict == "suspicious",
+        structure=any(finding.kind == "structure" for finding in result.findings),
+    )
+
+
+def _alarm(change: Change | None, result: CellResult) -> bool:
+    """Whatever is not green; where nothing but the structure differs, a finding that says so."""
+    if change is not None and change.shows == "structure":
+        return any(finding.kind == "structure" for finding in result.findings)
+    return result.verdict not in GREEN
+
+
+def _layer(change: Change, result: CellResult) -> bool:
+    if change.shows == "structure":
+        told = [finding.message for finding in result.findings if finding.kind == "structure"]
+        return any(f"`{change.layer}`" in message for message in told)
+    first = result.first_difference
+    if first is None:
+        return False
+    # what is inside of the layer is named even better; a further call of it is the same layer
+    name = first.layer.partition(" (call ")[0]
+    return name == change.layer or name.startswith(f"{change.layer}/")
+
+
+def _kind(change: Change, result: CellResult) -> bool:
+    if change.shows == "predictions":
+        return _first_kind(change, result)
+    failed = result.failure is not None and result.failure.stage == "load"
+    right = {
+        "metric": result.verdict == "metric-only",
+        "failure": result.verdict == "failed" and failed,
+        "nondeterminism": any(finding.kind == "nondeterministic" for finding in result.findings),
+        "structure": result.verdict in GREEN and _alarm(change, result),
+    }
+    return right[change.shows]
+
+
+def _first_kind(change: Change, result: CellResult) -> bool:
+    """The kind of the first difference, and whether digits were lost or something else is computed."""
+    first = result.first_difference
+    if first is None or first.kind not in change.kinds:
+        return False
+    if change.precision is None:
+        return True
+    return result.change == ("precision" if change.precision else "semantic")
+
+
+def _said(result: CellResult) -> str:
+    first = result.first_difference
+    place = f" at `{first.layer}` ({first.class_name}, {first.kind})" if first else ""
+    kind = f", {result.change}" if result.change else ""
+    return f"{result.verdict}{kind}{place}: {result.message}"
+
+
+@dataclass(frozen=True)
+class Share:
+    """So many of so many."""
+
+    part: int
+    whole: int
+
+    def __str__(self) -> str:
+        if not self.whole:
+            return "–"
+        return f"{self.part}/{self.whole} ({100 * self.part / self.whole:.0f} %)"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: whoever judged, over the cases of one split."""
+
+    who: str
+    recall: Share
+    false_alarms: Share
+    layer: Share
+    kind: Share
+
+
+def table(outcomes: Sequence[Outcome]) -> list[Row]:
+    """A row for us and for each fixed rule. Layers and kinds are named by nobody else."""
+    names = list(outcomes[0].alarms) if outcomes else []
+    changed = [one for one in outcomes if one.changed]
+    benign = [one for one in outcomes if not one.changed]
+    return [
+        Row(
+            who=name,
+            recall=_count(one.alarms[name] for one in changed),
+            false_alarms=_count(one.alarms[name] for one in benign),
+            layer=_count(one.layer for one in changed if one.layer is not None and name == OURS),
+            kind=_count(one.kind for one in changed if one.kind is not None and name == OURS),
+        )
+        for name in names
+    ]
+
+
+def _count(answers: Iterable[bool | None]) -> Share:
+    known = [answer is True for answer in answers]
+    return Share(sum(known), len(known))
+
+
+def misses(outcomes: Sequence[Outcome]) -> list[str]:
+    """Every case of ours that is not wholly right, with what was said instead."""
+    lines = []
+    for one in outcomes:
+        wrong = ["not seen"] if one.changed and not one.alarms[OURS] else []
+        wrong += ["false alarm"] if not one.changed and one.alarms[OURS] else []
+        wrong += ["layer"] if one.layer is False else []
+        wrong += ["kind"] if one.kind is False else []
+        if wrong:
+            lines.append(f"{one.identity} – {', '.join(wrong)}: {one.said}")
+    return lines

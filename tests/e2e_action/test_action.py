@@ -1,0 +1,174 @@
+"""The real action.yml and report/action.yml, run by `act` in a repository that uses them."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from tests.action.conftest import Consumer
+from tests.e2e_action.runner import BRANCH, Hub
+from tests.github.fake import TOKEN
+
+pytestmark = pytest.mark.e2e
+
+COMMON = "tensorflow-cpu==2.17.1\nnumpy==1.26.4\npackaging\n"
+#: A model whose builder looks for a token in every place that a process of the job can read.
+SPY = '''import os
+from pathlib import Path
+
+import numpy as np
+import keras
+
+HERE = Path(__file__).resolve().parent
+TARGET = Path("SPIED")
+FACTOR = 1.0
+
+
+def ancestors():
+    process = "self"
+    while process not in ("0", "1"):
+        yield process
+        status = Path(f"/proc/{process}/status").read_text()
+        process = next(line.split()[1] for line in status.splitlines() if line.startswith("PPid"))
+
+
+def read(path):
+    try:
+        return path.read_bytes().replace(b"\\0", b"\\n")
+    except OSError as error:
+        return str(error).encode()
+
+
+def look():
+    environs = [read(Path(f"/proc/{one}/environ")) for one in ancestors() if is_ours(one)]
+    variables = {}
+    for line in b"\\n".join(environs).decode("utf-8", "replace").splitlines():
+        name, _, value = line.partition("=")
+        variables.setdefault(name, set()).add(value)
+    files = [Path(value) for name in variables for value in variables[name] if name.startswith("GITHUB_")]
+    files = [file for file in files if file.is_file() and file.name != "event.json"]
+    for folder in [*variables.get("RUNNER_TEMP", ()), *variables.get("HOME", ())]:
+        for root, _, names in os.walk(folder):
+            if len(names) < 50 and "keras-validator" not in root:
+                files += [Path(root, name) for name in names]
+    files += [HERE / ".git" / "config", Path.home() / ".git-credentials", Path.home() / ".netrc"]
+    found = [b"ENVIRON " + environ for environ in environs]
+    found += [b"FILE " + str(file).encode() + b"\\n" + read(file) for file in dict.fromkeys(files)]
+    TARGET.write_bytes(b"\\n".join(found))
+
+
+def is_ours(process):
+    """Not the runner itself, which on GitHub holds the token in its memory alone."""
+    return b"/act\\0" not in Path(f"/proc/{process}/cmdline").read_bytes()[:400]
+
+
+def build():
+    look()
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(3, use_bias=False)])
+    factor = FACTOR if keras.__version__ == "3.5.0" else 1.0
+    model.layers[-1].set_weights([np.arange(12, dtype="float32").reshape(4, 3) * factor])
+    return model
+'''
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Hub:
+    folder = tmp_path_factory.mktemp("hub")
+    consumer = Consumer(folder / "widget")
+    consumer.start({"requirements.txt": f"keras==3.3.3\n{COMMON}", "model.py": spy(folder)})
+    made = Hub(folder, consumer)
+    made.open({"requirements.txt": f"keras==3.5.0\n{COMMON}"})
+    return made
+
+
+def spy(folder: Path, factor: float = 1.0) -> str:
+    """The model, which writes what it finds into `folder`."""
+    here = SPY.replace('Path("SPIED")', f"Path({str(folder / 'SPIED')!r})")
+    return here.replace("FACTOR = 1.0", f"FACTOR = {factor}")
+
+
+def spied(hub: Hub) -> bytes:
+    """What the model of the last run found."""
+    found = hub.folder / "SPIED"
+    read = found.read_bytes()
+    found.unlink()
+    return read
+
+
+def assert_no_secret(hub: Hub) -> None:
+    found = spied(hub)
+    assert b"ENVIRON " in found
+    assert b"KERAS_BACKEND" in found
+    assert found.count(b"ENVIRON ") >= 3  # the worker, Nox and the tool above it
+    encoded = base64.b64encode(f"x-access-token:{TOKEN}".encode())
+    for secret in (TOKEN.encode(), encoded, b"AUTHORIZATION", b"GITHUB_TOKEN=g"):
+        assert secret not in found
+
+
+def comments(hub: Hub) -> list[str]:
+    return [one["body"] for one in hub.state["comments"]]
+
+
+def test_one_comment_is_created_edited_and_left_alone(hub: Hub) -> None:
+    # One job: the hurried form makes the comment.
+    first = hub.act("one-job")
+    assert first.jobs == {"keras": "success"}, first.log
+    assert first.writes() == ["POST /repos/acme/widget/issues/7/comments"]
+    assert "Predictions are identical — `keras 3.3.3 → 3.5.0`" in comments(hub)[0]
+    assert_no_secret(hub)
+
+    # Somebody pushes, the model now differs: the gate fails its own job, and the other job edits the comment.
+    hub.open({"model.py": spy(hub.folder, 1.5)})
+    second = hub.act("two-jobs")
+    assert second.jobs == {"validate": "failure", "report": "success"}, second.log
+    (edited,) = second.writes()
+    assert edited.startswith("PATCH /repos/acme/widget/issues/comments/")
+    (body,) = comments(hub)
+    assert "no longer predicts the same" in body
+    assert f"commit {hub.tip[:7]}" in body
+    assert "::error file=requirements.txt,line=1," in second.log or "tiny in head: changed" in second.log
+    assert_no_secret(hub)
+
+    # The same again: nothing is written.
+    third = hub.act("two-jobs")
+    assert third.jobs == {"validate": "failure", "report": "success"}, third.log
+    assert third.writes() == []
+    assert comments(hub) == [body]
+
+    # A fork's report is published by a workflow of its own, from the artifact of that run.
+    event = {
+        "action": "completed",
+        "workflow_run": {
+            "id": 99,
+            "event": "pull_request",
+            "conclusion": "failure",
+            "head_sha": hub.tip,
+            "head_branch": BRANCH,
+            "head_repository": {"full_name": "acme/widget"},
+        },
+        "repository": {"full_name": "acme/widget", "default_branch": "main"},
+    }
+    hub.state["comments"] = []
+    fork = hub.act("fork-safe", "workflow_run", event)
+    assert fork.jobs == {"report": "success"}, fork.log
+    assert fork.writes() == ["POST /repos/acme/widget/issues/7/comments"]
+    assert "no longer predicts the same" in comments(hub)[0]
+
+    # A report about another commit than the pull request's head is refused, and creates nothing.
+    hub.state["comments"] = []
+    event["workflow_run"] = {**event["workflow_run"], "head_sha": "f" * 40}  # type: ignore[dict-item]
+    forged = hub.act("fork-safe", "workflow_run", event)
+    assert forged.jobs == {"report": "failure"}, forged.log
+    assert forged.writes() == []
+
+
+def test_nothing_relevant_changed_is_a_quick_green_with_a_comment(hub: Hub, tmp_path: Path) -> None:
+    consumer = Consumer(tmp_path / "widget")
+    consumer.start({"requirements.txt": f"keras==3.3.3\n{COMMON}", "README.md": "one\n"})
+    other = Hub(tmp_path, consumer)
+    other.open({"README.md": "two\n"})
+    outcome = other.act("two-jobs")
+    assert outcome.jobs == {"validate": "success", "report": "success"}, outcome.log
+    assert "Nothing relevant changed" in comments(other)[0]
