@@ -54,6 +54,13 @@ def share_environments(project: Path) -> None:
         (work / name).symlink_to(shared)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever asks for an interpreter with Keras is an environment test, marked or not."""
+    for item in items:
+        if "keras_python" in getattr(item, "fixturenames", ()):
+            item.add_marker("environment")
+
+
 @pytest.fixture(scope="session")
 def keras_python() -> Callable[[str], Path]:
     """A function: name of an environment → its interpreter."""

@@ -238,7 +238,7 @@ def main() -> NoReturn:
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
-def _guarded() -> int:
+def _guarded() -> int:  # noqa: PLR0911 - one exit code a line
     try:
         code = int(app(standalone_mode=False) or 0)
         if code == Exit.INTERRUPTED:  # how typer passes Ctrl-C on
@@ -255,7 +255,8 @@ def _guarded() -> int:
     except OSError as error:
         return _storage(error)
     except _UsageError as error:
-        getattr(error, "show", lambda: _say(str(error)))()
+        show = getattr(error, "show", None)
+        _say(str(error)) if show is None else show()
         return int(Exit.CONFIGURATION)
     except Exception as error:
         return _internal(error)

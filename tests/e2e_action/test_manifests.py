@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.action.conftest import SETTINGS, Consumer
+from tests.upgrade.conftest import Files
 from tests.upgrade.samples import project
 
 pytestmark = pytest.mark.e2e
@@ -25,11 +26,19 @@ KINDS = (
 )
 
 
+def files(kind: str, keras: str) -> Files:
+    """A sample that can be installed: one names an index that exists nowhere."""
+    return {
+        name: str(text).replace("https://packages.example.org", "https://pypi.org")
+        for name, text in project(kind, keras).items()
+    }
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bump_of_keras_is_validated(tmp_path: Path, kind: str) -> None:
     consumer = Consumer(tmp_path / "widget")
-    consumer.start({**project(kind, "3.3.3"), "validator.yml": SHARED})
-    tip = consumer.pull_request(project(kind, "3.5.0"), "Bump keras from 3.3.3 to 3.5.0")
+    consumer.start({**files(kind, "3.3.3"), "validator.yml": SHARED})
+    tip = consumer.pull_request(files(kind, "3.5.0"), "Bump keras from 3.3.3 to 3.5.0")
     environ = consumer.actions("pull_request", consumer.pull_request_event(tip))
     done = consumer.run("run", "--event", environ=environ)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -99,7 +99,7 @@ def main(package: str) -> None:
     source = Path(package) / "generated" / "api.github.com.json"
     result = cut(json.loads(source.read_text(encoding="utf-8")))
     OUTPUT.write_text(json.dumps(result, indent=0, sort_keys=True) + "\n", encoding="utf-8")
-    print(f"{OUTPUT.name}: {OUTPUT.stat().st_size / 1000:.0f} kB, {len(OPERATIONS)} operations")  # noqa: T201
+    print(f"{OUTPUT.name}: {OUTPUT.stat().st_size / 1000:.0f} kB, {len(OPERATIONS)} operations")
 
 
 if __name__ == "__main__":

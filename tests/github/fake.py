@@ -602,7 +602,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with FakeGitHub(arguments.port, arguments.prefix, arguments.state) as github:
         github.save()
-        print(github.port, flush=True)  # noqa: T201
+        print(github.port, flush=True)
         threading.Event().wait()
 
 

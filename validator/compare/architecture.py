@@ -12,7 +12,15 @@ from typing import Literal
 
 from validator.compare.alignment import WRAPPERS, Alignment, class_of, is_operation
 from validator.compare.configurations import configuration_changes
-from validator.compare.signatures import FLOATING, Input, masked_before, signature, visible
+from validator.compare.signatures import (
+    FLOATING,
+    Input,
+    masked_before,
+    masks_come_from,
+    masks_of_result,
+    signature,
+    visible,
+)
 from validator.layers import LayerFacts, Layers
 
 Kind = Literal["dtype", "mask", "structure"]
@@ -129,6 +137,8 @@ class _Pair:
             if len(one.shape) != len(other.shape):
                 axes = f"{len(one.shape)} axes and has {len(other.shape)}"
                 yield self.said("structure", f"the result of `{self.name}` had {axes}")
+        if call.parent is not None and not self.old.container:
+            yield from self._mask_values()
 
     def _input(self, number: int, old: Input, new: Input) -> Iterator[Difference]:
         if old.dtype != new.dtype:
@@ -172,6 +182,18 @@ class _Pair:
         if not inherits and any(one.masked for one in inputs):
             message += "; what it takes still has one" if had else ", as what it takes does"
         return self.said("mask", message, cause=not inherits)
+
+    def _mask_values(self) -> Iterator[Difference]:
+        """Whether the result carries a mask on both sides that keeps other positions, as recorded."""
+        masks = masks_of_result(self.alignment.baseline, self.here)
+        others = masks_of_result(self.alignment.candidate, self.there)
+        if not any(masks[path] != others[path] for path in masks.keys() & others.keys()):
+            return
+        came = masks_come_from(self.alignment.baseline, self.here)
+        inherits = came is None or came != masks_come_from(self.alignment.candidate, self.there)
+        message = f"the mask on the result of `{self.name}` ({self.old.class_name}) keeps other positions"
+        message += "" if inherits else ", though what it takes is the same"
+        yield self.said("mask", message, cause=not inherits)
 
 
 def _weights(old: LayerFacts, new: LayerFacts) -> str:

@@ -123,6 +123,29 @@ def visible(layers: Layers, call: int, *, wrapped: bool = True) -> bool:
     )
 
 
+def masks_of_result(layers: Layers, call: int) -> dict[str, str]:
+    """Path → hash of the mask on each result that has one, where its values were recorded."""
+    found = {path: _recorded(layers, leaf.mask) for path, leaf in layers.results(call).items()}
+    return {path: mask for path, mask in found.items() if mask is not None}
+
+
+def masks_come_from(layers: Layers, call: int) -> list[str] | None:
+    """Hashes of what a call's mask is made of: the masks that it takes, or else the tensors.
+
+    None where nothing is known of them, or there is nothing.
+    """
+    leaves = [leaf for argument in layers.calls[call].arguments for _, leaf in argument.value.leaves()]
+    masked = [leaf.mask for leaf in leaves if leaf.mask is not None]
+    found = [_recorded(layers, number) for number in masked or (_number(leaf) for leaf in leaves)]
+    known = [one for one in found if one is not None]
+    return known if known and len(known) == len(found) else None
+
+
+def _recorded(layers: Layers, number: int | None) -> str | None:
+    summary = None if number is None else layers.tensors[number].summary
+    return summary.hash if summary else None
+
+
 def masked_before(layers: Layers, tensor: int, call: int) -> int | None:
     """The last call before the given one that still had a mask on this tensor, if any."""
     for number in range(call - 1, -1, -1):

@@ -42,6 +42,7 @@ class Drift:
         size: root mean square of the baseline.
         noise: root mean square of the noise, never below half a ULP of `size`.
         largest: the largest relative difference of one element, and the largest absolute one.
+        typical: the median distance of the elements that differ.
     """
 
     name: str
@@ -50,6 +51,16 @@ class Drift:
     size: float
     noise: float
     largest: tuple[float, float] = (0.0, 0.0)
+    typical: float = math.inf
+
+    @property
+    def robust(self) -> float:
+        """Drift ÷ noise, unless it is that of a few elements.
+
+        Adam divides by the gradient's own size: where one is close to zero, its rounding moves a weight by a
+        whole learning rate, which three members of an ensemble need not have met.
+        """
+        return min(self.ratio, 6 * self.typical / self.noise) if self.noise else self.ratio
 
     @property
     def ratio(self) -> float:
@@ -79,6 +90,12 @@ class Group:
     def ratio(self) -> float:
         """Of all tensors together, each in the unit of its own noise."""
         ratios = [part.ratio for part in self.parts]
+        return math.sqrt(sum(ratio**2 for ratio in ratios) / len(ratios)) if ratios else 0.0
+
+    @property
+    def robust(self) -> float:
+        """The same without what a few elements do."""
+        ratios = [part.robust for part in self.parts]
         return math.sqrt(sum(ratio**2 for ratio in ratios) / len(ratios)) if ratios else 0.0
 
     @property
@@ -244,7 +261,9 @@ def drift(name: str, old: Values, new: Values, noise: float, *, identical: bool 
     scale = np.abs(old)
     relative = np.divide(distance, scale, out=np.zeros_like(distance), where=scale > 0)
     largest = (float(relative.max(initial=0.0)), float(distance.max(initial=0.0)))
-    return Drift(name, False, _rms(distance), _rms(old), noise, largest)
+    differing = distance[distance > 0]
+    typical = float(np.median(differing)) if differing.size else 0.0
+    return Drift(name, False, _rms(distance), _rms(old), noise, largest, typical)
 
 
 def _rms(values: Values) -> float:

@@ -31,7 +31,6 @@ from validator.diagnose.training_words import (
     listed,
     lost,
     shown,
-    worst_name,
 )
 from validator.results import (
     SEVERITY,
@@ -139,7 +138,7 @@ class _Case:
                 (step.gradients, self._backward),
                 (step.weights, self._optimiser),
             ):
-                verdict = _band(link, step.step)
+                verdict = _band(link, step.step, robust=link is step.weights)
                 if verdict != "rounding":
                     yield tell(step, verdict)
                     return step.step
@@ -192,9 +191,15 @@ class _Case:
         )
 
     def _optimiser(self, step: StepDrift, verdict: CellVerdict) -> TrainingCause:
-        moved = [part.name for part in step.weights.parts if part.ratio > _CHANGED * _factor(step.step)]
+        moved = [part.name for part in step.weights.parts if part.robust > _CHANGED * _factor(step.step)]
         message = f"the gradient of step {step.step} agrees, but the weights after it do not: {listed(moved)}"
-        message += amount(step.weights.worst)
+        if step.gradients is None:
+            message = (
+                f"the weights after step {step.step} differ: {listed(moved)}; gradients are not seen here, so"
+            )
+            message += " it is the optimiser or the backward pass"
+        worst = max(step.weights.parts, key=lambda part: part.robust)
+        message += amount(worst)
         names = self.comparison.names
         sparse = {names[number] for number in self.baseline.answer.sparse}
         old, new = self.baseline.answer.optimizer, self.candidate.answer.optimizer
@@ -205,7 +210,7 @@ class _Case:
                 "; only gradients that come as rows of an embedding are concerned: where an id repeats in a "
                 "batch, tf_keras adds its rows up before it squares them, Keras 3 squares each"
             )
-        return _cause("optimiser", verdict, step.step, worst_name(step.weights), message)
+        return _cause("optimiser", verdict, step.step, worst.name, message)
 
     def _rounding(self) -> Iterator[TrainingCause]:
         """No link breaks; where the bits differ, say where that begins and what shows that it is rounding."""
@@ -359,15 +364,17 @@ class _Case:
         return dict(found[0].config) if found else {}
 
 
-def _band(link: Drift | Group | None, step: int) -> CellVerdict:
-    """Rounding, suspicious or changed."""
+def _band(link: Drift | Group | None, step: int, *, robust: bool = False) -> CellVerdict:
+    """Rounding, suspicious or changed; `robust`: whatever a few elements do."""
     if link is None or link.identical:
         return "rounding"
     factor = _factor(step)
     parts = link.parts if isinstance(link, Group) else (link,)
-    alone = max((part.ratio for part in parts), default=0.0)
+    alone = max((part.robust if robust else part.ratio for part in parts), default=0.0)
     # one number (a loss) is as uncertain as its noise: it is judged like one tensor of many
     whole = link.ratio if isinstance(link, Group) or link.name != "loss" else 0.0
+    if robust and isinstance(link, Group):
+        whole = link.robust
     if whole > _CHANGED * factor or alone > _CHANGED * _ALONE * factor:
         return "changed"
     if whole > _ROUNDING * factor or alone > _ROUNDING * _ALONE * factor:

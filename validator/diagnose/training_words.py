@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from validator.compare.training import Drift, Group
+from validator.compare.training import Drift
 
 Settings = dict[str, bool | int | float | str | None]
 _SHOWN = 3
@@ -76,11 +76,6 @@ def listed(names: Sequence[str]) -> str:
 def layer_of(variable: str) -> str:
     """The layer of a variable."""
     return variable.rpartition("/")[0]
-
-
-def worst_name(group: Group) -> str:
-    """The tensor farthest above its noise."""
-    return group.worst.name if group.worst else ""
 
 
 def shown(value: float | None) -> str:

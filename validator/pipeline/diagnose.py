@@ -14,6 +14,7 @@ from validator.compare.alignment import align
 from validator.compare.architecture import Difference, compare_architecture
 from validator.compare.layers import LayerDrift, Sides, free_running
 from validator.diagnose import Evidence, localise, suspects
+from validator.errors import CannotJudgeError, ConfigurationError
 from validator.matrix import Cell
 from validator.pipeline.capture import Run, make_job
 from validator.pipeline.second_phase import run_again
@@ -44,14 +45,14 @@ def diagnose(run: Run, report: Report) -> Report:
     a finding; no verdict changes here.
 
     Raises:
-        CannotJudgeError, ConfigurationError: what a worker recorded cannot be read.
+        CannotJudgeError: a worker's response cannot be read.
     """
     cells = {cell.id: cell for cell in run.project.plan.cells}
     judged = [cell for model in report.models for cell in model.cells]
     looked: dict[str, _Looked] = {}
     updated: dict[str, CellResult] = {}
     for result in judged:
-        seen = _look(run, cells[result.cell], result)
+        seen = _look_safely(run, cells[result.cell], result)
         if isinstance(seen, Finding):
             updated[result.cell] = _with(result, (seen,))
         elif seen is not None:
@@ -62,6 +63,14 @@ def diagnose(run: Run, report: Report) -> Report:
         if result.cell in looked:
             updated[result.cell] = _explained(result, looked[result.cell], fed.get(result.cell))
     return report.model_copy(update={"models": tuple(_replaced(model, updated) for model in report.models)})
+
+
+def _look_safely(run: Run, cell: Cell, result: CellResult) -> _Looked | Finding | None:
+    """What cannot be read is no reason to lose a report whose numbers stand."""
+    try:
+        return _look(run, cell, result)
+    except (CannotJudgeError, ConfigurationError) as error:
+        return Finding(kind="layers", message=f"the layers could not be compared: {error}")
 
 
 def _look(run: Run, cell: Cell, result: CellResult) -> _Looked | Finding | None:

@@ -129,8 +129,8 @@ def _tried(run: Run, cell: Cell, trial: Trial) -> Tried:
     base = run.project.plan.baseline_of(trial.cell)
     for one, where in ((base, "in the baseline"), (trial.cell, "here")):
         capture = read_capture(run.folder.capture(one))
-        if capture is None:
-            return Tried(trial, reason=f"no time was left for it {where} (parity.seconds)")
+        if capture is None or (capture.failure is not None and capture.failure.stage == "timeout"):
+            return Tried(trial, reason=f"it ran out of time {where}: parity.seconds, limits.seconds")
         if capture.failure is not None:
             said = plain(first_line(capture.failure.message), 120)
             return Tried(trial, reason=f"{where} {capture.failure.stage} failed: {said}")

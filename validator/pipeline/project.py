@@ -132,10 +132,12 @@ def check_files(project: Project) -> None:
                 raise ConfigurationError(
                     f"model {model.name}: {setting} {name!r} does not exist in {project.folder}"
                 )
-        if not is_function(model.inputs) and not Path(project.resolve(model.inputs)).exists():
-            raise ConfigurationError(
-                f"model {model.name}: inputs {model.inputs!r} does not exist in {project.folder}"
-            )
+        recorded = {"inputs": model.inputs, "decode.prompts": model.decode.prompts if model.decode else None}
+        for setting, name in recorded.items():
+            if name and not is_function(name) and not Path(project.resolve(name)).exists():
+                raise ConfigurationError(
+                    f"model {model.name}: {setting} {name!r} does not exist in {project.folder}"
+                )
 
 
 def is_function(inputs: str) -> bool:

@@ -237,7 +237,7 @@ def _sentence(evidence: DecodeEvidence, verdict: CellVerdict, first: DecodeDiver
     prefill = f"decode: prefill KL {_number(_mean(evidence.prefill.kl))}"
     said = [prefill, _along(evidence), _choice(evidence, first)]
     if evidence.broken:
-        said.append(f"{_many(evidence.broken, 'sample')} end in NaN here and not in the baseline")
+        said.append(f"NaN ends {_many(evidence.broken, 'sample')} here and not in the baseline")
     return "; ".join(said)
 
 

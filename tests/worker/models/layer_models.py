@@ -11,7 +11,7 @@ else:
     import keras
 
 layers = keras.layers
-WORDS, WIDTH = 30, 8
+WORDS, WIDTH = 40, 8
 
 
 def _seeded(function):
