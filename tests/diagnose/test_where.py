@@ -25,6 +25,7 @@ RECORDINGS = {
     "residual": "ids",
     "unread_mask": "ids",
     "cast": "ids",
+    "heads": "ids",
     "masked": "ids",
     "sigmoid": "features",
     "normal": "features",
@@ -155,6 +156,13 @@ def test_a_mask_that_is_new_is_blamed_on_the_layer_that_keeps_it(laboratory: Lab
 def test_a_lost_mask_is_a_finding_where_no_number_shows_it(laboratory: Laboratory) -> None:
     own = [one for one in laboratory.differences("unread_mask", "keras-3.5.0", "keras-3.3.3") if one.cause]
     assert [(one.layer, one.kind) for one in own] == [("residual", "mask")]
+
+
+def test_who_takes_a_mask_off_a_shared_tensor_is_blamed_for_it(laboratory: Laboratory) -> None:
+    own = [one for one in laboratory.differences("heads", "keras-3.5.0", "keras-3.15.1") if one.cause]
+    assert [(one.layer, one.class_name, one.kind) for one in own] == [("heads", "MultiHeadAttention", "mask")]
+    assert "input 0 of `residual`" in own[0].message
+    assert "cleared it" in own[0].message
 
 
 def test_another_hard_sigmoid_is_blamed_on_the_layer_that_uses_it(laboratory: Laboratory) -> None:

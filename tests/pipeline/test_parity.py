@@ -195,7 +195,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     )
     assert done.returncode == 1, done.stderr
     report = Report.model_validate(json.loads(done.stdout))
-    return Finished(Run(open_project(config), RunFolder(folder / "run"), "again"), report)
+    output = RunFolder(folder / "run")
+    written_by = json.loads(output.status("keras-3.3.3").read_text())["run"]
+    return Finished(Run(open_project(config), output, written_by), report)
 
 
 def cell_of(report: Report, cell: str) -> CellResult:
@@ -224,7 +226,7 @@ class TestRealRuns:
         (finding,) = [found for found in cell.findings if found.kind == "parity"]
         assert finding.message == (
             "no way out: `kind: useless` (changed); not tried to the end: `kind: broken` (in the baseline "
-            "load failed: nobody builds it like this)"
+            "load failed: nobody builds it like this (parity_models:build))"
         )
 
     def test_a_variable_reaches_its_cells_alone(self, finished: Finished) -> None:

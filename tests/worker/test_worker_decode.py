@@ -282,7 +282,7 @@ CANNOT = {
     "no state": "UnusableError: prefill of decode_models:no_state must return the tuple (logits, state)",
     "raising step": "RuntimeError: the cache is full",
     "generates floats": "the new tokens alone, integers of shape (5, at most 4), not float64 (5, 4)",
-    "last position": "logits of shape (batch, time, vocabulary); for ids of shape (1, 3) the model gives",
+    "last position": "logits of shape (batch, time, vocabulary); for ids of shape (5, 3) the model gives",
     "two outputs": "the model gives 2 outputs: 0, 1",
     "halves": "decode needs token ids: whole numbers",
     "features": "decode needs token ids: whole numbers of shape (samples, time); the recording holds float32",

@@ -258,6 +258,30 @@ def test_a_tensor_over_the_budget_has_a_summary_only(recorded: Recorded) -> None
     assert "budget" in failure
 
 
+@pytest.mark.e2e
+def test_an_activation_of_two_gibibytes_is_summed_up(
+    keras_python: Callable[[str], Path], tmp_path: Path
+) -> None:
+    environment = Environment("keras-3.3.3", keras_python("keras-3.3.3"))
+    asked = job(
+        "big",
+        tmp_path,
+        builder="layer_models:big",
+        builder_arguments={"mebibytes": 2048},
+        batch_size=1,
+        inputs=record(tmp_path / "features", {"features": np.ones((2, 4), np.float32)}),
+        tasks={"layers": {"noise": 1}},
+    )
+    assert environment.work(tmp_path, [asked]).returncode == 0
+    capture = read_capture(tmp_path / "big")
+    assert capture is not None
+    layers = read_layers(capture, tmp_path / "big")
+    assert layers is not None
+    summary = layers.tensors[layers.results(call_of(layers, "wide"))[""].tensor or 0].summary
+    assert summary is not None
+    assert (summary.count, summary.mean, summary.nan) == (1 << 29, 1.0, 0)
+
+
 def test_five_hundred_layers_are_recorded_and_named(recorded: Recorded) -> None:
     layers = recorded.layers("long")
     assert len([call for call in layers.calls if layers.layers[call.layer].class_name == "Dense"]) == 500

@@ -55,6 +55,18 @@ def unread_mask():
     return _seeded(build)
 
 
+def heads():
+    """K57: since 3.8.0 attention takes the mask off the tensor that the residual uses as well."""
+
+    def build():
+        ids, x = _words()
+        y = layers.MultiHeadAttention(2, 4, name="heads")(x, x)
+        x = layers.Add(name="residual")([x, y])
+        return keras.Model(ids, layers.Dense(3, name="top")(x))
+
+    return _seeded(build)
+
+
 def sigmoid():
     """K02: hard_sigmoid is another function in Keras 3; the second LSTM and the head only inherit."""
 

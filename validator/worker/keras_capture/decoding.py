@@ -103,7 +103,7 @@ def _session(work: Work, options: dict, given: tuple, reset: Callable) -> _Sessi
         stepper = Spoken(work.prediction, options["protocol"])
     else:
         # A compiler would compile every length of a growing prefix anew.
-        compiled = not work.prediction.framework.on_tensorflow or work.loaded.jit is True
+        compiled = work.prediction.framework.backend == "jax" or work.loaded.jit is True
         longest = max(prompt.ids.size for prompt in prompts) + steps
         length = source.length or (longest if compiled else None)
         padding = (length, int(options.get("pad") or 0))
@@ -116,12 +116,13 @@ def _session(work: Work, options: dict, given: tuple, reset: Callable) -> _Sessi
 
 def _bound(session: _Session) -> None:
     """Leave out samples whose logits would not fit; one is always kept."""
-    probe = session.stepper.start(Group.of(session.prompts[:1]))
-    rows = int(session.options.get("budget", BUDGET)) // (4 * probe.shape[2])
+    _, first = next(session.groups())  # of a shape that is needed anyway: no shape is compiled for this alone
+    vocabulary = session.stepper.start(first).shape[2]
+    rows = int(session.options.get("budget", BUDGET)) // (4 * vocabulary)
     kept = max(1, min(len(session.prompts), rows // session.steps))
     if kept < len(session.prompts):
         session.notes.append(
-            f"{kept} of {len(session.prompts)} samples were decoded: logits of {probe.shape[2]} tokens take "
+            f"{kept} of {len(session.prompts)} samples were decoded: logits of {vocabulary} tokens take "
             "that much room"
         )
         session.prompts = session.prompts[:kept]

@@ -28,9 +28,11 @@ def evaluate(prediction: Prediction, captured: Captured, labels: Recording) -> D
     Raises:
         InputsError: the labels do not belong to the model's outputs or samples.
     """
-    batches = labelled(prediction, captured, labels)
+    wanted = _wanted(prediction, captured, labels)
     if prediction.framework.on_tensorflow:
-        batches = dataset(prediction.framework, batches)
+        batches = dataset(prediction.framework, _batches(prediction, wanted))
+    else:
+        batches = _indexed(prediction, wanted)
     return dict(_flat(prediction.model.evaluate(batches, verbose=0, return_dict=True)))
 
 
@@ -40,6 +42,11 @@ def labelled(prediction: Prediction, captured: Captured, labels: Recording) -> I
     Raises:
         InputsError: the labels do not belong to the model's outputs or samples.
     """
+    return _batches(prediction, _wanted(prediction, captured, labels))
+
+
+def _wanted(prediction: Prediction, captured: Captured, labels: Recording) -> List[object]:
+    """Labels in the structure of the outputs and, where recorded, their weights."""
     if labels.samples != prediction.feed.samples:
         raise InputsError(
             f"the labels have {labels.samples} samples, the inputs {prediction.feed.samples}: {labels.source}"
@@ -48,17 +55,39 @@ def labelled(prediction: Prediction, captured: Captured, labels: Recording) -> I
     weights = _weights(captured, labels)
     if weights is not None:
         wanted.append(weights)
-    return _batches(prediction, wanted)
+    return wanted
 
 
 def _batches(prediction: Prediction, wanted: List[object]) -> Iterator[tuple]:
     """Inputs, labels and perhaps weights of each batch."""
-    for start, stop in prediction.bounds():
-        take = _taker(prediction, start, stop)
-        yield (
-            prediction.feed.batch(prediction.framework, start, stop),
-            *(_map(take, tensors) for tensors in wanted),
-        )
+    return (_batch(prediction, wanted, start, stop) for start, stop in prediction.bounds())
+
+
+def _batch(prediction: Prediction, wanted: List[object], start: int, stop: int) -> tuple:
+    take = _taker(prediction, start, stop)
+    return (
+        prediction.feed.batch(prediction.framework, start, stop),
+        *(_map(take, tensors) for tensors in wanted),
+    )
+
+
+def _indexed(prediction: Prediction, wanted: List[object]) -> object:
+    """The same batches by their number, for JAX and torch.
+
+    Their trainers look at the first batches to build themselves, and of a generator those would be lost.
+    """
+    bounds = prediction.bounds()
+
+    class Batches(prediction.framework.keras.utils.PyDataset):
+        """Keras asks for each batch by its number."""
+
+        def __len__(self) -> int:
+            return len(bounds)
+
+        def __getitem__(self, index: int) -> tuple:
+            return _batch(prediction, wanted, *bounds[index])
+
+    return Batches()
 
 
 def _taker(prediction: Prediction, start: int, stop: int) -> Callable[[Optional[Tensor]], object]:
