@@ -81,6 +81,8 @@ def _releases() -> list[Case]:
             "K38", Model("promoted", "versions:promoted", "vectors"), _NEXT, _computes("rms", _DTYPE, None)
         ),
         _case("K50", merge("Concatenate", "two"), _NEXT, Change("failure")),
+        _case("seen here", Model("timed", "recurrent:timed", "tokens"), _LEAP, Change("failure")),
+        _case("seen here", Model("timed", "recurrent:timed", "tokens"), _NEXT, Change("failure")),
         _case("K51", Model("unit-norm", "versions:unit_norm", "tiny"), _LATER, _computes("unit")),
         _case(
             "K64", Model("masked-softmax", "versions:masked_softmax", "series"), _LATER, _computes("softmax")

@@ -72,7 +72,7 @@ def _layer(change: Change, result: CellResult) -> bool:
 def _kind(change: Change, result: CellResult) -> bool:
     if change.shows == "predictions":
         return _first_kind(change, result)
-    failed = result.failure is not None and result.failure.stage == "load"
+    failed = result.failure is not None and result.failure.stage in {"load", "predict"}
     right = {
         "metric": result.verdict == "metric-only",
         "failure": result.verdict == "failed" and failed,

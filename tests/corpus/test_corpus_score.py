@@ -95,7 +95,7 @@ def test_a_reported_metric_is_of_its_kind_only_with_its_verdict() -> None:
     assert (changed.alarms[OURS], changed.kind, changed.layer) == (True, False, None)
 
 
-@pytest.mark.parametrize(("stage", "right"), [("load", True), ("crash", False)])
+@pytest.mark.parametrize(("stage", "right"), [("load", True), ("predict", True), ("crash", False)])
 def test_a_failure_is_right_at_its_stage(stage: str, right: bool) -> None:
     failure = Failure.model_validate({"stage": stage, "error": "TypeError", "message": "no"})
     assert outcome(case(Change("failure")), result("failed", failure=failure), {}).kind is right

@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 import time
+import traceback
 
 import numpy as np
 from tensorflow import keras
@@ -90,11 +91,26 @@ def hangs():
 def eats_memory():
     kept = []
     while True:
-        kept.append(np.ones(1 << 24))
-        time.sleep(0.01)
+        kept.append(np.ones(1 << 25))
+        time.sleep(0.1)
 
 
 @in_the_candidate
 def tells_its_environment():
     lines = [f"{name}={value}" for name, value in sorted(os.environ.items())]
     raise RuntimeError("ENVIRON " + " ".join(lines))
+
+
+@in_the_candidate
+def dies_when_tapped():
+    """Predicts, and ends the process as soon as anybody looks into it layer by layer."""
+
+    class Shy(keras.layers.Layer):
+        def call(self, inputs):
+            if any("tapping" in frame.filename for frame in traceback.extract_stack()):
+                os._exit(9)
+            return inputs
+
+    model = keras.Sequential([keras.layers.Input((4,)), Shy(), keras.layers.Dense(3, use_bias=False)])
+    model.layers[-1].set_weights([np.arange(12, dtype="float32").reshape(4, 3)])
+    return model

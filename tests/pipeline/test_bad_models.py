@@ -31,6 +31,7 @@ NAMES = [
     "hangs",
     "eats_memory",
     "tells_its_environment",
+    "dies_when_tapped",
 ]
 
 
@@ -47,7 +48,7 @@ version: 1
 python: "3.11"
 requirements: [tensorflow-cpu==2.17.1, numpy==1.26.4]
 matrix: {{keras: ["3.3.3", "3.5.0", "99.0"]}}
-limits: {{seconds: 12, memory_gib: 3}}
+limits: {{seconds: 20, memory_gib: 3}}
 models:
 {models}  - {{name: corrupt, artifact: corrupt.keras, inputs: inputs.npz}}
   - {{name: no_module, builder: 'nowhere:build', inputs: inputs.npz}}
@@ -113,7 +114,7 @@ def test_a_healthy_model_is_judged_although_its_neighbours_die(
         ("leaves_with_code", "crash", "exit code 7"),
         ("asks_to_exit", "load", "bye"),
         ("segfaults", "crash", "SIGSEGV"),
-        ("hangs", "timeout", "not finished after 12 s"),
+        ("hangs", "timeout", "not finished after 20 s"),
         ("eats_memory", "crash", "limit of 3.0 GiB"),
         ("corrupt", "load", "corrupt.keras"),
         ("no_module", "load", "nowhere"),
@@ -129,6 +130,14 @@ def test_a_failure_names_its_stage_and_reason(
     assert cell.failure.stage == stage
     assert words in cell.failure.message
     assert cell.reproduce.endswith(f"--only {model}@keras-3.5.0")
+
+
+def test_a_task_that_ends_the_process_does_not_take_the_predictions(
+    finished: tuple[subprocess.CompletedProcess[str], Report],
+) -> None:
+    cell = cell_of(finished[1], "dies_when_tapped@keras-3.5.0")
+    assert cell.verdict == "identical"
+    assert any(finding.kind == "tasks" and "exit code 9" in finding.message for finding in cell.findings)
 
 
 def test_values_that_move_are_named(finished: tuple[subprocess.CompletedProcess[str], Report]) -> None:

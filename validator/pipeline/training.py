@@ -64,8 +64,9 @@ def with_training(project: Project, folder: RunFolder, cell: Cell, result: CellR
         return result
     there = _read(folder, project.plan.baseline_of(cell))
     training = judge_training(there, _read(folder, cell))
-    finding = Finding(kind=TASK, message=training.message)
-    return result.model_copy(update={"training": training, "findings": (*result.findings, finding)})
+    said = [f"training, {cause.cause}: {cause.message}" for cause in training.causes] or [training.message]
+    findings = (Finding(kind=TASK, message=message) for message in said)
+    return result.model_copy(update={"training": training, "findings": (*result.findings, *findings)})
 
 
 def _read(folder: RunFolder, cell: Cell) -> TrainingCapture | Failure:

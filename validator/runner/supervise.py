@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -158,7 +159,17 @@ class Supervisor:
         return Failure(stage="crash", error="worker", message="the worker ended without running this job")
 
     def _lose(self, job: Job, failure: Failure) -> None:
+        """Answer for a job whose worker is gone: with its predictions, where it had come to its tasks."""
         lost = {"stage": failure.stage, "error": failure.error, "message": failure.message}
+        predicted = Path(job.folder, "predicted.json")
+        if predicted.exists():
+            answer = json.loads(predicted.read_bytes())
+            answer["tasks"] = {name: {"failure": lost} for name in job.tasks}
+            message = f"what runs beside the prediction was lost: {failure.error}: {failure.message}"
+            answer["notes"].append({"kind": "tasks", "message": message})
+            write_json(_response(job), answer)
+            self._report(job)
+            return
         write_json(_response(job), {"schema": 1, "id": job.id, "failure": {**lost, "traceback": failure.log}})
         self.watcher.finished(job.id, failure)
 

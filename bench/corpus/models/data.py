@@ -86,7 +86,7 @@ def labels():
         "numbers": {"labels": random.standard_normal((ROWS, 3)).astype(np.float32)},
         "bits": {"labels": random.integers(0, 2, (ROWS, 3)).astype(np.float32)},
         "parts": {
-            "labels": random.integers(0, 2, (ROWS, 3)).astype(np.float32),
+            "labels": random.integers(0, 2, (ROWS, 1)).astype(np.float32),
             "sample_weight": (0.1 + 0.8 * random.random(ROWS)).astype(np.float32),
         },
     }

@@ -207,7 +207,7 @@ class Decide(layers.Layer):
 
 def overlap():
     """K60: intersection over union with fractional sample weights."""
-    inputs, x = _head(3)
+    inputs, x = _head(1)
     model = filled(keras.Model(inputs, Decide(name="decide")(x)))
     model.compile(loss="mse", weighted_metrics=[keras.metrics.MeanIoU(num_classes=2, name="iou")])
     return model

@@ -14,6 +14,7 @@ from keras_capture.artifacts import Loaded, artifact_kind, load
 from keras_capture.evaluating import evaluate, is_compiled
 from keras_capture.failures import StageError, stage
 from keras_capture.feeding import make_feed
+from keras_capture.files import write_json
 from keras_capture.imports import Framework
 from keras_capture.predicting import Captured, Prediction, capture, repeat
 from keras_capture.recording import open_recording
@@ -88,6 +89,9 @@ def _steps(framework: Framework, job: Job, response: Response) -> None:
     captured = _predict(prediction, job.folder, response) if job.predict else None
     if captured and job.evaluate and job.labels and is_compiled(loaded.model):
         _evaluate(prediction, captured, job.labels, response)
+    if captured and job.tasks:
+        # a task that takes the whole process with it must not take the predictions
+        write_json(job.folder / "predicted.json", asdict(response))
     for name, options in job.tasks.items():
         with response.timed(name):
             response.tasks[name] = run_task(name, Work(job, loaded, prediction, captured), options)
