@@ -24,27 +24,38 @@ KEPT = ROOT / ".nox" / "bench"
 _NOBODY = Watcher(lambda _: None, lambda _, __: None)
 
 
+#: What a full run asks for besides predictions to tell how far, where and of what kind a change is.
+DIAGNOSIS = ("noise", "layers", "twin")
+
+
 @dataclass(frozen=True)
 class Sample:
-    """Seconds of one environment, once each way."""
+    """Seconds of one environment: predictions alone, with diagnosis, and by the bare script."""
 
     worker: float
+    diagnosed: float
     bare: float
 
 
 def main(rounds: int = 3) -> None:
-    """Print wall seconds of both ways, interleaved, and the ratio of their sums."""
+    """Print wall seconds of each way, interleaved, and the ratios of their sums."""
     project = open_project(EXAMPLES / "validator.yml")
     built = {environment.name: _built(environment, project) for environment in project.plan.environments}
-    print("environment      worker s   bare s   ratio   (median of", rounds, "pairs, after one warm-up)")
-    totals = Sample(0.0, 0.0)
+    print(
+        f"seconds, median of {rounds} after one warm-up; targets: predict ÷ bare 1.15, diagnosed ÷ predict 2"
+    )
+    print("environment       predict   bare  ratio  diagnosed  ratio")
+    totals = Sample(0.0, 0.0, 0.0)
     for environment in project.plan.environments:
         samples = [_pair(project, environment, built[environment.name]) for _ in range(rounds + 1)][1:]
         median = Sample(
             statistics.median(sample.worker for sample in samples),
+            statistics.median(sample.diagnosed for sample in samples),
             statistics.median(sample.bare for sample in samples),
         )
-        totals = Sample(totals.worker + median.worker, totals.bare + median.bare)
+        totals = Sample(
+            totals.worker + median.worker, totals.diagnosed + median.diagnosed, totals.bare + median.bare
+        )
         _print(environment.name, median)
     _print("all", totals)
 
@@ -79,16 +90,27 @@ def _built(environment: Environment, project: Project) -> Path:
 
 def _pair(project: Project, environment: Environment, python: Path) -> Sample:
     with tempfile.TemporaryDirectory() as scratch:
-        worker = _worker(project, environment, python, Path(scratch, "run"))
+        worker = _worker(Run(project, RunFolder(Path(scratch, "plain")), "bench"), environment, python, ())
+        diagnosed = _worker(
+            Run(project, RunFolder(Path(scratch, "full")), "bench"), environment, python, DIAGNOSIS
+        )
         bare = _bare(project, environment, python, Path(scratch))
-    return Sample(worker, bare)
+    return Sample(worker, diagnosed, bare)
 
 
-def _worker(project: Project, environment: Environment, python: Path, output: Path) -> float:
-    run = Run(project, RunFolder(output), "bench")
+def _worker(run: Run, environment: Environment, python: Path, wanted: tuple[str, ...]) -> float:
+    project = run.project
     folder = run.folder.captures(environment.name)
     folder.mkdir(parents=True)
-    jobs: list[Job] = [replace(job, evaluate=False, tasks={}) for job in make_jobs(run, environment)]
+    jobs: list[Job] = [
+        replace(
+            job,
+            evaluate=False,
+            tasks={name: options for name, options in job.tasks.items() if name in wanted},
+        )
+        for job in make_jobs(run, environment)
+        if job.predict
+    ]
     began = time.perf_counter()
     write_request(folder, environment, jobs, [project.folder])
     bounds = Bounds(600, 600, default_memory())
@@ -116,4 +138,6 @@ def _bare(project: Project, environment: Environment, python: Path, output: Path
 
 
 def _print(name: str, sample: Sample) -> None:
-    print(f"{name:15} {sample.worker:9.2f} {sample.bare:8.2f} {sample.worker / sample.bare:7.2f}")
+    predict, bare, diagnosed = sample.worker, sample.bare, sample.diagnosed
+    against_bare = f"{name:15} {predict:9.2f} {bare:6.2f} {predict / bare:6.2f}"
+    print(f"{against_bare} {diagnosed:10.2f} {diagnosed / predict:6.2f}")

@@ -46,6 +46,9 @@ def _print_failures(ran: Sequence[Ran]) -> None:
     for one in ran:
         if one.result.failure is not None or one.result.verdict == "not-compared":
             print(f"{one.case.id}: {one.result.message}")
+        for finding in one.result.findings:
+            if finding.kind == "evaluate":
+                print(f"{one.case.id}: {finding.message}")
 
 
 def _print_result(outcomes: Sequence[Outcome]) -> None:

@@ -32,7 +32,9 @@ from validator.pipeline.validate import write
 from validator.results import CellResult
 from validator.runner import Watcher
 
-KEPT = Path(__file__).resolve().parents[2] / ".nox" / "corpus"
+#: Beside Nox's own environments: `.nox/corpus` is that of the session.
+KEPT = Path(__file__).resolve().parents[2] / ".nox" / "corpus-environments"
+RUNS = KEPT.with_name("corpus-runs")
 #: Environments with the packages of the oldest Keras 3, and what their workers start with.
 _VARIABLES = {
     EDITED: {"KV_CORPUS_EDIT": "1"},
@@ -59,16 +61,17 @@ class Ran:
     candidate: Path
 
 
-def run_cases(cases: Sequence[Case], jobs: int) -> list[Ran]:
+def run_cases(cases: Sequence[Case], jobs: int, folder: Path = RUNS) -> list[Ran]:
     """Run every case and read what the product makes of it.
 
     Args:
         cases: of any pairs.
         jobs: environments that are captured at the same time.
+        folder: where a project and a run are written for each baseline.
     """
     baselines = dict.fromkeys(case.pair.baseline for case in cases)
     mine = {name: [case for case in cases if case.pair.baseline == name] for name in baselines}
-    runs = {name: _run(KEPT / f"from-{name}", of) for name, of in mine.items()}
+    runs = {name: _run(folder / f"from-{name}", of) for name, of in mine.items()}
     captures = [(run, environment) for run in runs.values() for environment in run.project.plan.environments]
     for run, environment in captures:  # one after the other: both runs use some of them
         _build(run, environment)
@@ -107,7 +110,7 @@ def _ran(run: Run, case: Case, results: dict[str, CellResult]) -> Ran:
 
 
 def _build(run: Run, environment: Environment) -> None:
-    uv, venv = Uv.found(os.environ), KEPT / "environments" / environment.name
+    uv, venv = Uv.found(os.environ), KEPT / environment.name
     failure = create(venv, environment.python, uv)
     assert failure is None, failure
     built = build(environment, run.project.install, venv, run.project.locks, uv)
@@ -115,7 +118,7 @@ def _build(run: Run, environment: Environment) -> None:
 
 
 def _capture(run: Run, environment: Environment) -> None:
-    venv = KEPT / "environments" / environment.name
+    venv = KEPT / environment.name
     quiet = Watcher(lambda _: None, lambda _, __: None)
     status = capture(run, environment, venv, Uv.found(os.environ), quiet)
     assert status.failure is None, status.failure

@@ -91,7 +91,7 @@ def _releases() -> list[Case]:
             "K68",
             Model("list-layer", "versions:list_layer", "tokens"),
             _LATER,
-            _computes("joined", frozenset({"mask", "value"}), None),
+            _computes("joined", _MASK, None),
         ),
         _case("K07, unread", unread, _NEXT, Change("structure", "merge")),
         _case("K07, unread", unread, _STEP, Change("structure", "merge")),
@@ -127,10 +127,10 @@ def _transformer() -> list[Case]:
     """Edits of a transformer that no configuration shows; those of numerics.md are among them."""
     build, digits = "transformer:build", _computes("heads_0", precision=None)
     answers = {
-        "epsilon": _computes("norm_a_0"),
-        "epsilon-last": _computes("norm_out"),
-        "gelu-all": _computes("gelu_0"),
-        "gelu-one": _computes("gelu_1"),
+        "epsilon": _computes("norm_a_0", _SETTING),
+        "epsilon-last": _computes("norm_out", _SETTING),
+        "gelu-all": _computes("gelu_0", _SETTING),
+        "gelu-one": _computes("gelu_1", _SETTING),
         "scale-1.001": _computes("heads_0"),
         "scale-1.00001": _computes("heads_0"),
         "softmax-bf16": digits,
@@ -142,9 +142,9 @@ def _transformer() -> list[Case]:
     }
     cases = [_edit(build, change, "hidden", answer) for change, answer in answers.items()]
     in_half = {
-        "epsilon": Change("predictions", "norm_a_0", _VALUE, False),
-        "gelu-all": _computes("gelu_0"),
-        "gelu-one": _computes("gelu_1"),
+        "epsilon": _computes("norm_a_0", _SETTING),
+        "gelu-all": _computes("gelu_0", _SETTING),
+        "gelu-one": _computes("gelu_1", _SETTING),
         "uncausal-in-half": _computes("heads_0"),
     }
     for change, answer in in_half.items():

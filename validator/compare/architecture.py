@@ -7,7 +7,7 @@ side does not know, the inside of the framework's own layers, operations across 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from validator.compare.alignment import WRAPPERS, Alignment, class_of, is_operation
@@ -59,7 +59,18 @@ def compare_architecture(alignment: Alignment) -> tuple[Difference, ...]:
             found += pair.layer_differences()
         found += pair.call_differences()
     told = {difference.message for difference in found}
-    return (*found, *_unpaired(alignment, " ".join(told)))
+    return tuple(_blamed_inside(alignment, [*found, *_unpaired(alignment, " ".join(told))]))
+
+
+def _blamed_inside(alignment: Alignment, found: list[Difference]) -> Iterator[Difference]:
+    """A model gives what its layers make: where one of them is to blame, the model only inherits."""
+    containers = [
+        not difference.extra and alignment.baseline.layer_of(difference.call).container
+        for difference in found
+    ]
+    inside = any(one.cause for one, container in zip(found, containers, strict=True) if not container)
+    for one, container in zip(found, containers, strict=True):
+        yield replace(one, cause=False) if container and inside else one
 
 
 def shown(layers: Layers, call: int) -> str:

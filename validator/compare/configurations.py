@@ -59,6 +59,8 @@ _IGNORED = frozenset(
 _IGNORED_ENDINGS = ("_initializer", "_regularizer", "_constraint")
 #: What None stands for in a release that fills it in later.
 _DEFAULTS = {"data_format": "channels_last", "activation": "linear", "recurrent_activation": "linear"}
+#: Activations of two names: Keras 2 writes the first, Keras 3 the second.
+_SAME_ACTIVATION = {"swish": "silu", "hard_swish": "hard_silu"}
 _CLOSE = 1e-6  # a float that was written with fewer digits
 
 
@@ -85,6 +87,8 @@ def _plain(name: str, value: JsonValue, rank: int | None) -> JsonValue:
         return _object(value)
     if isinstance(value, list):
         value = _collapsed(value)
+    if name.endswith("activation") and isinstance(value, str):
+        return _SAME_ACTIVATION.get(value, value)
     if name == "axis" and isinstance(value, int) and value < 0 and rank:
         return value + rank
     return value

@@ -115,9 +115,10 @@ class _View:
         if layers.calls[call].parent is None or not visible(layers, call):
             return False
         tried = self.fed.get(call)
-        if tried is not None and not tried.why:
-            return tried.differs
-        # It could not be fed; the same bytes in and other values out says as much.
+        if tried is not None and not tried.why and tried.differs:
+            return True
+        # The same bytes in and other values out say as much, also where the layer could not be fed, or does
+        # not differ when it is: alone, and not in the graph of the whole model, other kernels may run.
         drift = self.drifts[call]
         strong = drift.broken or drift.ratio is None or drift.ratio > BY_ITSELF
         return drift.differs and strong and same_inputs(self.evidence.alignment, call, drift.candidate)
@@ -126,15 +127,17 @@ class _View:
         layers = self.evidence.alignment.baseline
         difference = self.structural.get(call)
         name, class_name = shown(layers, call), layers.layer_of(call).class_name
-        if difference is not None and (difference.kind != "structure" or not moved):
+        # Fed with the same masks it gives other values: then a mask on its result is not the reason.
+        if difference is not None and (difference.kind == "dtype" or not moved):
             name, class_name = difference.layer or name, difference.class_name
             return FirstDifference(
                 layer=name, class_name=class_name, kind=difference.kind, message=difference.message
             )
         tried = self.fed.get(call)
         message = f"`{name}` ({class_name}) gives other values for the same inputs"
-        if tried is not None and tried.ratio is not None and math.isfinite(tried.ratio):
-            message += f", {tried.ratio:.3g} times its noise"
+        ratio = tried.ratio if tried is not None and tried.differs else self.drifts[call].ratio
+        if ratio is not None and math.isfinite(ratio):
+            message += f", {ratio:.3g} times its noise"
         message += f"; {difference.message}" if difference is not None else ""
         return FirstDifference(layer=name, class_name=class_name, kind="value", message=message)
 

@@ -39,7 +39,7 @@ def run_again(
     if not jobs or facts is None or not facts.executable:
         return False
     for job in jobs:  # what an earlier judgement of the same run left
-        for left in ("started", "response.json"):
+        for left in ("started", "predicted.json", "response.json"):
             Path(job.folder, left).unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     place = run.project.plan.environment(environment)

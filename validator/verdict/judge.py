@@ -13,15 +13,12 @@ from validator.results import (
     Finding,
     MetricResult,
     OutputResult,
-    ReportedMetric,
 )
 from validator.text import first_line
 from validator.verdict.gate import BASELINE, GREEN
 from validator.verdict.outputs import OutputEvidence, judge_output
+from validator.verdict.reported import judge_reported, mask_cause, metric_only
 from validator.verdict.twins import TwinEvidence, TwinVerdict, judge_twin
-
-#: A reported metric may move by this much with the predictions inside their rounding: float32 means.
-_REPORTED_RTOL, _REPORTED_ATOL = 1e-3, 1e-4
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ def judge_cell(evidence: CellEvidence) -> CellResult:
     outputs = tuple(judge_output(output) for output in evidence.outputs)
     if not outputs:
         return _said(label, "not-compared", "the model gave no output that could be compared")
-    reported = tuple(_reported(name, old, new, outputs) for name, old, new in evidence.reported)
+    reported = tuple(judge_reported(name, old, new, outputs) for name, old, new in evidence.reported)
     accuracy = Accuracy(metrics=evidence.metrics, reported=reported)
     has_accuracy = bool(evidence.metrics or reported)
     label = label.model_copy(update={"outputs": outputs, "accuracy": accuracy if has_accuracy else None})
@@ -72,7 +69,12 @@ def judge_cell(evidence: CellEvidence) -> CellResult:
         outputs = tuple(_acquitted(output, twin.sentence) for output in outputs)
         label = label.model_copy(update={"outputs": outputs})
     if twin.verdict in GREEN and any(metric.differs for metric in reported):
-        return _said(label, "metric-only", _metric_only(reported, evidence.metrics))
+        cause = mask_cause(reported, evidence.metrics, outputs)
+        if cause:
+            label = label.model_copy(
+                update={"findings": (*label.findings, Finding(kind="cause", message=cause))}
+            )
+        return _said(label, "metric-only", metric_only(reported, evidence.metrics))
     hidden = worst.verdict in GREEN and twin.verdict not in GREEN
     told = [] if hidden else [_sentence(worst, outputs)]
     return _said(label, twin.verdict, "; ".join([*told, *([twin.sentence] if twin.sentence else [])]))
@@ -130,28 +132,3 @@ def _sentence(worst: OutputResult, outputs: tuple[OutputResult, ...]) -> str:
         return f"rounding, {largest:.2g} at most ({worst.rule})"
     others = sum(output.verdict == worst.verdict for output in outputs) - 1
     return worst.message + (f"; {others} more outputs likewise" if others else "")
-
-
-def _reported(
-    name: str, old: float | None, new: float | None, outputs: tuple[OutputResult, ...]
-) -> ReportedMetric:
-    """A number of the framework on both sides. Each arg max that moved may move a mean by its share."""
-    if old is None or new is None:
-        return ReportedMetric(name=name, baseline=old, candidate=new, differs=False)
-    moved = max((output.flips or 0) / (output.rows or 1) for output in outputs)
-    room = _REPORTED_ATOL + _REPORTED_RTOL * max(abs(old), abs(new)) + moved
-    return ReportedMetric(name=name, baseline=old, candidate=new, differs=abs(old - new) > room)
-
-
-def _metric_only(reported: tuple[ReportedMetric, ...], metrics: tuple[MetricResult, ...]) -> str:
-    # accuracies say more to a reader than the loss does
-    told = sorted((metric for metric in reported if metric.differs), key=lambda metric: metric.name == "loss")
-    first = told[0]
-    sentence = (
-        f"same predictions, but the framework reports `{first.name}` {first.candidate:.4g} here "
-        f"and {first.baseline:.4g} in the baseline"
-    )
-    true = next((metric for metric in metrics if metric.candidate is not None), None)
-    if true is not None:
-        sentence += f"; from the predictions `{true.metric}` is {true.candidate:.4g}"
-    return sentence

@@ -1,18 +1,31 @@
-"""A small pre-norm transformer of its own layers, whose edits no configuration shows."""
+"""A small pre-norm transformer of its own layers.
+
+The epsilon and the kind of GELU are settings, which Keras 3 writes into a layer's configuration. Everything
+else is edited in the code (`how`), as if another version of it were installed: no configuration shows it.
+"""
 
 import numpy as np
 import tensorflow as tf
 from corpus_models.common import Edit, filled, keras, layers
 
 LENGTH, WIDTH, HEADS, BLOCKS = 8, 32, 4, 3
+_SUMS = ("permuted", "split-2", "split-4", "einsum", "bias-first")
+
+
+def written(layer, how):
+    """Set which version of a layer's code runs."""
+    layer.how = how
+    return layer
 
 
 class Norm(layers.Layer):
     """Layer normalisation. `how`: moments, one-pass, or fused."""
 
-    def __init__(self, epsilon, how="moments", **options):
+    how = "moments"
+
+    def __init__(self, epsilon, **options):
         super().__init__(**options)
-        self.epsilon, self.how = epsilon, how
+        self.epsilon = epsilon
 
     def build(self, shape):
         """Make scale and offset."""
@@ -35,9 +48,11 @@ class Norm(layers.Layer):
 class Project(layers.Layer):
     """A dense layer over the last axis. `how` is the order of its sums, or what is wrong with it."""
 
-    def __init__(self, units, how="", **options):
+    how = ""
+
+    def __init__(self, units, **options):
         super().__init__(**options)
-        self.units, self.how = units, how
+        self.units = units
 
     def build(self, shape):
         """Make kernel and bias."""
@@ -78,14 +93,13 @@ def _coarse(values):
 class Heads(layers.Layer):
     """Causal attention of queries, keys and values that lie side by side. `how`: see the branches."""
 
-    def __init__(self, how="", factor=1.0, **options):
-        super().__init__(**options)
-        self.how, self.factor = how, factor
+    how = ""
 
     def call(self, x):
         """Attend, and put the heads side by side again."""
         q, k, v = (self._split(part) for part in tf.split(x, 3, axis=-1))
-        scale = tf.cast(self.factor / np.sqrt(WIDTH // HEADS), x.dtype)
+        factor = {"scale-1.001": 1.001, "scale-1.00001": 1.00001}.get(self.how, 1.0)
+        scale = tf.cast(factor / np.sqrt(WIDTH // HEADS), x.dtype)
         if self.how == "scale-first":
             logits = tf.einsum("bhid,bhjd->bhij", q * scale, k)
         else:
@@ -110,29 +124,33 @@ class Heads(layers.Layer):
 
 
 class Gelu(layers.Layer):
-    """GELU: exact, by its formula, or by tanh."""
+    """GELU: exact, or by tanh. `how`: the exact one may be written out."""
 
-    def __init__(self, how="exact", **options):
+    how = ""
+
+    def __init__(self, approximate=False, **options):
         super().__init__(**options)
-        self.how = how
+        self.approximate = approximate
 
     def call(self, x):
         """Activate."""
         if self.how == "formula":
             return 0.5 * x * (1 + tf.math.erf(x * tf.cast(np.sqrt(0.5), x.dtype)))
-        return tf.nn.gelu(x, approximate=self.how == "tanh")
+        return tf.nn.gelu(x, approximate=self.approximate)
 
 
 class Halves(layers.Layer):
-    """Runs a layer over its batch, at once or in two halves."""
+    """Runs a layer over its batch, at once or (`how`) in two halves."""
 
-    def __init__(self, inner, halves, **options):
+    how = ""
+
+    def __init__(self, inner, **options):
         super().__init__(**options)
-        self.inner, self.halves = inner, halves
+        self.inner = inner
 
     def call(self, x):
         """Run the layer, and put the halves together."""
-        if not self.halves:
+        if self.how != "halves":
             return self.inner(x)
         middle = tf.shape(x)[0] // 2
         return tf.concat([self.inner(x[:middle]), self.inner(x[middle:])], 0)
@@ -144,7 +162,7 @@ def build(change=""):
     x = inputs = keras.Input((LENGTH, WIDTH), name="hidden")
     for block in range(BLOCKS):
         x = _block(x, block, edit)
-    x = Norm(edit("epsilon-last", 1e-6, edit("epsilon", 1e-6, 1e-5)), name="norm_out")(x)
+    x = Norm(edit("epsilon-last", 1e-3, edit("epsilon", 1e-6, 1e-5)), name="norm_out")(x)
     model = filled(keras.Model(inputs, layers.Dense(10, name="top")(x)), gain=1.5)
     if edit("jit", True, False):
         model.compile(jit_compile=True)
@@ -154,21 +172,20 @@ def build(change=""):
 def _block(x, block, edit):
     epsilon = edit("epsilon", 1e-6, 1e-5)
     norm = edit("norm-fused", "fused", edit("norm-one-pass", "one-pass", "moments"))
-    sums = edit.change if edit.change in ("permuted", "split-2", "split-4", "einsum", "bias-first") else ""
+    sums = edit.change if edit.change in _SUMS else ""
     first, second = block == 0, block == 1
-    kinds = ("softmax-bf16", "uncausal", "uncausal-in-half", "interleaved", "scale-first", "late-division")
-    how = edit.change if edit.change in (*kinds, "log-softmax") else ""
-    factor = edit("scale-1.001", 1.001, edit("scale-1.00001", 1.00001, 1.0))
-    y = Norm(epsilon, norm, name=f"norm_a_{block}")(x)
-    y = Project(3 * WIDTH, sums, name=f"qkv_{block}")(y)
-    y = Heads(how, factor, name=f"heads_{block}")(y)
-    y = Project(WIDTH, edit("transposed", "transposed", sums) if second else sums, name=f"out_{block}")(y)
+    y = written(Norm(epsilon, name=f"norm_a_{block}"), norm)(x)
+    y = written(Project(3 * WIDTH, name=f"qkv_{block}"), sums)(y)
+    y = written(Heads(name=f"heads_{block}"), edit.change)(y)
+    y = written(
+        Project(WIDTH, name=f"out_{block}"), edit("transposed", "transposed", sums) if second else sums
+    )(y)
     x = layers.Add(name=f"add_a_{block}")([x, y])
-    y = Norm(epsilon, norm, name=f"norm_b_{block}")(x)
+    y = written(Norm(epsilon, name=f"norm_b_{block}"), norm)(x)
     up = edit("coarse", "coarse", sums) if first else edit("no-bias", "no-bias", sums) if second else sums
-    halves = edit("batch-halves", True, False)
-    y = Halves(Project(2 * WIDTH, up, name=f"inner_{block}"), halves, name=f"up_{block}")(y)
-    gelu = edit("gelu-all", "tanh", edit("gelu-formula", "formula", "exact"))
-    y = Gelu(edit("gelu-one", "tanh", gelu) if second else gelu, name=f"gelu_{block}")(y)
-    y = Project(WIDTH, sums, name=f"down_{block}")(y)
+    inner = written(Project(2 * WIDTH, name=f"inner_{block}"), up)
+    y = written(Halves(inner, name=f"up_{block}"), edit("batch-halves", "halves", ""))(y)
+    approximate = edit("gelu-all", True, edit("gelu-one", second, False))
+    y = written(Gelu(approximate, name=f"gelu_{block}"), edit("gelu-formula", "formula", ""))(y)
+    y = written(Project(WIDTH, name=f"down_{block}"), sums)(y)
     return layers.Add(name=f"add_b_{block}")([y, x] if edit("add-order", True, False) else [x, y])
