@@ -272,7 +272,8 @@ def _verdict_words(cell: CellResult) -> Words:
     if cell.verdict == "changed" and cell.first_difference is not None:
         first = cell.first_difference
         why = (text(": "), *prose(first.message)) if first.message else ()
-        return (word, text(" at "), name(first.layer), *why)
+        kind = f" ({cell.change})" if cell.change in {"semantic", "precision"} else ""
+        return (word, text(f"{kind} at "), name(first.layer), *why)
     message = _message(cell)
     return (word, text(": "), *message) if message else (word,)
 

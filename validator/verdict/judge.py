@@ -64,7 +64,7 @@ def judge_cell(evidence: CellEvidence) -> CellResult:
     worst = max(outputs, key=lambda output: SEVERITY.index(output.verdict))
     twin = _twin(outputs, evidence)
     change = twin.change or ("rounding" if twin.verdict == "rounding" else None)
-    label = label.model_copy(update={"change": change, "findings": _twin_findings(label, evidence)})
+    label = label.model_copy(update={"change": change, "findings": _twin_findings(label, evidence, twin)})
     if worst.verdict == "suspicious" and twin.verdict == "rounding":
         outputs = tuple(_acquitted(output, twin.sentence) for output in outputs)
         label = label.model_copy(update={"outputs": outputs})
@@ -95,9 +95,10 @@ def _acquitted(output: OutputResult, why: str) -> OutputResult:
     return output.model_copy(update={"verdict": "rounding", "rule": f"{output.rule}; {why}"})
 
 
-def _twin_findings(label: CellResult, evidence: CellEvidence) -> tuple[Finding, ...]:
+def _twin_findings(label: CellResult, evidence: CellEvidence, said: TwinVerdict) -> tuple[Finding, ...]:
     if evidence.twin is None or not evidence.twin.problem:
-        return label.findings
+        told = said.sentence and said.verdict not in GREEN
+        return (*label.findings, Finding(kind="twin", message=said.sentence)) if told else label.findings
     twin = evidence.twin
     message = (
         f"no {twin.precision} twin ({twin.problem}), so the cell is judged by its own noise alone, "
