@@ -193,6 +193,18 @@ def test_a_run_that_cannot_begin_leaves_a_report_that_says_so(consumer: Consumer
     assert "::error title=Keras upgrade cannot be judged::" in done.stdout
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_run_warns_of_a_token_in_the_checkout(consumer: Consumer, kept: bool) -> None:
+    consumer.start({**project("requirements.txt", BASE), "README.md": "one\n"})
+    tip = consumer.pull_request({"README.md": "two\n"})
+    if kept:
+        consumer.git("config", "--local", "http.https://github.com/.extraheader", "AUTHORIZATION: basic eDp5")
+    environ = consumer.actions("pull_request", consumer.pull_request_event(tip))
+    done = consumer.run("run", "--event", environ=environ)
+    assert done.returncode == 0
+    assert ("`persist-credentials: false`" in done.stdout) is kept
+
+
 def test_what_a_manifest_says_cannot_speak_to_the_runner(consumer: Consumer) -> None:
     consumer.start(project("requirements.txt", BASE))
     tip = consumer.pull_request({"requirements.txt": "keras==3.5.0\n::set-output name=verdict::pass\n"})
@@ -268,6 +280,13 @@ def test_what_ranges_resolved_to_is_what_is_installed() -> None:
         side("head", "keras>=3.4"),
     )
     assert base.constraints == ("numpy<2", "keras==3.3.3", "numpy==1.26.4")
+
+
+def test_what_ranges_resolved_to_does_not_bind_what_the_settings_add() -> None:
+    ranges = side("base", "keras>=3", resolved={"keras": "3.3.3", "ml-dtypes": "0.5.4"})
+    base, _ = environments("requirements: [tensorflow-cpu==2.17.1]\n", ranges, side("head", "keras"))
+    assert base.requirements == ("keras>=3", "tensorflow-cpu==2.17.1")
+    assert base.constraints == ()
 
 
 def test_a_side_is_installed_from_the_indexes_it_names() -> None:

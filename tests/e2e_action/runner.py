@@ -32,18 +32,22 @@ description: Clones from the bare origin.
 inputs:
   fetch-depth: {description: Depth., default: "1"}
   persist-credentials: {description: Whether git keeps the token., default: "true"}
+  token: {description: The token., default: "${{ github.token }}"}
 runs:
   using: composite
   steps:
     - shell: bash
-      env: {DEPTH: "${{ inputs.fetch-depth }}", PERSIST: "${{ inputs.persist-credentials }}"}
+      env:
+        DEPTH: ${{ inputs.fetch-depth }}
+        PERSIST: ${{ inputs.persist-credentials }}
+        SECRET: ${{ inputs.token }}
       run: |
         git init --quiet .
         git remote add origin "$TEST_ORIGIN"
         git fetch --quiet --depth="$DEPTH" origin "$TEST_REF"
         git checkout --quiet FETCH_HEAD
         if [ "$PERSIST" = true ]; then
-          secret=$(printf 'x-access-token:%s' "$TEST_SECRET" | base64)
+          secret=$(printf 'x-access-token:%s' "$SECRET" | base64)
           git config --local http.https://github.com/.extraheader "AUTHORIZATION: basic $secret"
         fi
 """
@@ -156,8 +160,6 @@ class Hub:
         work = self.folder / "work"
         shutil.rmtree(work, ignore_errors=True)
         (work / "home").mkdir(parents=True)
-        secrets = work / "home" / ".git-credentials"
-        secrets.write_text("https://x:y@github.com\n", encoding="utf-8")
         state, payload = self.folder / "state.json", work / "event.json"
         state.write_text(json.dumps({**self.state, "requests": []}), encoding="utf-8")
         payload.write_text(json.dumps(event or self.event()), encoding="utf-8")
@@ -208,7 +210,6 @@ class Hub:
             "NO_COLOR": "1",
             "TEST_ORIGIN": f"file://{self._origin()}",
             "TEST_REF": "refs/pull/7/merge",
-            "TEST_SECRET": TOKEN,
             "TEST_ARTIFACTS": str(self.folder / "artifacts"),
             "UV_CACHE_DIR": _uv_cache(),
             **{key: value for key, value in os.environ.items() if _MACHINE.match(key)},

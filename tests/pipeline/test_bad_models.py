@@ -52,9 +52,15 @@ limits: {{seconds: 20, memory_gib: 3}}
 models:
 {models}  - {{name: corrupt, artifact: corrupt.keras, inputs: inputs.npz}}
   - {{name: no_module, builder: 'nowhere:build', inputs: inputs.npz}}
+  - name: other_labels
+    builder: misbehaving:healthy
+    inputs: inputs.npz
+    labels: two.npz
+    metrics: [accuracy]
   - {{name: other_inputs, builder: 'misbehaving:healthy', inputs: wide.npz}}
 """
     )
+    np.savez(folder / "two.npz", one=np.zeros(7, np.int64), two=np.zeros(7, np.int64))
     np.savez(folder / "wide.npz", x=np.zeros((7, 5), np.float32))
     return folder / "validator.yml"
 
@@ -138,6 +144,15 @@ def test_a_task_that_ends_the_process_does_not_take_the_predictions(
     cell = cell_of(finished[1], "dies_when_tapped@keras-3.5.0")
     assert cell.verdict == "identical"
     assert any(finding.kind == "tasks" and "exit code 9" in finding.message for finding in cell.findings)
+
+
+def test_labels_that_fit_no_output_cost_the_score_and_nothing_else_and_are_not_green(
+    finished: tuple[subprocess.CompletedProcess[str], Report],
+) -> None:
+    cell = cell_of(finished[1], "other_labels@keras-3.5.0")
+    assert cell.verdict == "identical"
+    assert cell.gated == ("accuracy",)
+    assert "labels 'one' fit no output" in cell.message
 
 
 def test_values_that_move_are_named(finished: tuple[subprocess.CompletedProcess[str], Report]) -> None:

@@ -154,3 +154,13 @@ def test_compare_with_something_else(tmp_path: Path) -> None:
     done = validator("compare", tmp_path / "a.npz", tmp_path / "a.npz")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_unknown_metric_is_refused_before_anything_is_installed(project: Path) -> None:
+    (project / "validator.yml").write_text(CONFIG.replace("[accuracy]", "[acuracy]"))
+    refused(project, "acuracy", "accuracy")
+
+
+def test_labels_of_another_length_are_refused(project: Path) -> None:
+    np.savez(project / "labels.npz", y=np.zeros(4, np.int64))
+    refused(project, "model digits: inputs.npz holds 3 samples and labels.npz 4")

@@ -8,11 +8,16 @@ from validator.results import (
     Accuracy,
     CellResult,
     CellVerdict,
+    DecodeDivergence,
+    DecodeResult,
+    DecodeStatistics,
+    DecodeStep,
     Element,
     EnvironmentResult,
     Failure,
     Finding,
     FirstDifference,
+    LayerResult,
     MetricResult,
     ModelResult,
     OutputResult,
@@ -20,8 +25,11 @@ from validator.results import (
     Report,
     ReportedMetric,
     Stage,
+    TrainingCause,
+    TrainingResult,
     Upgrade,
     Verdict,
+    WayOut,
 )
 
 BASE = "keras-3.3.3"
@@ -77,7 +85,12 @@ def accuracy(
                 candidate=after,
                 delta=after - before,
                 worse=worse,
-                message="14 right before and wrong after, 2 the reverse; p < 0.001" if worse else "",
+                units=360,
+                low=after - before - 0.02,
+                high=after - before + 0.02,
+                p=0.0002 if worse else 0.5,
+                decision="worse" if worse else "not-worse",
+                message="14 right before and wrong after, 2 the reverse" if worse else "",
             ),
         ),
         reported=(
@@ -125,6 +138,85 @@ def rounding(model: str, where: str = HEAD, max_abs: float = 1.5e-7, noise: floa
     )
 
 
+LAYERS = (
+    LayerResult(layer="embedding", class_name="Embedding", by_itself=0.0, inherited=0.0, kind="same"),
+    LayerResult(
+        layer="causal_mask",
+        class_name="Lambda",
+        by_itself=0.0,
+        inherited=0.0,
+        kind="dtype",
+        message="`causal_mask` gives bfloat16 where it gave bool",
+    ),
+    LayerResult(
+        layer="block_0/attention",
+        class_name="GroupedQueryAttention",
+        by_itself=398.2,
+        inherited=398.2,
+        kind="value",
+        message="causal mask ignored",
+    ),
+    LayerResult(
+        layer="block_0/mlp",
+        class_name="SwiGLU",
+        by_itself=0.9,
+        inherited=391.0,
+        valid=0.6,
+        padded=412.0,
+        kind="inherited",
+    ),
+)
+TRAINING = TrainingResult(
+    verdict="changed",
+    message="training differs; optimiser: epsilon is 1e-8 here",
+    causes=(
+        TrainingCause(cause="initial weights", verdict="rounding", message="other draws"),
+        TrainingCause(cause="optimiser", verdict="changed", step=0, message="epsilon is 1e-8 here"),
+    ),
+)
+
+
+def decoded(kl: tuple[float | None, ...] = (0.02, 0.04, 0.11, 0.6, 0.41)) -> DecodeResult:
+    """A decode that goes on otherwise at step 3; `kl` is the divergence of each step."""
+    steps = (
+        DecodeStep(
+            step=at,
+            samples=8,
+            kl=one,
+            kl_error=0.01,
+            noise_kl=1e-6,
+            delta_p=None,
+            delta_p_rms=None,
+            same_top=None,
+        )
+        for at, one in enumerate(kl)
+    )
+    return DecodeResult(
+        verdict="changed",
+        message="decode: prefill KL 2.1; steps KL 0.02 → 0.41 over 5 steps",
+        samples=8,
+        prefill=DecodeStatistics(positions=32, kl=2.1),
+        steps=tuple(steps),
+        noise_kl=8.6e-5,
+        diverged=8,
+        ties=1,
+        first=DecodeDivergence(
+            sample=2,
+            step=3,
+            baseline_token=282,
+            candidate_token=332,
+            margin=1.7,
+            noise_margin=0.1,
+            tie=False,
+            baseline_tokens=(282,),
+            candidate_tokens=(332,),
+            prompt_text="john put the",
+            baseline_text="red hat",
+            candidate_text="red ring",
+        ),
+    )
+
+
 def changed(model: str, where: str = HEAD) -> CellResult:
     """The causal mask of a decoder is ignored in bfloat16."""
     return _cell(model, where, "changed").model_copy(
@@ -139,7 +231,24 @@ def changed(model: str, where: str = HEAD) -> CellResult:
                 kind="value",
                 message="causal mask ignored",
             ),
+            "layers": LAYERS,
+            "decode": decoded(),
+            "training": TRAINING,
+            "ways_out": (
+                WayOut(
+                    axis="setting",
+                    value="keras>=3.10",
+                    setting="keras>=3.10",
+                    cell=f"{model}@keras-3.10.0",
+                    verdict="identical",
+                    message="`keras>=3.10` (tried here: restores parity)",
+                ),
+            ),
             "findings": (
+                Finding(kind="layers", message="1 of 14 layers differs by itself, 11 inherit"),
+                Finding(kind="training", message="training, initial weights: other draws"),
+                Finding(kind="training", message="training, optimiser: epsilon is 1e-8 here"),
+                Finding(kind="decode", message=decoded().message),
                 Finding(
                     kind="cause",
                     message="since 3.5.0 the dtype policy casts every layer input to bfloat16 "

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from tests.report import cases
-from validator.results import Failure, Finding, FirstDifference, ModelResult, Report
+from validator.results import (
+    DecodeResult,
+    Failure,
+    Finding,
+    FirstDifference,
+    LayerResult,
+    ModelResult,
+    Report,
+)
 
 NASTY = (
     "<!-- keras-validator:default --></details></td>|`@octocat #1 [x](https://evil.example) "
@@ -27,6 +35,28 @@ def hostile_report(name: str = NASTY, models: int = 3, log: str = NASTY * 50) ->
     ).model_copy(update={"commit": name, "tool": name, "not_compared": (name,) * 9, "configuration": name})
 
 
+def _layer(name: str, at: int) -> LayerResult:
+    return LayerResult(
+        layer=f"{name}{at}",
+        class_name=name,
+        by_itself=at,
+        inherited=at * 2.0,
+        valid=0.0,
+        padded=9.0,
+        kind="value" if at % 2 else "inherited",
+        message=f"{name}{chr(65 + at)}",
+    )
+
+
+def _decoded(name: str) -> DecodeResult:
+    decoded = cases.decoded()
+    assert decoded.first is not None
+    texts = {"prompt_text": name, "baseline_text": name, "candidate_text": name}
+    return decoded.model_copy(
+        update={"message": name, "notes": (name,), "first": decoded.first.model_copy(update=texts)}
+    )
+
+
 def _model(model: str, name: str, log: str) -> ModelResult:
     failure = Failure(stage="load", error=name, message=f"{name}\n{log}", log=log)
     changed = cases.changed(model).model_copy(
@@ -39,6 +69,8 @@ def _model(model: str, name: str, log: str) -> ModelResult:
             "gated": (name,),
             "first_difference": FirstDifference(layer=name, class_name=name, kind="value", message=name),
             "findings": tuple(Finding(kind=kind, message=name) for kind in ("cause", "way-out", "other")),
+            "layers": tuple(_layer(name, at) for at in range(50)),
+            "decode": _decoded(name),
             "outputs": tuple(
                 output.model_copy(update={"name": name, "rule": name, "message": name, "dtype": name})
                 for output in cases.changed(model).outputs

@@ -1,6 +1,6 @@
 """Pictures of the comment and the HTML page in every case, to be looked at.
 
-python -m tests.report.screenshots FOLDER [CASE …]
+python -m tests.report.screenshots FOLDER [CASE or report.json …]
 
 Renders each case of `tests.report.cases` as GitHub would, in light and dark, at 940 and at 400 pixels, with a
 headless Chromium (`apt-get install chromium fonts-noto-color-emoji`).
@@ -17,7 +17,8 @@ from string import Template
 
 from tests.report import rendering
 from tests.report.cases import CASES
-from validator.report import html, markdown
+from validator.report import html, json, markdown
+from validator.results import Report
 
 WIDTHS = (940, 400)
 THEMES = {
@@ -55,10 +56,15 @@ blockquote { border-left: .25em solid $warn; padding: .5rem 1rem } blockquote p 
 </style><article>$body</article></html>""")
 
 
-def comment_page(case: str, theme: str, *, unfolded: bool = False) -> str:
-    """The comment of a case as a page; `unfolded` with every fold open."""
+def read(case: str) -> Report:
+    """A case by its name, or a report that a run has written."""
+    return CASES[case]() if case in CASES else json.load(Path(case).read_text(encoding="utf-8"))
+
+
+def comment_page(report: Report, theme: str, *, unfolded: bool = False) -> str:
+    """The comment of a report as a page; `unfolded` with every fold open."""
     links = markdown.Links(report="https://example.com/report", run="https://example.com/run")
-    body = rendering.html(markdown.comment(CASES[case](), links=links))
+    body = rendering.html(markdown.comment(report, links=links))
     alert = '<blockquote>\n<p class="alert">Warning</p><p>'
     body = body.replace("<blockquote>\n<p>[!WARNING]<br>\n", alert).replace("<p>[!WARNING]<br>", alert)
     if unfolded:
@@ -97,11 +103,12 @@ def main(folder: str, *cases: str) -> None:
     target = Path(folder).resolve()
     target.mkdir(parents=True, exist_ok=True)
     for case in cases or CASES:
+        report, stem = read(case), Path(case).stem
         for theme in THEMES:
             pages = {
-                f"{case}-{theme}": comment_page(case, theme),
-                f"{case}-{theme}-unfolded": comment_page(case, theme, unfolded=True),
-                f"{case}-{theme}-page": html.page(CASES[case]()),
+                f"{stem}-{theme}": comment_page(report, theme),
+                f"{stem}-{theme}-unfolded": comment_page(report, theme, unfolded=True),
+                f"{stem}-{theme}-page": html.page(report),
             }
             for name, content in pages.items():
                 page = target / f"{name}.html"

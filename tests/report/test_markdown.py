@@ -48,6 +48,8 @@ def test_every_case_starts_with_the_marker_and_a_headline(case: str) -> None:
                 "changed at block_0/attention: causal mask ignored",
                 "412× the noise, 87 of 360 predictions flip",
                 "0.613 → 0.341",
+                "p < .001",
+                "interval of the difference -0.292 … -0.252",
                 "keras>=3.10",
                 "not in keras-3.5.0 float32",
                 "The gate fails on changed and accuracy.",
@@ -56,7 +58,7 @@ def test_every_case_starts_with_the_marker_and_a_headline(case: str) -> None:
         ("metric-only", ["reported metric", "0.610 → 0.099", "0.610 = 0.610", "The gate lets this pass."]),
         ("failed-to-install", ["keras-3.5.0 failed to resolve", "depends on numpy<2.0.0", "3 cells"]),
         ("failed-to-load", ["1 model failed to load", "TypeError: Could not locate class"]),
-        ("accuracy-fell", ["accuracy gets worse", "0.983 → 0.950", "p < 0.001"]),
+        ("accuracy-fell", ["accuracy gets worse", "0.983 → 0.950p < .001"]),
         ("too-much", ["4 models failed", "10 models no longer predict the same", "Not shown:"]),
         ("nothing-relevant", ["Nothing relevant changed", "requests 2.32.3 → 2.32.4", "no model was run"]),
         (

@@ -12,6 +12,7 @@ from validator import __version__
 from validator.compare import compare_structure, compare_tensors
 from validator.compare.structure import OutputMatch, SideFacts
 from validator.config.settings import ModelSettings, Tolerance
+from validator.errors import ConfigurationError
 from validator.matrix import Cell
 from validator.matrix.variants import own_setting
 from validator.pipeline.accuracy import metric_results
@@ -21,7 +22,15 @@ from validator.pipeline.follow import read_status
 from validator.pipeline.noise import Floors, self_noise
 from validator.pipeline.training import with_training
 from validator.pipeline.twins import Side, twin_evidence
-from validator.results import CellResult, EnvironmentResult, Failure, Finding, ModelResult, Report
+from validator.results import (
+    CellResult,
+    EnvironmentResult,
+    Failure,
+    Finding,
+    MetricResult,
+    ModelResult,
+    Report,
+)
 from validator.runner import Capture, read_capture, read_environment
 from validator.tensors import StoredTensor, open_tensors
 from validator.text import first_line, plain
@@ -32,7 +41,7 @@ def judge(run: Run) -> Report:
     """The report of a run whose capture sessions have ended.
 
     Raises:
-        ConfigurationError: labels or metrics do not fit a model's outputs; the sentence says which.
+        CannotJudgeError: a capture cannot be read.
     """
     plan, settings = run.project.plan, run.project.settings
     environments = tuple(_environment(run, environment.name) for environment in plan.environments)
@@ -71,7 +80,7 @@ def judge_alone(run: Run, cell: Cell) -> CellResult:
     """One captured cell against its baseline, in the plan or not; the gate has no say.
 
     Raises:
-        CannotJudgeError, ConfigurationError: as for `judge`.
+        CannotJudgeError: as for `judge`.
     """
     model = next(model for model in run.project.settings.models if model.name == cell.model)
     return judge_cell(_evidence(run, model, cell))
@@ -142,11 +151,13 @@ def _evidence(run: Run, model: ModelSettings, cell: Cell) -> CellEvidence:
         problem for problem in structure.problems if problem.split()[0] not in {"output", "neither"}
     )
     decode = None if fed else decode_result(run, cell, there, here)
+    metrics, unscored = ((), "") if fed else _metrics(run, model, structure.outputs, sides)
     return CellEvidence(
         label.model_copy(update={"decode": decode}),
         incomparable=f"not compared: {fed}" if fed else "",
         outputs=() if fed else tuple(_outputs(structure.outputs, model.tolerance, sides)),
-        metrics=() if fed else metric_results(run, model, structure.outputs, sides.floors.largest()),
+        metrics=metrics,
+        unscored=unscored,
         reported=() if fed else tuple(_reported(there, here)),
         twin=None if fed else twin_evidence(run, Side(base, there, theirs), Side(cell, here, ours)),
         findings=(
@@ -179,6 +190,16 @@ class _Sides:
     there: Capture
     here: Capture
     floors: Floors
+
+
+def _metrics(
+    run: Run, model: ModelSettings, outputs: OutputMatch, sides: _Sides
+) -> tuple[tuple[MetricResult, ...], str]:
+    """The metrics, or why they cannot be scored: by now that must not cost what was captured."""
+    try:
+        return metric_results(run, model, outputs, sides.floors.largest()), ""
+    except ConfigurationError as error:
+        return (), str(error)
 
 
 def _outputs(match: OutputMatch, tolerance: Tolerance | None, sides: _Sides) -> Iterator[OutputEvidence]:

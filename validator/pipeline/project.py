@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from validator import config, recording
+from validator.compare.metrics import find_metric
 from validator.config.settings import Install, ModelSettings, Settings
 from validator.errors import ConfigurationError
 from validator.matrix import Plan, make_plan
@@ -123,7 +124,7 @@ def check_files(project: Project) -> None:
     """Make sure that every file and module a model names is there, before anything is installed.
 
     Raises:
-        ConfigurationError: one is missing; the sentence names the model and the setting.
+        ConfigurationError: one is missing, or a metric unknown; the sentence names it.
     """
     for model in project.settings.models:
         for setting in ("artifact", "weights", "labels"):
@@ -132,6 +133,8 @@ def check_files(project: Project) -> None:
                 raise ConfigurationError(
                     f"model {model.name}: {setting} {name!r} does not exist in {project.folder}"
                 )
+        for metric in model.metrics:
+            find_metric(metric)
         recorded = {"inputs": model.inputs, "decode.prompts": model.decode.prompts if model.decode else None}
         for setting, name in recorded.items():
             if name and not is_function(name) and not Path(project.resolve(name)).exists():

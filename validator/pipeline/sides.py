@@ -61,7 +61,9 @@ def _environment(settings: Settings, side: Side) -> Environment:
     # tf-keras and keras-nlp depend on `tensorflow`; beside tensorflow-cpu that is the same files once more
     other = bool(names & set(TENSORFLOWS)) and "tensorflow" not in names
     overrides = ("tensorflow ; sys_platform == 'never'",) if other else ()
-    resolved = [f"{name}=={version}" for name, version in sorted(side.resolved.items())]
+    # What was resolved holds for what was asked then; with anything added it could contradict it.
+    same = set(requirements) == set(side.requirements)
+    resolved = [f"{name}=={version}" for name, version in sorted(side.resolved.items()) if same]
     return Environment(
         name=side.name,
         python=own.python or side.python or settings.python,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +15,7 @@ from validator.results import (
     CellVerdict,
     EnvironmentResult,
     Failure,
+    Finding,
     OutputResult,
     Report,
 )
@@ -94,6 +95,12 @@ class Row:
         return moved if one.metric == "accuracy" else f"{one.metric} {moved}"
 
     @property
+    def certainty(self) -> str:
+        """How sure it is that this metric is worse; empty where it is not, or did not move."""
+        one = wording.metric(self.cell)
+        return "" if one is None else wording.certainty(one)
+
+    @property
     def metric_fell(self) -> bool:
         """Whether that metric is worse than the gate allows."""
         one = wording.metric(self.cell)
@@ -111,17 +118,18 @@ class Line:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of numbers: its heading and what it says of a row."""
+    """A column of numbers: its heading, what it says of a row, and what it says below that in small."""
 
     heading: str
     show: Callable[[Row], str]
+    below: Callable[[Row], str] = lambda _: ""
 
 
 _NUMBERS = (
     Column("largest difference", lambda row: row.largest),
     Column("drift ÷ noise", lambda row: row.ratio),
     Column("flips", lambda row: row.flips),
-    Column("accuracy", lambda row: row.metric),
+    Column("accuracy", lambda row: row.metric, lambda row: row.certainty),
 )
 
 
@@ -267,14 +275,14 @@ def failures(report: Report) -> tuple[FailureGroup, ...]:
 
 
 def whys(report: Report) -> tuple[Why, ...]:
-    """By model, the findings that explain: first differences, causes and ways out, each said once."""
-    found = []
-    for model in report.models:
-        causes = _findings(model.cells, "cause")
-        ways = _findings(model.cells, "way-out")
-        if causes or ways:
-            found.append(Why(model.name, causes, ways))
-    return tuple(found)
+    """By model, worst first, the findings that explain: causes and ways out, each said once."""
+    cells: dict[str, list[CellResult]] = {}
+    for row in rows(report):
+        cells.setdefault(row.model, []).append(row.cell)
+    found = (
+        Why(model, _findings(of_it, "cause"), _findings(of_it, "way-out")) for model, of_it in cells.items()
+    )
+    return tuple(why for why in found if why.causes or why.ways_out)
 
 
 def _findings(cells: Iterable[CellResult], kind: str) -> tuple[str, ...]:
@@ -282,14 +290,39 @@ def _findings(cells: Iterable[CellResult], kind: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(messages))
 
 
-def notes(report: Report) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """All other findings: each message once, with the cells it belongs to."""
+def notes(report: Report, told: Container[tuple[str, str]] = ()) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """All other findings, the important first: each message once, with the cells it belongs to.
+
+    `told` are those that the report says elsewhere, as cell and message.
+    """
     cells: dict[str, list[str]] = {}
+    ranks: dict[str, int] = {}
     for row in rows(report):
         for finding in row.cell.findings:
-            if finding.kind not in SHOWN_ELSEWHERE:
-                cells.setdefault(finding.message, []).append(row.cell.cell)
-    return tuple((message, tuple(dict.fromkeys(where))) for message, where in cells.items())
+            if finding.kind in SHOWN_ELSEWHERE or (row.cell.cell, finding.message) in told:
+                continue
+            cells.setdefault(finding.message, []).append(row.cell.cell)
+            rank = _rank(finding, row.cell)
+            ranks[finding.message] = min(rank, ranks.get(finding.message, rank))
+    ordered = sorted(cells, key=lambda message: ranks[message])
+    return tuple((message, tuple(dict.fromkeys(cells[message]))) for message in ordered)
+
+
+def _rank(finding: Finding, cell: CellResult) -> int:
+    """Decode first, then what changed in the training, then the rest; last a training that holds."""
+    if finding.kind == "decode":
+        return 0
+    if finding.kind != "training" or cell.training is None:
+        return 2
+    verdict = next(
+        (
+            one.verdict
+            for one in cell.training.causes
+            if one.message and finding.message.endswith(one.message)
+        ),
+        cell.training.verdict,
+    )
+    return 3 if verdict in GREEN else 1
 
 
 def commands(report: Report, most: int) -> tuple[str, ...]:

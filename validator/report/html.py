@@ -6,18 +6,20 @@ import base64
 import hashlib
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-from validator.report import content, story, wording
+from validator.report import content, inside, story, wording
 from validator.report.content import EnvironmentDifference, FailureGroup, Line, Row
+from validator.report.inside import Inside
 from validator.report.wording import Words
 from validator.results import OutputResult, Report
 from validator.text import multiline, plain, tail
 
 LIMIT, LOG_LIMIT, MOST_OUTPUTS = 600, 20_000, 2000
+MOST_INSIDES = 40
 STATES: dict[content.State, str] = {"good": "holds", "warn": "look", "bad": "breaks", "unknown": "unknown"}
 
 
@@ -69,6 +71,7 @@ def _environment() -> Environment:
     environment.filters["words"] = _words
     environment.filters["plain"] = lambda value: plain(str(value), LIMIT)
     environment.filters["lines"] = lambda value: multiline(str(value), LOG_LIMIT)
+    environment.filters["judged"] = lambda metric: _words(wording.judged(metric))
     environment.filters["prose"] = lambda value: _words(wording.prose(value))
     environment.filters["number"] = wording.number
     environment.filters["ratio"] = wording.ratio
@@ -202,9 +205,14 @@ class _View:
     def whys(self) -> tuple[content.Why, ...]:
         return content.whys(self.report)
 
+    @cached_property
+    def insides(self) -> tuple[Inside, ...]:
+        return inside.insides(self.report)
+
     @property
     def notes(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        return content.notes(self.report)
+        told = {one for shown in self.insides[:MOST_INSIDES] for one in shown.told}
+        return content.notes(self.report, told)
 
     @property
     def failures(self) -> tuple[FailureGroup, ...]:

@@ -14,7 +14,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from validator.errors import ConfigurationError
-from validator.report.sections import TEXT, Detail, Links, Markdown, View
+from validator.report.blocks import TEXT, Markdown
+from validator.report.sections import Detail, Links, View
 from validator.results import Report
 from validator.text import markdown_text
 
@@ -25,12 +26,12 @@ SUMMARY_BYTES = 1_000_000  # GitHub drops a summary of more than 1 MiB, and fail
 
 LADDER = (
     Detail(),
-    Detail(passing=False, outputs=100, log=2000),
-    Detail(passing=False, rows=100, outputs=40, log=1000, items=20),
-    Detail(passing=False, rows=40, outputs=0, log=500, items=10),
-    Detail(passing=False, rows=15, outputs=0, log=0, items=6),
-    Detail(passing=False, rows=5, outputs=0, log=0, items=2),
-    Detail(passing=False, rows=0, outputs=0, log=0, items=0, counts_only=True),
+    Detail(passing=False, outputs=100, log=2000, insides=6),
+    Detail(passing=False, rows=100, outputs=40, log=1000, items=20, insides=3),
+    Detail(passing=False, rows=40, outputs=0, log=500, items=10, insides=2),
+    Detail(passing=False, rows=15, outputs=0, log=0, items=6, insides=1, layers=6),
+    Detail(passing=False, rows=5, outputs=0, log=0, items=2, insides=0),
+    Detail(passing=False, rows=0, outputs=0, log=0, items=0, insides=0, counts_only=True),
 )
 
 

@@ -1,29 +1,23 @@
 """The sections of a comment as Markdown, each as full as the rung of the ladder allows.
 
-Every name, message and log in a report is somebody else's text and is escaped here, piece by piece.
+Whoever wrote a name, message or log, it is escaped (see `blocks`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from validator.report import content, story, wording
+from validator.report import content, inside, story, wording
+from validator.report.blocks import NAME, TEXT, Markdown, markdown, table, title
 from validator.report.content import EnvironmentDifference, FailureGroup, Line, PackageDifference, Row
-from validator.report.wording import Words
+from validator.report.inside import Inside, LayerLine
 from validator.results import OutputResult, Report
-from validator.text import fence, html_text, markdown_code, markdown_text, tail
+from validator.text import fence, markdown_code, markdown_text, tail
 
-NAME, TEXT = 80, 300
 ICONS: dict[content.State, str] = {"good": "✅", "warn": "⚠️", "bad": "❌", "unknown": "❔"}
-
-
-class Markdown(str):
-    """Text that is already Markdown, made here from escaped parts."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -43,42 +37,9 @@ class Detail:
     outputs: int = 300
     log: int = 4000
     items: int = 40
+    insides: int = 8
+    layers: int = 12
     counts_only: bool = False
-
-
-def markdown(words: Words) -> Markdown:
-    """Words as inline Markdown."""
-    return Markdown("".join(_piece(piece) for piece in words))
-
-
-def _piece(piece: wording.Piece) -> str:
-    match piece.kind:
-        case "name":
-            return markdown_code(piece.text, NAME)
-        case "strong":
-            return f"**{markdown_text(piece.text.strip(), TEXT)}**" if piece.text.strip() else ""
-        case "link":
-            return f"[{markdown_text(piece.text, NAME)}]({piece.url})"
-        case "text":
-            return _spaced(piece.text)
-
-
-def _spaced(text: str) -> str:
-    """Escaped text that keeps the spaces between it and its neighbours."""
-    before = " " if text[:1].isspace() else ""
-    after = " " if text[-1:].isspace() and text.strip() else ""
-    return f"{before}{markdown_text(text, TEXT)}{after}"
-
-
-def _title(said: str) -> Markdown:
-    """The words of a `<summary>`, where Markdown is not read."""
-    return Markdown(html_text(said, TEXT))
-
-
-def _table(heads: Sequence[tuple[str, str]], body: Iterable[Sequence[str]]) -> Markdown:
-    """A table. `heads` are headings with their alignment row; cells are Markdown without line ends."""
-    lines = [[head for head, _ in heads], [rule for _, rule in heads], *body]
-    return Markdown("\n".join("| " + " | ".join(line) + " |" for line in lines))
 
 
 @dataclass(frozen=True)
@@ -158,6 +119,22 @@ class View:
         return tuple(_why(why) for why in content.whys(self.report)[: self.detail.items])
 
     @cached_property
+    def _insides(self) -> tuple[Inside, ...]:
+        return inside.insides(self.report)
+
+    @cached_property
+    def insides(self) -> tuple[Markdown, ...]:
+        """By cell that moved: where it starts, layer by layer, and its decode step by step."""
+        shown = self._insides[: self.detail.insides]
+        return tuple(_inside(one, self.detail.layers) for one in shown)
+
+    @cached_property
+    def insides_hidden(self) -> str:
+        """How many insides this rung leaves out, where it shows some."""
+        left = len(self._insides) - len(self.insides)
+        return f"Layer by layer, {left:,} more are in the full report." if self.insides and left else ""
+
+    @cached_property
     def differences(self) -> tuple[Markdown, ...]:
         """By environment: what it has otherwise than the baseline."""
         items = self.detail.items
@@ -169,7 +146,7 @@ class View:
         moved = {package.name for one in content.differences(self.report) for package in one.packages}
         total = max((one.total for one in content.differences(self.report)), default=0)
         count = f"{len(moved):,} of {wording.plural(total, 'package')}"
-        return _title(f"What differs between the environments ({count})")
+        return _titled(f"What differs between the environments ({count})")
 
     @cached_property
     def upgraded(self) -> tuple[Markdown, ...]:
@@ -192,14 +169,14 @@ class View:
         if all(output.verdict == "identical" for _, output in shown):
             return Markdown()  # the table above has said it
         heads = (("output", "---"), ("difference", "---"))
-        return _table(heads, [_output(row, output) for row, output in shown])
+        return table(heads, [_output(row, output) for row, output in shown])
 
     @cached_property
     def outputs_title(self) -> Markdown:
         """The heading of the outputs."""
         every = sum(len(row.cell.outputs) for row in content.rows(self.report))
         shown = len(content.outputs(self.rows)[: self.detail.outputs])
-        return _title(
+        return _titled(
             f"All outputs ({every:,})" if shown == every else f"{shown:,} of {every:,} outputs, worst first"
         )
 
@@ -207,8 +184,10 @@ class View:
     def metrics(self) -> Markdown:
         """Every metric, and beside it what the framework itself reports."""
         found = [line for row in self.rows[: self.detail.rows] for line in _metrics(row)]
+        if not any(row.cell.verdict != "identical" for row in self.rows):
+            return Markdown()  # nothing that the table above has not said
         heads = (("cell", "---"), ("metric", "---"), ("before → after", "---"), ("samples", "--:"))
-        return _table(heads, found[: self.detail.outputs]) if found and self.detail.outputs else Markdown()
+        return table(heads, found[: self.detail.outputs]) if found and self.detail.outputs else Markdown()
 
     @cached_property
     def failures(self) -> tuple[Markdown, ...]:
@@ -219,12 +198,13 @@ class View:
     @cached_property
     def failures_title(self) -> Markdown:
         """The heading of the failures."""
-        return _title(f"What failed ({len(content.failures(self.report)):,})")
+        return _titled(f"What failed ({len(content.failures(self.report)):,})")
 
     @cached_property
     def notes(self) -> tuple[Markdown, ...]:
         """What else a person should know."""
-        found = content.notes(self.report)[: self.detail.items]
+        told = {one for shown in self._insides[: self.detail.insides] for one in shown.told}
+        found = content.notes(self.report, told)[: self.detail.items]
         return tuple(_note(note, where) for note, where in found)
 
     @cached_property
@@ -239,6 +219,10 @@ class View:
         return Markdown(" · ".join(_footer(self.report, self.links)))
 
 
+def _titled(said: str) -> Markdown:
+    return title((wording.text(said),))
+
+
 def _cells(lines: Sequence[Line], one_place: bool) -> Markdown:
     """Three columns and no more: on a telephone a comment is 340 pixels wide."""
     metric = next(
@@ -246,7 +230,7 @@ def _cells(lines: Sequence[Line], one_place: bool) -> Markdown:
         None,
     )
     heads = [("model", "---"), ("what happened", "---")] + ([(metric.heading, "--:")] if metric else [])
-    return _table(heads, [_cell(line, metric, one_place) for line in lines])
+    return table(heads, [_cell(line, metric, one_place) for line in lines])
 
 
 def _cell(line: Line, metric: content.Column | None, one_place: bool) -> list[str]:
@@ -258,6 +242,8 @@ def _cell(line: Line, metric: content.Column | None, one_place: bool) -> list[st
     happened = markdown(row.happened) + (f"<br><sub>{markdown_text(numbers, TEXT)}</sub>" if numbers else "")
     shown = markdown_text(metric.show(row), NAME) if metric else ""
     score = f"**{shown}**" if row.metric_fell else shown
+    below = metric.below(row) if metric else ""
+    score += f"<br><sub>{markdown_text(below, NAME)}</sub>" if below else ""
     return [f"{ICONS[row.state]} {who}{where}", happened] + ([score] if metric else [])
 
 
@@ -291,11 +277,11 @@ def _metrics(row: Row) -> list[list[str]]:
             cell,
             f"{markdown_text(one.metric, NAME)} of {markdown_code(one.output, NAME)}",
             markdown_text(wording.change(one.baseline, one.candidate), NAME)
-            + (f"<br><sub>{markdown(wording.prose(one.message))}</sub>" if one.message else ""),
+            + (f"<br><sub>{markdown(said)}</sub>" if said else ""),
             f"{one.samples:,}",
         ]
         for one in accuracy.metrics
-        if one.message or len(accuracy.metrics) > 1
+        if (said := wording.judged(one)) or len(accuracy.metrics) > 1
     ]
     theirs = [
         [
@@ -324,6 +310,31 @@ def _why(why: content.Why) -> Markdown:
         ways = " · ".join(markdown(wording.prose(way)) for way in why.ways_out[:4])
         said.append(f"**Way out**{'' if why.causes else ' for ' + markdown_code(why.model, NAME)}: {ways}")
     return Markdown("\n".join(said))
+
+
+def _inside(one: Inside, most: int) -> Markdown:
+    """A fold with the table of layers and the line of the decode."""
+    heads = (("layer", "---"), ("by itself", "--:"), ("inherited", "--:"), ("kind", "---"))
+    parts = [f"<details><summary>{title(one.title)}</summary>"]
+    if one.lines:
+        parts.append(table(heads, [_layer(line) for line in one.shown(most)]))
+    if hidden := one.hidden(most):
+        parts.append(f"Not shown: {hidden}.")
+    if one.decode:
+        parts.append(f"**Decode**, KL by step: {markdown(one.decode)}")
+    return Markdown("\n\n".join([*parts, "</details>"]))
+
+
+def _layer(line: LayerLine) -> list[str]:
+    layer = line.layer
+    mask = f"<br><sub>{markdown_text(line.mask, NAME)}</sub>" if line.mask else ""
+    message = f"<br><sub>{markdown(wording.prose(line.message))}</sub>" if line.message else ""
+    return [
+        f"{markdown_code(layer.layer, NAME)}<br><sub>{markdown_text(layer.class_name, NAME)}</sub>",
+        f"**{line.by_itself}**" if layer.kind == "value" and layer.by_itself else line.by_itself,
+        f"{line.inherited}{mask}",
+        (f"**{line.kind}**" if line.own else line.kind) + message,
+    ]
 
 
 def _difference(one: EnvironmentDifference, most: int) -> Markdown:

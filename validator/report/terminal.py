@@ -23,6 +23,7 @@ from validator.text import plain
 
 LIMIT = 400
 WIDE = 120
+MOST_NOTES = 6
 STYLES: dict[State, str] = {"good": "green", "warn": "yellow", "bad": "red", "unknown": "magenta"}
 MARKS: dict[State, str] = {"good": "✓", "warn": "!", "bad": "✗", "unknown": "?"}
 VERDICTS: dict[Verdict, tuple[str, str]] = {
@@ -53,14 +54,22 @@ def show(report: Report, console: Console) -> None:
         _print(console, _line("✗", (*where, wording.text(" "), *wording.failed(group.failure))))
     for why in content.whys(report):
         _explain(why, console)
-    for note, cells in content.notes(report)[:20]:
-        where = wording.listed([wording.name(cell) for cell in cells])
-        _print(console, _line("•", (*wording.prose(note), wording.text(" ("), *where, wording.text(")"))))
+    _notes(report, console)
     again = content.commands(report, 20)
     if again:
         _print(console, Text("\nRun again:", style="bold"))
         for command in again:  # unwrapped, to be copied
             console.print(Text(_said(f"  {plain(command, 1000)}", console)), soft_wrap=True)
+
+
+def _notes(report: Report, console: Console) -> None:
+    """The notes that matter most; they are long, and the report has all of them."""
+    notes = content.notes(report)
+    for note, cells in notes[:MOST_NOTES]:
+        where = wording.listed([wording.name(cell) for cell in cells])
+        _print(console, _line("•", (*wording.prose(note), wording.text(" ("), *where, wording.text(")"))))
+    if len(notes) > MOST_NOTES:
+        _print(console, _line("…", (wording.text(f"{len(notes) - MOST_NOTES:,} more in report.md"),)))
 
 
 def _explain(why: content.Why, console: Console) -> None:
@@ -118,7 +127,9 @@ def _cells(line: Line, numbers: tuple[content.Column, ...], wide: bool) -> list[
 
 def _number(row: Row, column: content.Column) -> Text:
     fell = row.metric_fell and column.heading == "accuracy"
-    return Text(plain(column.show(row), 80), style="bold red" if fell else "")
+    shown = Text(plain(column.show(row), 80), style="bold red" if fell else "")
+    below = column.below(row)
+    return shown.append(f"\n{plain(below, 80)}", style="not bold dim") if below else shown
 
 
 def _mark(row: Row) -> Text:

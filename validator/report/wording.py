@@ -17,6 +17,7 @@ from validator.text import first_line, plain
 
 Kind = Literal["text", "name", "strong", "link"]
 NONE = "–"
+_BARS, _UNKNOWN = "▁▂▃▄▅▆▇█", "·"
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,31 @@ def _score(score: float | None, digits: int) -> str:
     return f"{score:.{digits}f}" if abs(score) < 1e4 else f"{score:,.{digits}g}"
 
 
+def sparkline(values: Sequence[float | None], most: int | None = None) -> str:
+    """A character for each value, `▁▁▃█`, from zero to the largest; `·` where a value is not known.
+
+    Of more than `most` values, neighbours share a character that shows the largest of them.
+    """
+    each = math.ceil(len(values) / most) if most else 1
+    groups = [values[at : at + each] for at in range(0, len(values), max(each, 1))]
+    tops = [max((one for one in group if one is not None), default=None) for group in groups]
+    highest = max((top for top in tops if top is not None), default=0.0)
+    return "".join(_UNKNOWN if top is None else _bar(top, highest) for top in tops)
+
+
+def _bar(value: float, highest: float) -> str:
+    if value <= 0:
+        return _BARS[0]
+    return _BARS[min(len(_BARS) - 1, int(value / highest * len(_BARS)))]
+
+
+def probability(p: float | None) -> str:
+    """`p = .003`, `p < .001`; empty where it is unknown."""
+    if p is None:
+        return ""
+    return "p < .001" if p < 0.001 else f"p = {f'{p:.3f}'.removeprefix('0')}"
+
+
 def seconds(duration: float | None) -> str:
     """`0.4 s`, `41 s`, `3 min 5 s`."""
     if duration is None:
@@ -215,7 +241,7 @@ def flips(cell: CellResult) -> tuple[int, int | None] | None:
 
 def measured(cell: CellResult) -> str:
     """The numbers beside the verdict: `0.53 at most, 412× the noise, 87 of 256 predictions flip`."""
-    if cell.verdict == "identical":
+    if all(output.verdict == "identical" for output in cell.outputs):
         return ""
     parts = []
     if cell.verdict != "rounding" and largest(cell) is not None:
@@ -233,6 +259,27 @@ def metric(cell: CellResult) -> MetricResult | None:
     """The metric to show where there is room for one: a worse one, else the one that moved most."""
     metrics = cell.accuracy.metrics if cell.accuracy else ()
     return max(metrics, key=lambda one: (one.worse, abs(one.delta or 0)), default=None)
+
+
+def certainty(one: MetricResult) -> str:
+    """How sure it is that a metric that moved is worse: `p < .001`, `cannot tell, 40 more would`."""
+    if not one.delta:
+        return ""
+    if one.decision == "worse":
+        return probability(one.p)
+    if one.decision != "cannot-tell" or one.worse:
+        return ""
+    more = (one.needed or 0) - one.units
+    return f"cannot tell, {more:,} more would" if more > 0 else "cannot tell"
+
+
+def judged(one: MetricResult) -> Words:
+    """What stands behind a metric: its own sentence, and the interval of the difference if that lacks it."""
+    said = prose(one.message)
+    if one.low is None or one.high is None or "interval" in one.message:
+        return said
+    interval = f"interval of the difference {one.low:+.3g} … {one.high:+.3g}"
+    return (*said, text(f"; {interval}" if said else interval))
 
 
 def said_by(failure: Failure) -> str:

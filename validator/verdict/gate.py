@@ -14,6 +14,8 @@ GREEN = frozenset({"identical", "rounding"})
 TRAINS_OTHERWISE = frozenset({"changed", "failed"})
 #: Kind of the finding that says a cell was not compared because its baseline is unusable.
 BASELINE = "baseline"
+#: Kind of the finding that says the metrics a model asks for were not scored. Accuracy is then not known.
+UNSCORED = "unscored"
 
 EXIT_CODES: dict[Verdict, Exit] = {
     "pass": Exit.OK,
@@ -78,7 +80,8 @@ def _broken(cell: CellResult) -> Iterator[str]:
     baseless = any(finding.kind == BASELINE for finding in cell.findings)
     if cell.verdict not in GREEN and not baseless:
         yield cell.verdict
-    if cell.accuracy is not None and any(metric.worse for metric in cell.accuracy.metrics):
+    worse = cell.accuracy is not None and any(metric.worse for metric in cell.accuracy.metrics)
+    if worse or any(finding.kind == UNSCORED for finding in cell.findings):
         yield "accuracy"
     if cell.decode is not None and cell.decode.verdict in {"changed", "failed"}:
         yield "decode"

@@ -15,7 +15,7 @@ from validator.results import (
     OutputResult,
 )
 from validator.text import first_line
-from validator.verdict.gate import BASELINE, GREEN
+from validator.verdict.gate import BASELINE, GREEN, UNSCORED
 from validator.verdict.outputs import OutputEvidence, judge_output
 from validator.verdict.reported import judge_reported, mask_cause, metric_only
 from validator.verdict.twins import TwinEvidence, TwinVerdict, judge_twin
@@ -31,6 +31,7 @@ class CellEvidence:
         baseline_failure: why the baseline has none.
         incomparable: why both have outputs that must not be compared, for example other inputs.
         reported: what the framework's `evaluate` says, as (name, baseline, candidate).
+        unscored: why the metrics that were asked for could not be computed.
         twin: the same model in a higher precision, where one was wanted.
     """
 
@@ -41,12 +42,22 @@ class CellEvidence:
     outputs: tuple[OutputEvidence, ...] = ()
     metrics: tuple[MetricResult, ...] = ()
     reported: tuple[tuple[str, float | None, float | None], ...] = ()
+    unscored: str = ""
     findings: tuple[Finding, ...] = ()
     twin: TwinEvidence | None = None
 
 
 def judge_cell(evidence: CellEvidence) -> CellResult:
     """The cell with its verdict and the sentence that says it. Nothing uncompared is ever green."""
+    judged = _judge(evidence)
+    if not evidence.unscored:
+        return judged
+    finding = Finding(kind=UNSCORED, message=f"the metrics were not scored: {evidence.unscored}")
+    told = "; ".join(part for part in (judged.message, finding.message) if part)
+    return judged.model_copy(update={"findings": (*judged.findings, finding), "message": told})
+
+
+def _judge(evidence: CellEvidence) -> CellResult:
     label = evidence.label.model_copy(update={"findings": evidence.findings, "failure": evidence.failure})
     if evidence.baseline_failure is not None:
         return _baseless(label, evidence.baseline_failure)

@@ -129,7 +129,7 @@ def norms():
     """Group, unit and layer normalisation of values of ordinary size."""
     x = inputs = keras.Input((8, 6), name="series")
     x = layers.GroupNormalization(2, name="group")(x)
-    x = layers.LayerNormalization(axis=[1, 2], name="norm")(x)
+    x = layers.LayerNormalization(name="norm")(x)
     x = layers.UnitNormalization(name="unit")(x)
     return filled(keras.Model(inputs, layers.Dense(3, name="top")(x)))
 
