@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +50,20 @@ def build(environment: Environment, install: Install, venv: Path, locks: Path, u
         The built environment, or the failure (`resolve` or `install`) in uv's words. A failed installation
         carries no marker, so the next build starts it again.
     """
-    python = venv / ("Scripts/python.exe" if (venv / "Scripts").is_dir() else "bin/python")
+    with _alone(venv):
+        return _build(environment, install, venv, locks, uv)
+
+
+@contextlib.contextmanager
+def _alone(venv: Path) -> Iterator[None]:
+    """Two runs that share an environment build it one after the other; the second finds it built."""
+    with venv.with_name(f".{venv.name}.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build(environment: Environment, install: Install, venv: Path, locks: Path, uv: Uv) -> Built | Failure:
+    python = venv / "bin" / "python"
     locked = lock(environment, install, python, locks, uv)
     if isinstance(locked, Failure):
         return locked
