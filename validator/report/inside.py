@@ -190,7 +190,7 @@ def _alike(message: str, layer: str) -> str:
 def _bar(bar: str, ratio: float | None) -> str:
     if not ratio:
         return wording.NONE if ratio is None else "0"
-    return f"{bar} {wording.ratio(ratio)}"
+    return f"{bar}\u00a0{wording.ratio(ratio)}"
 
 
 def _size(ratio: float | None) -> float:

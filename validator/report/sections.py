@@ -314,7 +314,7 @@ def _why(why: content.Why) -> Markdown:
 
 def _inside(one: Inside, most: int) -> Markdown:
     """A fold with the table of layers and the line of the decode."""
-    heads = (("layer", "---"), ("by itself", "--:"), ("inherited", "--:"), ("kind", "---"))
+    heads = (("layer", "---"), ("by itself", "--:"), ("inherited", "--:"))
     parts = [f"<details><summary>{title(one.title)}</summary>"]
     if one.lines:
         parts.append(table(heads, [_layer(line) for line in one.shown(most)]))
@@ -326,14 +326,15 @@ def _inside(one: Inside, most: int) -> Markdown:
 
 
 def _layer(line: LayerLine) -> list[str]:
+    """Three columns again: the kind stands beside the number of what a layer does by itself."""
     layer = line.layer
     mask = f"<br><sub>{markdown_text(line.mask, NAME)}</sub>" if line.mask else ""
     message = f"<br><sub>{markdown(wording.prose(line.message))}</sub>" if line.message else ""
+    kind = f"<br><sub>{markdown_text(layer.class_name, NAME)}</sub>"
     return [
-        f"{markdown_code(layer.layer, NAME)}<br><sub>{markdown_text(layer.class_name, NAME)}</sub>",
-        f"**{line.by_itself}**" if layer.kind == "value" and layer.by_itself else line.by_itself,
-        f"{line.inherited}{mask}",
-        (f"**{line.kind}**" if line.own else line.kind) + message,
+        f"{markdown_code(layer.layer, NAME)}{kind}{mask}{message}",
+        f"**{line.kind}**{f' {line.by_itself}' if layer.by_itself else ''}" if line.own else line.by_itself,
+        line.inherited,
     ]
 
 
