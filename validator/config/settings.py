@@ -203,7 +203,11 @@ class ModelSettings(Frozen):
     ignore_label: int | None = Field(
         default=None, description="A label that does not count, for example the id of the padding."
     )
-    metrics: tuple[str, ...] = Field(default=(), description="Metrics computed from the predictions.")
+    metrics: tuple[str, ...] = Field(
+        default=(),
+        description="Metrics computed from the predictions: accuracy, top-5, f1, auc, mae, rmse, r2, iou, wer, cer, "
+        "perplexity …, or `package.module:function`, which the tool itself calls with arrays.",
+    )
     batch_size: int = Field(default=32, ge=1, description="The same batch boundaries in every cell.")
     tolerance: Tolerance | None = None
     decode: DecodeSettings | None = Field(default=None, description="For models that predict the next token.")

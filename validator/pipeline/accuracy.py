@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from validator import recording
 from validator.compare.labels import pair_labels
-from validator.compare.metrics import MetricRequest, PairedMetric, correct, evaluate
+from validator.compare.metrics import MetricFunction, MetricRequest, PairedMetric, correct, evaluate
 from validator.compare.statistics import Rule
 from validator.compare.structure import OutputMatch
 from validator.config.settings import Gate, ModelSettings
@@ -37,11 +41,15 @@ def metric_results(
     assert folder is not None  # noqa: S101 - the settings refuse metrics without labels
     rule = _rule(run.project.settings.gate)
     candidates = {pair.baseline.name: pair.candidate for pair in outputs.pairs}
+    functions = {name: user_metric(run.project.folder, name) for name in model.metrics if ":" in name}
     try:
         labelled = pair_labels([pair.baseline for pair in outputs.pairs], recording.load(Path(folder)).open())
         paired = [
             evaluate(
-                _request(model, metric, rule, (one.output.name, noise.get(one.output.name))),
+                replace(
+                    _request(model, metric, rule, (one.output.name, noise.get(one.output.name))),
+                    function=functions.get(metric),
+                ),
                 one.output,
                 candidates[one.output.name],
                 one.labels,
@@ -53,6 +61,28 @@ def metric_results(
     except ConfigurationError as error:
         raise ConfigurationError(f"model {model.name}: {error}") from None
     return tuple(_result(metric) for metric in correct(paired, rule))
+
+
+def user_metric(folder: Path, name: str) -> MetricFunction:
+    """The user's `package.module:function`, from the folder of the validator.yml.
+
+    It runs here, in the tool's own Python, which has numpy, SciPy and scikit-learn: a metric sees arrays, and
+    no model. What it raises is an answer of the metric.
+
+    Raises:
+        ConfigurationError: there is no such module or function.
+    """
+    module, _, function = name.partition(":")
+    sys.path.insert(0, str(folder))
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise ConfigurationError(f"metric {name!r} cannot be imported from {folder}: {error}") from None
+    finally:
+        sys.path.remove(str(folder))
+    if not callable(found):
+        raise ConfigurationError(f"metric {name!r} is a {type(found).__name__} and not a function")
+    return cast(MetricFunction, found)
 
 
 def _request(
