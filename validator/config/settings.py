@@ -205,8 +205,8 @@ class ModelSettings(Frozen):
     )
     metrics: tuple[str, ...] = Field(
         default=(),
-        description="Metrics computed from the predictions: accuracy, top-5, f1, auc, mae, rmse, r2, iou, wer, cer, "
-        "perplexity …, or `package.module:function`, which the tool itself calls with arrays.",
+        description="Metrics computed from the predictions: accuracy, top-5, f1, auc, mae, rmse, r2, iou, "
+        "wer, cer, perplexity …, or `package.module:function`, which the tool itself calls with arrays.",
     )
     batch_size: int = Field(default=32, ge=1, description="The same batch boundaries in every cell.")
     tolerance: Tolerance | None = None
