@@ -6,6 +6,7 @@ Rooms are imported inside the commands, so that `--help` answers at once.
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 from enum import Enum
 from pathlib import Path
@@ -231,7 +232,13 @@ def compare(
 
 def main() -> NoReturn:
     """Run the command line and end the process with the documented exit code."""
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(_guarded())
+
+
+def _terminated(*_: object) -> NoReturn:
+    """What a CI sends when a job is cancelled ends a run as Ctrl-C does: no process is left behind."""
+    raise KeyboardInterrupt
 
 
 #: What a wrong option or argument raises. Newer typer brings its own click, older ones use click's.

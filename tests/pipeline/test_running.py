@@ -38,6 +38,12 @@ def second():
     time.sleep(600)
 """
 
+ATTENTIVE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -60,9 +66,14 @@ def wait_for(path: Path, seconds: float = 120) -> None:
         time.sleep(0.1)
 
 
-def test_ctrl_c_leaves_no_process_and_keeps_finished_cells_and_a_second_run_is_refused(project: Path) -> None:
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_no_process_and_keeps_finished_cells_and_a_second_run_is_refused(
+    project: Path, sign: signal.Signals
+) -> None:
     captures = project / "run" / "captures" / "keras-3.3.3"
-    process = subprocess.Popen(command(project), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    # a test run in the background ignores Ctrl-C, and so would what it starts
+    attentive = [sys.executable, "-c", ATTENTIVE, *command(project)]
+    process = subprocess.Popen(attentive, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(captures / "second" / "started")
         family = psutil.Process(process.pid).children(recursive=True)
@@ -78,7 +89,7 @@ def test_ctrl_c_leaves_no_process_and_keeps_finished_cells_and_a_second_run_is_r
         assert f"process {process.pid}" in second.stderr
         assert "choose another --output" in second.stderr
 
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sign)
         _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
