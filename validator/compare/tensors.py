@@ -121,7 +121,7 @@ def compare_tensors(
     candidate: StoredTensor,
     tolerance: Tolerance | None = None,
     mask: NDArray[np.bool_] | None = None,
-    threads: int = 2,
+    threads: int = 1,
 ) -> TensorComparison:
     """Compare two tensors element by element; shapes never broadcast.
 
