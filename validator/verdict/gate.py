@@ -52,6 +52,7 @@ def judge_run(models: Sequence[ModelResult]) -> tuple[Verdict, tuple[str, ...]]:
     if not compared:
         return "inconclusive", ("nothing was compared",)
     notable = [_why(cell, tuple(_broken(cell))) for cell in ordered if _broken_or_odd(cell)]
+    notable += [reason for cell in ordered for reason in _unscored(cell)]
     return ("warn", tuple(notable)) if notable else ("pass", ())
 
 
@@ -69,6 +70,13 @@ def _why(cell: CellResult, rules: Sequence[str]) -> str:
     if rules == ("training",) and cell.training is not None:
         return f"{cell.cell}: {cell.training.message}"
     return f"{cell.cell}: {cell.message}"
+
+
+def _unscored(cell: CellResult) -> Iterator[str]:
+    """Metrics that were asked for and say nothing: a run with one is no plain pass."""
+    for metric in cell.accuracy.metrics if cell.accuracy else ():
+        if metric.baseline is None or metric.candidate is None:
+            yield f"{cell.cell}: `{metric.metric}` was not scored: {metric.message}"
 
 
 def _broken_or_odd(cell: CellResult) -> bool:
