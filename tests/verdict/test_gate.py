@@ -3,7 +3,7 @@ import pytest
 from validator.config.settings import Gate
 from validator.results import Accuracy, CellResult, Finding, MetricResult, ModelResult
 from validator.verdict import apply_gate, judge_run
-from validator.verdict.gate import BASELINE, EXIT_CODES, UNSCORED
+from validator.verdict.gate import BASELINE, EXIT_CODES, LOST, UNSCORED
 
 
 def cell(verdict: str, **more: object) -> CellResult:
@@ -80,3 +80,9 @@ def test_chance_can_be_gated() -> None:
     shaky = cell("suspicious", findings=(Finding(kind="nondeterministic", message="dropout"),))
     assert run(shaky)[:2] == ("warn", 0)
     assert run(shaky, gate=Gate(fail_on=("nondeterministic",)))[:2] == ("fail", 1)
+
+
+def test_what_was_lost_beside_the_prediction_is_no_plain_pass() -> None:
+    lost = cell("rounding", findings=(Finding(kind=LOST, message="the noise was lost"),))
+    verdict, code, reasons = run(lost)
+    assert (verdict, code, reasons) == ("warn", 0, ("m@e: the noise was lost",))

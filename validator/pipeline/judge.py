@@ -35,6 +35,7 @@ from validator.runner import Capture, read_capture, read_environment
 from validator.tensors import StoredTensor, open_tensors
 from validator.text import first_line, plain
 from validator.verdict import CellEvidence, OutputEvidence, apply_gate, judge_cell, judge_run, worst_first
+from validator.verdict.gate import LOST
 
 
 def judge(run: Run) -> Report:
@@ -258,6 +259,11 @@ def _built_by(model: ModelSettings, cell: Cell) -> tuple[Finding, ...]:
 
 def _baseline_findings(side: Capture) -> tuple[Finding, ...]:
     found = _unstable(side, "in the baseline")
+    found += [
+        Finding(kind=note.kind, message=f"in the baseline, {note.message}")
+        for note in side.notes
+        if note.kind == LOST
+    ]
     if side.loaded_from == "builder" and side.artifact_failure is not None:
         message = (
             f"the artifact does not load in the baseline ({side.artifact_failure.error}); its builder ran"

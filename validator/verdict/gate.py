@@ -16,6 +16,8 @@ TRAINS_OTHERWISE = frozenset({"changed", "failed"})
 BASELINE = "baseline"
 #: Kind of the finding that says the metrics a model asks for were not scored. Accuracy is then not known.
 UNSCORED = "unscored"
+#: Kind of the finding that says noise, layers or a twin were lost with the worker that measured them.
+LOST = "tasks"
 
 EXIT_CODES: dict[Verdict, Exit] = {
     "pass": Exit.OK,
@@ -73,7 +75,10 @@ def _why(cell: CellResult, rules: Sequence[str]) -> str:
 
 
 def _unscored(cell: CellResult) -> Iterator[str]:
-    """Metrics that were asked for and say nothing: a run with one is no plain pass."""
+    """What was asked for and says nothing, metrics and lost tasks: a run with one is no plain pass."""
+    for finding in cell.findings:
+        if finding.kind == LOST:
+            yield f"{cell.cell}: {finding.message}"
     for metric in cell.accuracy.metrics if cell.accuracy else ():
         if metric.baseline is None or metric.candidate is None:
             yield f"{cell.cell}: `{metric.metric}` was not scored: {metric.message}"
