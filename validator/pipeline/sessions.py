@@ -54,7 +54,10 @@ def register(default_config: Path) -> None:
         """Run every cell of the matrix, compare it with the baseline, and report."""
         from validator.pipeline.validate import validate as judge
 
-        code = judge(run)
+        try:
+            code = judge(run)
+        except ValidatorError as error:
+            session.error(str(error))
         if code != Exit.OK:
             session.error(f"the verdict's exit code is {int(code)} ({code.name.lower().replace('_', ' ')})")
 
