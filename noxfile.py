@@ -40,10 +40,11 @@ def e2e(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff on everything; the linters of workflows, actions, Dependabot's file and shell scripts."""
+    """Ruff, the borders of the rooms, and the linters of workflows, actions and shell scripts."""
     _equip(session)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-timing", env={"PYTHONPATH": str(ROOT)})
     workflows = _names(".github/workflows/*.yml")
     actions = _names("action.yml", "report/action.yml")
     session.run("jactionlint", "--profile", "correctness", *workflows, *actions)

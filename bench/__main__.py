@@ -1,4 +1,4 @@
-"""`python -m bench [cells|warm|help|compare …]`: print them all, or those named."""
+"""`python -m bench [cells|validate|warm|help|compare …]`: print them all, or those named."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ def startup(rounds: int = 9) -> None:
     print(f"keras-validator --help: {statistics.median(seconds):.3f} s (target 0.25)")
 
 
-BENCHMARKS = {"cells": cells.main, "warm": cells.warm, "help": startup, "compare": compare.main}
+BENCHMARKS = {
+    "cells": cells.main,
+    "validate": cells.validate,
+    "warm": cells.warm,
+    "help": startup,
+    "compare": compare.main,
+}
 
 
 def main() -> None:

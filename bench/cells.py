@@ -5,27 +5,29 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from validator.environments import Built, build, create
-from validator.environments.uv import Uv
+from validator.environments import Built, Uv, prepare
+from validator.failure import Failure
 from validator.matrix import Environment
-from validator.pipeline.capture import Run, make_jobs
+from validator.pipeline.jobs import JobMaker
 from validator.pipeline.project import Project, open_project
+from validator.pipeline.rounds import first_round
 from validator.pipeline.run_folder import RunFolder
-from validator.runner import Bounds, Job, Supervisor, Watcher, default_memory, write_request
+from validator.runner import Bounds, Job, Place, Pool, Watcher, default_memory
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 KEPT = ROOT / ".nox" / "bench"
-_NOBODY = Watcher(lambda _: None, lambda _, __: None)
+_NOBODY = Watcher(lambda _, __: None, lambda _: None, lambda _, __: None)
 
 
 #: What a full run asks for besides predictions to tell how far, where and of what kind a change is.
-DIAGNOSIS = ("noise", "layers", "twin")
+DIAGNOSIS = ("outputs", "structure")
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,6 @@ def main(rounds: int = 3) -> None:
 def warm(rounds: int = 3) -> None:
     """Print seconds to build all three environments from kept locks and a warm cache."""
     project = open_project(EXAMPLES / "validator.yml")
-    uv = Uv.found(os.environ)
     for environment in project.plan.environments:
         _built(environment, project)  # the locks and the cache
     seconds = []
@@ -71,54 +72,56 @@ def warm(rounds: int = 3) -> None:
         with tempfile.TemporaryDirectory(dir=KEPT) as folder:
             began = time.perf_counter()
             for environment in project.plan.environments:
-                venv = Path(folder, environment.name)
-                assert create(venv, environment.python, uv) is None
-                assert isinstance(build(environment, project.install, venv, KEPT / "locks", uv), Built)
+                _built(environment, project, Path(folder))
             seconds.append(time.perf_counter() - began)
     print(f"three environments built warm: {statistics.median(seconds):.2f} s (target 3)")
 
 
-def _built(environment: Environment, project: Project) -> Path:
-    uv = Uv.found(os.environ)
-    venv = KEPT / environment.name
-    failure = create(venv, environment.python, uv)
-    assert failure is None, failure
-    built = build(environment, project.install, venv, KEPT / "locks", uv)
+def validate(rounds: int = 1) -> None:
+    """Print wall seconds of the main job on the examples: every environment is built already."""
+    command = [sys.executable, "-m", "validator", "run", "--config", str(EXAMPLES / "validator.yml")]
+    seconds = []
+    for _ in range(rounds + 1):
+        began = time.perf_counter()
+        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        seconds.append(time.perf_counter() - began)
+    print(f"the examples, warm environments: {statistics.median(seconds[1:]):.1f} s")
+
+
+def _built(environment: Environment, project: Project, root: Path = KEPT) -> Path:
+    built = prepare(environment, project.install, root, KEPT / "locks", Uv.bundled(os.environ))
     assert isinstance(built, Built), built
     return built.python
 
 
 def _pair(project: Project, environment: Environment, python: Path) -> Sample:
     with tempfile.TemporaryDirectory() as scratch:
-        worker = _worker(Run(project, RunFolder(Path(scratch, "plain")), "bench"), environment, python, ())
+        worker = _worker(JobMaker(project, RunFolder(Path(scratch, "plain"))), environment, python, ())
         diagnosed = _worker(
-            Run(project, RunFolder(Path(scratch, "full")), "bench"), environment, python, DIAGNOSIS
+            JobMaker(project, RunFolder(Path(scratch, "full"))), environment, python, DIAGNOSIS
         )
         bare = _bare(project, environment, python, Path(scratch))
     return Sample(worker, diagnosed, bare)
 
 
-def _worker(run: Run, environment: Environment, python: Path, wanted: tuple[str, ...]) -> float:
-    project = run.project
-    folder = run.folder.captures(environment.name)
-    folder.mkdir(parents=True)
+def _worker(maker: JobMaker, environment: Environment, python: Path, checks: tuple[str, ...]) -> float:
     jobs: list[Job] = [
         replace(
             job,
             evaluate=False,
-            tasks={name: options for name, options in job.tasks.items() if name in wanted},
+            tasks={name: options for name, options in job.tasks.items() if name in checks},
         )
-        for job in make_jobs(run, environment)
-        if job.predict
+        for job in first_round(maker)
+        if job.predict and job.environment == environment.name
     ]
+    place = Place(
+        environment, maker.folder.captures(environment.name), (maker.project.folder,), lambda: python
+    )
     began = time.perf_counter()
-    write_request(folder, environment, jobs, [project.folder])
-    bounds = Bounds(600, 600, default_memory())
-    Supervisor(python, folder, dict(environment.variables), bounds, _NOBODY).run(jobs)
+    with Pool([place], Bounds(600, 600, default_memory()), _NOBODY, 1) as pool:
+        captures = pool.run(jobs)
     seconds = time.perf_counter() - began
-    failed = [
-        job.id for job in jobs if b'"failure": null' not in Path(job.folder, "response.json").read_bytes()
-    ]
+    failed = {job: capture for job, capture in captures.items() if isinstance(capture, Failure)}
     assert not failed, failed
     return seconds
 
@@ -126,7 +129,8 @@ def _worker(run: Run, environment: Environment, python: Path, wanted: tuple[str,
 def _bare(project: Project, environment: Environment, python: Path, output: Path) -> float:
     wanted = [
         cell.model + (":" + cell.variant.precision if cell.variant.name else "")
-        for cell in project.plan.cells_of(environment.name)
+        for cell in project.plan.cells
+        if cell.environment == environment.name
     ]
     environ = {"PATH": os.environ["PATH"], "HOME": str(output), "TF_CPP_MIN_LOG_LEVEL": "2"}
     command = [str(python), str(Path(__file__).with_name("bare.py")), str(EXAMPLES), str(output), *wanted]

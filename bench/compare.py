@@ -23,8 +23,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from validator.compare import compare_tensors
-from validator.tensors import StoredTensor, TensorEntry, open_tensors
+from validator.numbers.distance import compare_tensors
+from validator.storage.tensors import StoredTensor, TensorEntry, open_tensors
 
 MIB = 1 << 20
 CASES = ("rounding everywhere", "changed everywhere", "identical")

@@ -1,11 +1,11 @@
-"""Keeps the tables of README.md and docs/ what action.yml and the settings say.
+"""Generates the tables of README.md and docs/ from the actions and the settings.
 
-A table stands between `<!-- table: NAME -->` and `<!-- /table -->`. NAME is `inputs` or `outputs` of
-action.yml, `report inputs` or `report outputs` of report/action.yml, or `settings` for validator.yml. From
+A table is the text between `<!-- table: NAME -->` and `<!-- /table -->`. NAME is `inputs` or `outputs` for
+action.yml, `report inputs` or `report outputs` for report/action.yml, or `settings` for validator.yml. From
 the root of the repository:
 
-    python docs/tables.py            writes every table anew
-    python docs/tables.py --check    exit code 1 where one is out of date
+    python docs/tables.py            updates every table
+    python docs/tables.py --check    exits with code 1 if a table is out of date
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ _ACTIONS = {"": "action.yml", "report ": "report/action.yml"}
 
 
 def updated(text: str) -> str:
-    """A text with every table in it written anew. KeyError for a table that does not exist."""
+    """The text with every table in it updated. KeyError for an unknown table."""
     every = tables()
-    return _PLACE.sub(lambda found: f"{found[1]}\n{every[found['name']]}\n{found[3]}", text)
+    return _PLACE.sub(lambda match: f"{match[1]}\n{every[match['name']]}\n{match[3]}", text)
 
 
 def tables() -> dict[str, str]:
     """Every table by name."""
-    found = {"settings": _table(("key", "default", "what"), _settings(Settings))}
+    every = {"settings": _table(("key", "default", "description"), _settings(Settings))}
     for prefix, path in _ACTIONS.items():
         action = yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
         inputs = ((f"`{name}`", _words(value)) for name, value in action["inputs"].items())
         outputs = ((f"`{name}`", _words(value)) for name, value in action["outputs"].items())
-        found[f"{prefix}inputs"] = _table(("input", "what"), inputs)
-        found[f"{prefix}outputs"] = _table(("output", "what"), outputs)
-    return found
+        every[f"{prefix}inputs"] = _table(("input", "description"), inputs)
+        every[f"{prefix}outputs"] = _table(("output", "description"), outputs)
+    return every
 
 
 def _words(value: dict[str, Any]) -> str:
@@ -68,7 +68,7 @@ def _settings(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, s
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
+    return next((model for part in get_args(annotation) if (model := _model_in(part)) is not None), None)
 
 
 def _default(field: FieldInfo) -> str:
@@ -88,7 +88,7 @@ def _table(heads: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 
 
 def main() -> int:
-    """Write or check the tables of every file that is there."""
+    """Update or check the tables of every existing file."""
     check = "--check" in sys.argv[1:]
     stale = []
     for name in FILES:
@@ -98,7 +98,7 @@ def main() -> int:
             if not check:
                 path.write_text(updated(text), encoding="utf-8")
     if stale:
-        print(f"{'out of date' if check else 'written'}: {', '.join(stale)}")  # noqa: T201
+        print(f"{'out of date' if check else 'updated'}: {', '.join(stale)}")  # noqa: T201
     return 1 if stale and check else 0
 
 

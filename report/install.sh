@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs the tool for one job: install.sh FOLDER makes a virtual environment there, from requirements.lock.
+# Installs the validator for one job: install.sh DIRECTORY creates a virtual environment there from requirements.lock.
 #
-# pip brings the one uv whose hash is in the lock, uv brings the rest by hash. The tool's own code is the
-# action's checkout itself, so a ref of the action is a version of the code and of everything below it.
+# pip installs the uv whose hash is in the lock, and uv installs the rest by hash. The validator's own code is the
+# checkout of the action, so a ref of the action pins the code and all its dependencies.
 set -euo pipefail
 
 venv=$1
@@ -18,7 +18,7 @@ if [[ -z $python ]] || ! "$python" -I -c 'import sys, venv, ensurepip; sys.exit(
 fi
 
 "$python" -I -m venv --clear "$venv"
-cd -- "$venv" # no pip, uv or Python configuration of the checkout takes part
+cd -- "$venv" # no pip, uv or Python configuration of the checkout applies
 awk '/^[^ ]/ { uv = /^uv==/ } uv' "$root/requirements.lock" > uv.txt
 bin/python -I -m pip install --quiet --disable-pip-version-check --no-input \
   --require-hashes --only-binary :all: --no-deps -r uv.txt

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from validator.config.load import parse
-from validator.environments import build, create
-from validator.environments.uv import Uv
-from validator.matrix import make_plan
-from validator.pipeline.run_folder import WORK, locked
-from validator.results import Failure
+from validator.environments import Uv, prepare
+from validator.failure import Failure
+from validator.matrix import common_requirements, make_plan
+from validator.pipeline.run_folder import WORK
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = Path(os.environ.get("KERAS_VALIDATOR_TEST_ENVIRONMENTS", ROOT / ".nox" / "test-environments"))
@@ -33,13 +32,8 @@ models: [{name: none, builder: "none:none", inputs: none}]
 def environment_python(name: str) -> Path:
     """The interpreter of an installed environment of the matrix above, `keras-3.3.3` for example."""
     settings = parse(MATRIX, "the tests' matrix")
-    assert not isinstance(settings.requirements, str)
-    environment = make_plan(settings, settings.requirements).environment(name)
-    uv = Uv.found(os.environ)
-    venv = KEPT / name
-    with locked(KEPT, "a test environment", wait=True):
-        assert create(venv, environment.python, uv) is None
-        built = build(environment, settings.install, venv, KEPT / "locks", uv)
+    environment = make_plan(settings, common_requirements(settings, KEPT)).environment(name)
+    built = prepare(environment, settings.install, KEPT, KEPT / "locks", Uv.bundled(os.environ))
     assert not isinstance(built, Failure), built.message
     return built.python
 

@@ -1,6 +1,6 @@
-"""The command line: `keras-validator`. The only place where an exception becomes an exit code.
+"""The command line `keras-validator`. The only place where an exception becomes an exit code.
 
-Rooms are imported inside the commands, so that `--help` answers at once.
+Rooms are imported inside the commands, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import signal
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -23,44 +23,58 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Run your Keras models before and after a dependency upgrade, and see whether the numbers moved.",
+    help="Run your Keras models before and after a dependency upgrade, and see whether the numbers changed.",
 )
 
-Config = Annotated[
-    Path, typer.Option("--config", "-c", envvar="KERAS_VALIDATOR_CONFIG", help="The validator.yml.")
-]
+
+def _option(name: str, text: str, *flags: str, **more: Any) -> Any:
+    """An option that an environment variable can set, which is how the actions pass their inputs."""
+    return typer.Option(f"--{name}", *flags, envvar=f"KERAS_VALIDATOR_{name.upper()}", help=text, **more)
+
+
+Config = Annotated[Path, _option("config", "Path of the validator.yml.", "-c")]
 Only = Annotated[
     list[str] | None,
-    typer.Option(
-        "--only",
-        envvar="KERAS_VALIDATOR_ONLY",
-        help="Run this cell (with its baseline) alone; `plan` lists the ids. Repeatable.",
-    ),
+    _option("only", "Run only this cell and its baseline; `plan` lists the ids. Repeatable."),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        envvar="KERAS_VALIDATOR_OUTPUT",
-        help="Folder of the run; default .keras-validator/run by the config.",
-    ),
+    _option("output", "Directory of the run. Default: .keras-validator/run next to the config.", "-o"),
 ]
 Base = Annotated[
-    str | None,
-    typer.Option(
-        envvar="KERAS_VALIDATOR_BASE",
-        help="Compare the requirements of HEAD with those where it branched off this revision.",
-    ),
+    str | None, _option("base", "Compare HEAD with the commit where it branched off this revision.")
 ]
 Head = Annotated[str | None, typer.Option(help="With --base: compare exactly these two revisions.")]
-Event = Annotated[
-    bool, typer.Option("--event", help="Inside GitHub Actions: compare what the job's event changes.")
+FromEvent = Annotated[
+    bool,
+    typer.Option("--event", help="Compare the commits of the event that started this GitHub Actions job."),
 ]
 
 
-class Policy(str, Enum):
-    """When a comment is created. An existing one is always brought up to date."""
+def _jobs(value: str) -> int | None:
+    """The number of parallel environments; None for `auto`."""
+    if value == "auto":
+        return None
+    if not (value.isascii() and value.isdigit() and int(value) > 0):
+        raise typer.BadParameter(f"{value!r} is neither a positive number nor `auto`")
+    return int(value)
+
+
+Jobs = Annotated[
+    int | None,
+    _option(
+        "jobs",
+        "Environments to build and run in parallel; `auto` is one per core.",
+        "-j",
+        parser=_jobs,
+        metavar="N|auto",
+        show_default="auto",
+    ),
+]
+
+
+class CommentChoice(str, Enum):
+    """When a comment is created. An existing comment is always updated."""
 
     always = "always"
     changes = "changes"
@@ -68,8 +82,8 @@ class Policy(str, Enum):
     never = "never"
 
 
-class Format(str, Enum):
-    """Forms of a report."""
+class ReportFormat(str, Enum):
+    """Formats of a report."""
 
     markdown = "markdown"
     html = "html"
@@ -78,8 +92,8 @@ class Format(str, Enum):
     terminal = "terminal"
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(asked: bool) -> None:
+    if asked:
         typer.echo(f"keras-validator {__version__}")
         raise typer.Exit
 
@@ -98,21 +112,16 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     config: Config = Path("validator.yml"),
     only: Only = None,
     output: Output = None,
-    json: Annotated[bool, typer.Option("--json", help="Print report.json on stdout.")] = False,
-    jobs: Annotated[
-        int,
-        typer.Option(
-            "--jobs", "-j", envvar="KERAS_VALIDATOR_JOBS", min=1, help="Environments at the same time."
-        ),
-    ] = 1,
+    json: Annotated[bool, typer.Option("--json", help="Print report.json to stdout.")] = False,
+    jobs: Jobs = None,
     base: Base = None,
     head: Head = None,
-    event: Event = False,
+    event: FromEvent = False,
 ) -> None:
-    """Build every environment, run every cell, compare, report. Exit code: 0, or 1 where the gate fails.
+    """Build all environments, run all cells, compare and report. The exit code is 1 if the gate fails.
 
-    With --base or --event, the project's own requirements on both sides become the environments `base` and
-    `head`, before those of the matrix. Nothing relevant changed between them: nothing is run.
+    With --base or --event, the requirements of both commits become the environments `base` and `head`, before
+    those of the matrix. If nothing relevant changed between them, nothing runs.
     """
     from validator.pipeline.publish import run_in_actions
     from validator.pipeline.run import Request, run_matrix
@@ -128,9 +137,9 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
     base: Base = None,
     head: Head = None,
-    event: Event = False,
+    event: FromEvent = False,
 ) -> None:
-    """Print the environments and cells of a run, and run nothing."""
+    """Print the environments and cells of a run without running them."""
     from validator.pipeline.run import Request
     from validator.pipeline.show import show_plan
 
@@ -139,10 +148,12 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="The folder of a run, or its report.json.")],
-    form: Annotated[Format, typer.Option("--format", "-f", help="What to print.")] = Format.terminal,
+    run: Annotated[Path, typer.Argument(help="Directory of a run, or its report.json.")],
+    form: Annotated[
+        ReportFormat, typer.Option("--format", "-f", help="Format to print.")
+    ] = ReportFormat.terminal,
 ) -> None:
-    """Print the report of a finished run in another form."""
+    """Print the report of a finished run in another format."""
     from validator.pipeline.show import show_report
 
     show_report(run, form.value)
@@ -152,51 +163,27 @@ def report(
 def publish(  # noqa: PLR0913, PLR0917 - one parameter an option
     run: Annotated[
         Path,
-        typer.Argument(envvar="KERAS_VALIDATOR_REPORT", help="The folder of a run, or its report.json."),
+        typer.Argument(envvar="KERAS_VALIDATOR_REPORT", help="Directory of a run, or its report.json."),
     ],
     instance: Annotated[
-        str,
-        typer.Option(
-            envvar="KERAS_VALIDATOR_INSTANCE", help="Tells the comments of several validations apart."
-        ),
+        str, _option("instance", "Name that separates the comments of several validations.")
     ] = "default",
     comment: Annotated[
-        Policy,
-        typer.Option(
-            envvar="KERAS_VALIDATOR_COMMENT",
-            help="When a comment is created. An existing one is always brought up to date.",
-        ),
-    ] = Policy.always,
-    status: Annotated[
-        bool, typer.Option("--status", envvar="KERAS_VALIDATOR_STATUS", help="Set a commit status.")
-    ] = False,
-    check: Annotated[
-        bool, typer.Option("--check", envvar="KERAS_VALIDATOR_CHECK", help="Create a check run.")
-    ] = False,
-    issue: Annotated[
-        bool,
-        typer.Option(
-            "--issue", envvar="KERAS_VALIDATOR_ISSUE", help="Keep one issue open while the verdict is red."
-        ),
-    ] = False,
-    summary: Annotated[
-        bool,
-        typer.Option(
-            "--summary", envvar="KERAS_VALIDATOR_SUMMARY", help="Append the report to this job's summary too."
-        ),
-    ] = False,
-    name: Annotated[
-        str, typer.Option(envvar="KERAS_VALIDATOR_NAME", help="Name of the status and the check run.")
-    ] = "keras-validator",
+        CommentChoice, _option("comment", "When to create a comment. An existing comment is always updated.")
+    ] = CommentChoice.always,
+    status: Annotated[bool, _option("status", "Set a commit status.")] = False,
+    check: Annotated[bool, _option("check", "Create a check run.")] = False,
+    issue: Annotated[bool, _option("issue", "Keep an issue open while the verdict is red.")] = False,
+    summary: Annotated[bool, _option("summary", "Also append the report to this job's summary.")] = False,
+    name: Annotated[str, _option("name", "Name of the commit status and the check run.")] = "keras-validator",
     author: Annotated[
-        str | None,
-        typer.Option(envvar="KERAS_VALIDATOR_AUTHOR", help="The login that an app's token writes as."),
+        str | None, _option("author", "Login that the token of a GitHub App writes as.")
     ] = None,
 ) -> None:
-    """Publish the report of a finished run, inside GitHub Actions: comment, status, check run, issue.
+    """Publish the report of a finished run from a GitHub Actions job: comment, status, check run, issue.
 
-    The token is GITHUB_TOKEN. Exit code: 0 whatever the verdict and whatever GitHub refuses, or 3 where the
-    report is not one of this pull request's head.
+    The token is GITHUB_TOKEN. The exit code is 0 for every verdict and whatever GitHub refuses, or 3 if the
+    report is not about the head of this pull request.
     """
     import os
 
@@ -209,22 +196,21 @@ def publish(  # noqa: PLR0913, PLR0917 - one parameter an option
         check=check,
         issue=issue,
         summary=summary,
-        annotations=False,
         name=name,
         author=author,
     )
     published, code = publish_run(run, options, os.environ)
-    _say(describe(published))
+    _print(describe(published))
     raise typer.Exit(int(code))
 
 
 @app.command()
 def compare(
-    baseline: Annotated[Path, typer.Argument(help="A capture (a cell's folder) or an .npz file.")],
-    candidate: Annotated[Path, typer.Argument(help="The other one.")],
+    baseline: Annotated[Path, typer.Argument(help="Capture (directory of a cell) or .npz file.")],
+    candidate: Annotated[Path, typer.Argument(help="Capture or .npz file to compare with it.")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare two captures or two .npz files, output by output. Exit code 1 where something changed."""
+    """Compare two captures or two .npz files, output by output. The exit code is 1 if an output changed."""
     from validator.pipeline.show import show_comparison
 
     raise typer.Exit(int(show_comparison(baseline, candidate, json)))
@@ -237,7 +223,7 @@ def main() -> NoReturn:
 
 
 def _terminated(*_: object) -> NoReturn:
-    """What a CI sends when a job is cancelled ends a run as Ctrl-C does: no process is left behind."""
+    """SIGTERM, which CI sends to a cancelled job, ends a run as Ctrl-C does and leaves no process behind."""
     raise KeyboardInterrupt
 
 
@@ -252,29 +238,29 @@ def _guarded() -> int:  # noqa: PLR0911 - one exit code a line
             raise KeyboardInterrupt
         return code
     except ValidatorError as error:
-        _say(str(error))
+        _print(str(error))
         return int(error.exit_code)
     except typer.Exit as stop:
         return stop.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        _say("interrupted; finished cells are kept in the folder of the run")
+        _print("interrupted; finished cells are kept in the directory of the run")
         return int(Exit.INTERRUPTED)
     except OSError as error:
         return _storage(error)
     except _UsageError as error:
         show = getattr(error, "show", None)
-        _say(str(error)) if show is None else show()
+        _print(str(error)) if show is None else show()
         return int(Exit.CONFIGURATION)
     except Exception as error:
         return _internal(error)
 
 
 def _storage(error: OSError) -> int:
-    """A full or unwritable disk is the caller's to mend; any other OSError is ours."""
+    """A full or unwritable disk is the caller's to fix; any other OSError is an error of ours."""
     if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}:
         return _internal(error)
     where = f"{error.filename}: " if error.filename else ""
-    _say(f"{where}{error.strerror}; free some space or choose another --output")
+    _print(f"{where}{error.strerror}; free some space, or choose another --output")
     return int(Exit.CANNOT_JUDGE)
 
 
@@ -282,11 +268,11 @@ def _internal(error: Exception) -> int:
     import traceback
 
     traceback.print_exception(error)
-    _say("this is a fault of keras-validator itself; please report it with the lines above")
+    _print("internal error of keras-validator; please report it with the lines above")
     return int(Exit.INTERNAL)
 
 
-def _say(message: str) -> None:
+def _print(message: str) -> None:
     from validator.text import plain
 
     for line in message.splitlines():

@@ -1,4 +1,4 @@
-"""The only exceptions that leave a room, and the exit code each one ends in."""
+"""The only exceptions that leave a room, and the exit code of each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Exit(IntEnum):
 
 
 class ValidatorError(Exception):
-    """What went wrong, where, and what to do, in one sentence. Never a traceback for the user."""
+    """What went wrong, where, and what to do, in one sentence. Users never see a traceback."""
 
     exit_code = Exit.INTERNAL
 
@@ -29,6 +29,6 @@ class ConfigurationError(ValidatorError):
 
 
 class CannotJudgeError(ValidatorError):
-    """Nothing can be said: the baseline is unusable, or nothing was compared."""
+    """There is no result: the baseline is unusable, or nothing was compared."""
 
     exit_code = Exit.CANNOT_JUDGE

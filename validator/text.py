@@ -1,8 +1,8 @@
-"""Text that others wrote, made safe for every place where it is shown.
+"""Untrusted text, made safe for every place that displays it.
 
-Names of models, layers, packages and branches, errors and logs are written by whoever opens a pull request.
-Nothing here trusts them: what is shown can neither hide characters, nor reorder or restyle its surroundings,
-nor become markup, a link, a mention or our own marker. Work is bounded by the limit, however long the text.
+Whoever opens a pull request writes the names of models, layers, packages and branches, errors and logs. The
+result hides no characters, does not reorder or restyle its surroundings, and becomes no markup, link,
+mention or marker of ours. The work is bounded by the limit, however long the text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import unicodedata
 from html import escape
 
-#: Put into a mention or link it stops GitHub from acting on it, and a reader does not see it.
+#: Invisible; inside a mention or link, it stops GitHub from acting on it.
 BREAK = "\u200b"
 ELLIPSIS = "…"
 
@@ -30,26 +30,25 @@ _INVISIBLE = re.compile(
     + "]"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_MARKS_SHOWN = 4  # more on one character only cover the lines above it
+_MAX_MARKS = 4  # combining marks per character; more only cover the lines above
 
 
 def plain(value: str, limit: int) -> str:
-    """One line of visible characters, at most `limit` of them; what was cut is an ellipsis.
+    """One line of at most `limit` visible characters, with an ellipsis for what was cut.
 
-    ANSI escapes, control, bidirectional and zero-width characters are gone; white space is single spaces.
+    ANSI escapes, control, bidirectional and zero-width characters are removed; white space is collapsed.
     """
-    text = re.sub(r"\s+", " ", _visible(_part(value, limit))).strip()
-    return _cut(text, limit, cut_before=len(value) > _reach(limit))
+    text = " ".join(_visible(value[: _reach(limit)]).split())
+    return _cut(text, limit, complete=len(value) <= _reach(limit))
 
 
 def multiline(value: str, limit: int) -> str:
-    """Like `plain`, but lines stay lines; at most one empty line in a row, tabs are spaces."""
-    text = _lines(_part(value, limit))
-    return _cut(text, limit, cut_before=len(value) > _reach(limit))
+    """Like `plain`, but keeps lines, with at most one empty line in a row; tabs become spaces."""
+    return _cut(_lines(value[: _reach(limit)]), limit, complete=len(value) <= _reach(limit))
 
 
 def tail(value: str, limit: int) -> str:
-    """The last lines of a log, at most `limit` characters; an ellipsis stands where the rest was."""
+    """The last lines of a log, at most `limit` characters, after an ellipsis for the rest."""
     text = _lines(value[-_reach(limit) :])
     if len(text) <= limit:
         return text if len(value) <= _reach(limit) else f"{ELLIPSIS}\n{text}"
@@ -62,45 +61,43 @@ def tail(value: str, limit: int) -> str:
 
 
 def first_line(value: str) -> str:
-    """The first line that says something, cleaned; empty if none does."""
-    for line in _visible(value.lstrip()[:4096]).split("\n"):
-        if line.strip():
-            return re.sub(r"\s+", " ", line).strip()
-    return ""
+    """The first line that is not blank, cleaned; empty if there is none."""
+    lines = (" ".join(line.split()) for line in _visible(value.lstrip()[:4096]).split("\n"))
+    return next(filter(None, lines), "")
 
 
 def markdown_text(value: str, limit: int) -> str:
-    """`plain` text that Markdown shows as it is: in a paragraph, a list or a table cell, at its start or not.
+    """`plain` text that Markdown displays literally: in a paragraph, list or table cell, at its start or not.
 
-    GitHub makes nothing of it: no mention, issue, commit, link, formula, emoji, image, HTML or comment.
+    GitHub renders no mention, issue, commit, link, formula, emoji, image, HTML or comment from it.
     """
     text = _unlinked(plain(value, limit))
     text = re.sub(r"""[\\`*_~\[\]()!#<>&|$]""", lambda match: _MARKDOWN[match[0]], text)
-    text = re.sub(
-        r"^([-+](?=[ -]|$)|=|:(?=-))", r"\\\1", text
-    )  # a list, or what underlines a heading or table
+    # What begins a list, or underlines a heading or table.
+    text = re.sub(r"^([-+](?=[ -]|$)|=|:(?=-))", r"\\\1", text)
     return re.sub(r"^(\d{1,9})\.(?= |$)", r"\1\\.", text)
 
 
 def markdown_code(value: str, limit: int) -> str:
-    """`plain` text as inline code, in a paragraph as well as in a table cell; an en dash if it is empty."""
+    """`plain` text as inline code, for a paragraph or a table cell; an en dash if it is empty."""
     text = _unmarked(plain(value, limit))
     if not text:
         return "–"
-    if "|" in text:  # a table would show the backslash that escapes a pipe, or split at the pipe
-        return f"<code>{_entities(_unlinked(text))}</code>"
+    if "|" in text:  # a table displays the backslash that escapes a pipe, or splits at the pipe
+        entities = re.sub(r"[!-/:-@\[-`{-~]", lambda match: f"&#{ord(match[0])};", _unlinked(text))
+        return f"<code>{entities}</code>"
     ticks = "`" * (_longest_run(text) + 1)
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{ticks}{pad}{text}{pad}{ticks}"
 
 
 def html_text(value: str, limit: int) -> str:
-    """`plain` text for HTML inside Markdown, such as `<summary>`, where Markdown's escapes are not read."""
+    """`plain` text for HTML inside Markdown, such as `<summary>`, where Markdown's escapes do not apply."""
     return escape(_unlinked(plain(value, limit)))
 
 
 def fence(value: str, limit: int, language: str = "text") -> str:
-    """`multiline` text as a fenced block that nothing in it can close. `language` is never theirs."""
+    """`multiline` text as a fenced block that nothing in it can close. `language` must be trusted."""
     text = _unmarked(multiline(value, limit))
     ticks = "`" * max(3, _longest_run(text) + 1)
     return f"{ticks}{language}\n{text}\n{ticks}"
@@ -110,7 +107,7 @@ _MARKDOWN = {mark: f"\\{mark}" for mark in "\\`*_~[]()!#"} | {
     "<": "&lt;",
     ">": "&gt;",
     "&": "&amp;",
-    "|": "&#124;",  # read the same inside and outside a table
+    "|": "&#124;",  # the same inside and outside a table
     "$": "&#36;",  # GitHub typesets formulas
 }
 _LINKS = re.compile(
@@ -129,21 +126,13 @@ def _unmarked(text: str) -> str:
     return text.replace("<!--", f"<!{BREAK}--")
 
 
-def _entities(text: str) -> str:
-    return re.sub(r"[!-/:-@\[-`{-~]", lambda match: f"&#{ord(match[0])};", text)
-
-
 def _longest_run(text: str) -> int:
     return max((len(run) for run in re.findall("`+", text)), default=0)
 
 
 def _reach(limit: int) -> int:
-    """How much of a text is looked at to find `limit` visible characters."""
+    """How many characters are searched for `limit` visible ones."""
     return 4 * limit + 4096
-
-
-def _part(value: str, limit: int) -> str:
-    return value[: _reach(limit)]
 
 
 def _visible(text: str) -> str:
@@ -154,13 +143,10 @@ def _visible(text: str) -> str:
 
 def _few_marks(text: str) -> str:
     joining = {letter for letter in set(text) if _joins(letter)}
-    if not joining:
-        return text
-    letters: list[str] = []
-    marks = 0
+    letters, marks = [], 0
     for letter in text:
         marks = marks + 1 if letter in joining else 0
-        if marks <= _MARKS_SHOWN:
+        if marks <= _MAX_MARKS:
             letters.append(letter)
     return "".join(letters)
 
@@ -171,12 +157,12 @@ def _lines(text: str) -> str:
 
 
 def _joins(letter: str) -> bool:
-    """Whether a character is drawn onto the one before it: a combining mark, or the skin of an emoji."""
+    """Whether a character is drawn onto the previous one: a combining mark, or an emoji's skin tone."""
     return unicodedata.category(letter).startswith("M") or "\U0001f3fb" <= letter <= "\U0001f3ff"
 
 
-def _cut(text: str, limit: int, *, cut_before: bool) -> str:
-    if len(text) <= limit and not cut_before:
+def _cut(text: str, limit: int, *, complete: bool) -> str:
+    if len(text) <= limit and complete:
         return text
     end = min(len(text), limit - 1)
     while 0 < end < len(text) and _joins(text[end]):

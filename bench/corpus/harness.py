@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 import time
-import uuid
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,18 +16,13 @@ from bench.corpus.benign import ONE_THREAD, ONEDNN_OFF
 from bench.corpus.case import Case, Model
 from bench.corpus.known import EDITED, OLD
 from bench.corpus.models import data
-from validator.environments import Built, build, create
-from validator.environments.uv import Uv
-from validator.matrix import Cell, Environment, Plan, Variant
-from validator.pipeline.capture import Run, capture
-from validator.pipeline.diagnose import diagnose
-from validator.pipeline.judge import judge
+from validator.matrix import Cell, Plan, Variant
 from validator.pipeline.project import Project, open_project
+from validator.pipeline.run import clear
 from validator.pipeline.run_folder import RunFolder
-from validator.pipeline.twins import run_twins
-from validator.pipeline.validate import write
-from validator.results import CellResult
+from validator.pipeline.validate import Run, validate, write
 from validator.runner import Watcher
+from validator.verdict.results import CellResult
 
 #: Beside Nox's own environments: `.nox/corpus` is that of the session.
 KEPT = Path(__file__).resolve().parents[2] / ".nox" / "corpus-environments"
@@ -48,12 +40,14 @@ _PACKAGES = {
     "matrix": {"keras": ["3.3.3", "3.5.0", "legacy", "3.15.1"]},
     "environments": {"keras-3.15.1": {"requirements": ["tensorflow-cpu==2.21.0", "numpy>=2"]}},
     "gate": {"fail_on": []},
+    "parity": {"search": False},
 }
+_QUIET = Watcher(lambda _, __: None, lambda _: None, lambda _, __: None)
 
 
 @dataclass(frozen=True)
 class Ran:
-    """One case, what the product said, and where the captures of both sides lie."""
+    """One case, the product's verdict, and where the captures of both sides lie."""
 
     case: Case
     result: CellResult
@@ -62,43 +56,36 @@ class Ran:
 
 
 def run_cases(cases: Sequence[Case], jobs: int, folder: Path = RUNS) -> list[Ran]:
-    """Run every case and read what the product makes of it.
+    """Run every case through the product: one run for each baseline.
 
     Args:
         cases: of any pairs.
-        jobs: environments that are captured at the same time.
+        jobs: environments that compute at the same time.
         folder: where a project and a run are written for each baseline.
     """
     baselines = dict.fromkeys(case.pair.baseline for case in cases)
-    mine = {name: [case for case in cases if case.pair.baseline == name] for name in baselines}
-    runs = {name: _run(folder / f"from-{name}", of) for name, of in mine.items()}
-    captures = [(run, environment) for run in runs.values() for environment in run.project.plan.environments]
-    for run, environment in captures:  # one after the other: both runs use some of them
-        _build(run, environment)
-    captures.sort(key=lambda one: -len(one[0].project.plan.cells_of(one[1].name)))  # the longest first
-    with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(lambda one: _capture(*one), captures))
-        concluded = pool.map(lambda name: _conclude(runs[name], mine[name]), runs)
-        return [one for ran in concluded for one in ran]
+    return [
+        ran
+        for baseline in baselines
+        for ran in _run(
+            folder / f"from-{baseline}", [case for case in cases if case.pair.baseline == baseline], jobs
+        )
+    ]
 
 
-def _run(folder: Path, cases: Sequence[Case]) -> Run:
+def _run(folder: Path, cases: Sequence[Case], jobs: int) -> list[Ran]:
     project = _project(folder, cases)
-    return Run(project, RunFolder(project.work / "run"), uuid.uuid4().hex)
-
-
-def _conclude(run: Run, cases: Sequence[Case]) -> list[Ran]:
-    """What `validate` does when all is captured."""
-    clock = [time.monotonic()]
-    report = judge(run)
-    if run_twins(run, report):
-        report = judge(run)
-    clock.append(time.monotonic())
-    report = diagnose(run, report)
+    run = Run(project, RunFolder(project.work / "run"), jobs, _QUIET)
+    clear(run.folder)
+    began = time.monotonic()
+    report = validate(run)
     write(run.folder, report)
-    clock.append(time.monotonic())
-    name = f"from {run.project.plan.baseline}"
-    print(f"  {name:28} {clock[1] - clock[0]:6.1f} s of twins, {clock[2] - clock[1]:.1f} s of diagnosis")
+    failures = {place.name: place.failure for place in report.environments if place.failure}
+    assert not failures, failures
+    print(
+        f"  from {project.plan.baseline:23} {time.monotonic() - began:6.1f} s, "
+        f"{len(project.plan.cells)} cells"
+    )
     results = {cell.cell: cell for model in report.models for cell in model.cells}
     return [_ran(run, case, results) for case in cases]
 
@@ -107,23 +94,6 @@ def _ran(run: Run, case: Case, results: dict[str, CellResult]) -> Ran:
     cell = _cell(case.model, case.pair.candidate)
     folders = run.folder.capture(run.project.plan.baseline_of(cell)), run.folder.capture(cell)
     return Ran(case, results[cell.id], *folders)
-
-
-def _build(run: Run, environment: Environment) -> None:
-    uv, venv = Uv.found(os.environ), KEPT / environment.name
-    failure = create(venv, environment.python, uv)
-    assert failure is None, failure
-    built = build(environment, run.project.install, venv, run.project.locks, uv)
-    assert isinstance(built, Built), built
-
-
-def _capture(run: Run, environment: Environment) -> None:
-    venv = KEPT / environment.name
-    quiet = Watcher(lambda _: None, lambda _, __: None)
-    status = capture(run, environment, venv, Uv.found(os.environ), quiet)
-    assert status.failure is None, status.failure
-    cells = len(run.project.plan.cells_of(environment.name))
-    print(f"  {environment.name:28} {status.seconds:6.1f} s, {cells} models", flush=True)
 
 
 def _project(folder: Path, cases: Sequence[Case]) -> Project:
@@ -141,7 +111,18 @@ def _project(folder: Path, cases: Sequence[Case]) -> Project:
     path = folder / "validator.yml"
     path.write_text(yaml.safe_dump({**_PACKAGES, "models": list(models.values())}, sort_keys=False))
     project = open_project(path)
+    _share_environments(project)
     return dataclasses.replace(project, plan=_plan(project.plan, cases))
+
+
+def _share_environments(project: Project) -> None:
+    """Let every run use the same environments and locks."""
+    project.work.mkdir(exist_ok=True)
+    for name in ("environments", "locks"):
+        (KEPT / name).mkdir(parents=True, exist_ok=True)
+        place = project.work / name
+        if not place.is_symlink():
+            place.symlink_to(KEPT / name)
 
 
 def _settings(model: Model) -> dict[str, object]:

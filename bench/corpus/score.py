@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.corpus.case import Case, Change, Split
-from validator.results import CellResult
-from validator.verdict.gate import GREEN
+from validator.checks.layers.types import Cause, FirstDifference
+from validator.checks.outputs import change_of
+from validator.checks.structure.types import StructureFinding
+from validator.verdict.bands import GREEN
+from validator.verdict.results import CellResult
 
 OURS = "this validator"
 
@@ -46,27 +49,33 @@ def outcome(case: Case, result: CellResult, alarms: Mapping[str, bool]) -> Outco
         kind=_kind(change, result) if change is not None else None,
         said=_said(result),
         suspicious=result.verdict == "suspicious",
-        structure=any(finding.kind == "structure" for finding in result.findings),
+        structure=bool(_structure(result)),
     )
 
 
 def _alarm(change: Change | None, result: CellResult) -> bool:
     """Whatever is not green; where nothing but the structure differs, a finding that says so."""
     if change is not None and change.shows == "structure":
-        return any(finding.kind == "structure" for finding in result.findings)
+        return bool(_structure(result))
     return result.verdict not in GREEN
 
 
 def _layer(change: Change, result: CellResult) -> bool:
     if change.shows == "structure":
-        told = [finding.message for finding in result.findings if finding.kind == "structure"]
-        return any(f"`{change.layer}`" in message for message in told)
-    first = result.first_difference
+        return any(finding.difference.layer == change.layer for finding in _structure(result))
+    first = _first(result)
     if first is None:
         return False
     # what is inside of the layer is named even better; a further call of it is the same layer
-    name = first.layer.partition(" (call ")[0]
-    return name == change.layer or name.startswith(f"{change.layer}/")
+    return first.layer == change.layer or first.layer.startswith(f"{change.layer}/")
+
+
+def _first(result: CellResult) -> Cause | None:
+    return next((finding.cause for finding in result.findings if isinstance(finding, FirstDifference)), None)
+
+
+def _structure(result: CellResult) -> list[StructureFinding]:
+    return [finding for finding in result.findings if isinstance(finding, StructureFinding)]
 
 
 def _kind(change: Change, result: CellResult) -> bool:
@@ -84,19 +93,19 @@ def _kind(change: Change, result: CellResult) -> bool:
 
 def _first_kind(change: Change, result: CellResult) -> bool:
     """The kind of the first difference, and whether digits were lost or something else is computed."""
-    first = result.first_difference
-    if first is None or first.kind not in change.kinds:
+    first = _first(result)
+    if first is None or first.differs not in change.kinds:
         return False
     if change.precision is None:
         return True
-    return result.change == ("precision" if change.precision else "semantic")
+    return change_of(result.findings) == ("precision" if change.precision else "semantic")
 
 
 def _said(result: CellResult) -> str:
-    first = result.first_difference
-    place = f" at `{first.layer}` ({first.class_name}, {first.kind})" if first else ""
-    kind = f", {result.change}" if result.change else ""
-    return f"{result.verdict}{kind}{place}: {result.message}"
+    first, change = _first(result), change_of(result.findings)
+    place = f" at `{first.layer}` ({first.class_name}, {first.differs})" if first else ""
+    failure = f": {result.failure.error}: {result.failure.message}" if result.failure else ""
+    return f"{result.verdict}{f', {change}' if change else ''}{place}{failure}"
 
 
 @dataclass(frozen=True)

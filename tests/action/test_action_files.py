@@ -15,9 +15,9 @@ import typer
 import yaml
 
 from validator.cli import app
-from validator.github.comments import Action
-from validator.github.publish import CommentAction, Policy
-from validator.results import Verdict
+from validator.github.posts import CommentAction
+from validator.github.publish import CommentOutcome, CommentPolicy
+from validator.verdict.results import Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTIONS = {"action.yml": "run", "report/action.yml": "publish"}
@@ -98,9 +98,9 @@ def test_every_output_is_written(path: str) -> None:
 
 def test_the_choices_are_those_of_the_code() -> None:
     report = load("report/action-types.yml")
-    assert report["inputs"]["comment"]["allowed-values"] == list(get_args(Policy))
-    assert report["outputs"]["comment"]["allowed-values"] == list(get_args(CommentAction))
-    assert set(get_args(Action)) <= set(get_args(CommentAction))
+    assert report["inputs"]["comment"]["allowed-values"] == list(get_args(CommentPolicy))
+    assert report["outputs"]["comment"]["allowed-values"] == list(get_args(CommentOutcome))
+    assert set(get_args(CommentAction)) <= set(get_args(CommentOutcome))
     for types in (report, load("action-types.yml")):
         assert types["outputs"]["verdict"]["allowed-values"] == list(get_args(Verdict))
 
@@ -120,7 +120,7 @@ def test_a_table_is_written_between_its_markers_and_nowhere_else() -> None:
     spec.loader.exec_module(tables)
     text = "before\n<!-- table: inputs -->\nstale words\n<!-- /table -->\nbetween\n<!-- /table -->\n"
     updated = tables.updated(text)
-    assert updated.startswith("before\n<!-- table: inputs -->\n\n| input | what |\n")
+    assert updated.startswith("before\n<!-- table: inputs -->\n\n| input | description |\n")
     assert updated.endswith("\n<!-- /table -->\nbetween\n<!-- /table -->\n")
     assert "stale words" not in updated
     assert tables.updated(updated) == updated

@@ -10,7 +10,7 @@ import pytest
 from tests.action.conftest import Consumer, outputs
 from tests.github.fake import TOKEN, FakeGitHub, pull
 from validator.report import json as report_json
-from validator.results import CellResult, EnvironmentResult, ModelResult, Report
+from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Reason, Report
 
 TIP = "a" * 40
 
@@ -35,10 +35,8 @@ def job(consumer: Consumer, github: FakeGitHub) -> dict[str, str]:
     }
 
 
-def report(consumer: Consumer, message: str = "identical", **more: object) -> Path:
-    cell = CellResult(
-        cell="tiny@head", environment="head", variant="", verdict="identical", message=message, seconds=1.5
-    )
+def report(consumer: Consumer, **more: object) -> Path:
+    cell = CellResult(cell="tiny@head", environment="head", variant="", verdict="identical", seconds=1.5)
     environments = (EnvironmentResult(name="base", role="baseline"), EnvironmentResult(name="head"))
     made = Report(
         verdict="pass",
@@ -74,7 +72,9 @@ def test_a_failed_verdict_is_published_and_fails_nothing_here(
     consumer: Consumer, github: FakeGitHub, job: dict[str, str]
 ) -> None:
     options = ["--status", "--check", "--issue", "--summary"]
-    made = report(consumer, verdict="fail", reasons=("tiny@head: changed",))
+    made = report(
+        consumer, verdict="fail", reasons=(Reason(kind="error", error="The baseline did not install."),)
+    )
     done = consumer.run("publish", str(made), *options, environ=job)
     assert done.returncode == 0, done.stderr
     made_here = (github.comments, github.statuses, github.checks, github.issues)
@@ -119,7 +119,7 @@ def test_a_report_that_is_not_of_this_head_is_refused(
     if forgery == "no report":
         path.unlink()
     elif forgery == "no json":
-        path.write_text('{"schema": 1, "seconds": NaN}', encoding="utf-8")
+        path.write_text('{"schema": 2, "seconds": NaN}', encoding="utf-8")
     done = consumer.run("publish", str(path), environ=job)
     assert done.returncode == 3
     assert github.writes() == []

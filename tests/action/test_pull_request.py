@@ -10,12 +10,6 @@ import pytest
 
 from tests.action.conftest import SETTINGS, Consumer, outputs
 from tests.upgrade.samples import PROJECTS, project
-from validator.config.load import parse
-from validator.config.settings import Install
-from validator.pipeline import sides
-from validator.pipeline.pull_request import asked_by_revisions, persisted_credentials
-from validator.results import Upgrade
-from validator.upgrade import Detected, Index, Revisions, Side
 
 BASE, HEAD = "3.3.3", "3.5.0"
 
@@ -29,6 +23,11 @@ def planned(consumer: Consumer, *arguments: str, environ: dict[str, str] | None 
 
 def requirements(plan: dict[str, Any], name: str) -> list[str]:
     return next(one["requirements"] for one in plan["environments"] if one["name"] == name)
+
+
+def reasons(plan: dict[str, Any]) -> list[tuple[str, ...]]:
+    fields = ("kind", "name", "old", "new", "manifest")
+    return [tuple(reason[field] for field in fields) for reason in plan["upgrade"]["reasons"]]
 
 
 @pytest.mark.parametrize("kind", [name for name in PROJECTS if name not in {"conda only"}])
@@ -56,7 +55,7 @@ def test_a_merge_commit_is_compared_with_its_first_parent(consumer: Consumer) ->
     tip = consumer.pull_request(project("requirements.txt", HEAD))
     environ = consumer.actions("pull_request", consumer.pull_request_event(tip))
     plan = planned(consumer, "--event", environ=environ)
-    assert plan["reasons"] == ["keras 3.3.3 → 3.5.0 in requirements.txt"]
+    assert reasons(plan) == [("package", "keras", "3.3.3", "3.5.0", "requirements.txt")]
 
 
 def test_the_matrix_stands_beside_the_two_sides(consumer: Consumer) -> None:
@@ -79,14 +78,16 @@ def test_where_nothing_relevant_changed_nothing_is_run(consumer: Consumer) -> No
     assert done.returncode == 0, done.stderr
     report = consumer.report()
     assert (report["verdict"], report["models"], report["environments"]) == ("pass", [], [])
+    (reason,) = report["upgrade"].pop("reasons")
+    assert reason["kind"] == "irrelevant"
     assert report["upgrade"] == {"changes": [], "relevant": False, "source": ""}
     assert report["commit"] == tip
     assert not (consumer.folder / ".keras-validator" / "environments").exists()
     told = outputs(Path(environ["GITHUB_OUTPUT"]))
     assert (told["verdict"], told["relevant"]) == ("pass", "false")
     assert Path(told["report"]).is_file()
-    assert json.loads(told["json"])["reasons"] == report["reasons"]
-    assert "Nothing relevant changed" in Path(environ["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")
+    assert json.loads(told["json"])["reasons"] == [reason["message"] for reason in report["reasons"]]
+    assert "nothing relevant changed" in Path(environ["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")
 
 
 def test_an_own_package_is_relevant_when_the_settings_say_so(consumer: Consumer) -> None:
@@ -112,7 +113,7 @@ def test_a_scheduled_run_compares_with_a_base_that_it_is_given(consumer: Consume
     environ = consumer.actions("schedule", {"schedule": "17 3 * * *"})
     consumer.commit(project("requirements.txt", HEAD), "Nightly")
     plan = planned(consumer, "--event", environ={**environ, "KERAS_VALIDATOR_BASE": "HEAD^"})
-    assert plan["reasons"] == ["keras 3.3.3 → 3.5.0 in requirements.txt"]
+    assert reasons(plan) == [("package", "keras", "3.3.3", "3.5.0", "requirements.txt")]
     assert environ["GITHUB_SHA"] == pushed
 
 
@@ -121,7 +122,7 @@ def test_two_revisions_are_compared_as_they_are(consumer: Consumer) -> None:
     for version in (BASE, HEAD, "3.10.0"):
         consumer.commit(project("requirements.txt", version))
     plan = planned(consumer, "--base", "HEAD~2", "--head", "HEAD~1")
-    assert plan["reasons"] == ["keras 3.3.3 → 3.5.0 in requirements.txt"]
+    assert reasons(plan) == [("package", "keras", "3.3.3", "3.5.0", "requirements.txt")]
 
 
 def test_without_any_framework_the_matrix_stands_alone(consumer: Consumer) -> None:
@@ -147,7 +148,7 @@ def test_without_any_framework_the_matrix_stands_alone(consumer: Consumer) -> No
         (["--base", "nowhere"], "nowhere"),
         (["--base", "--upload-pack=x"], "--upload-pack=x"),
         (["--event"], "GITHUB_"),
-        (["--event", "--head", "HEAD"], "--head cannot stand beside --event"),
+        (["--event", "--head", "HEAD"], "--head cannot be combined with --event"),
     ],
 )
 def test_what_cannot_be_compared_is_said(consumer: Consumer, arguments: list[str], said: str) -> None:
@@ -190,7 +191,7 @@ def test_a_run_that_cannot_begin_leaves_a_report_that_says_so(consumer: Consumer
     assert report["commit"] == tip
     assert "'models' is missing" in str(report["reasons"])
     assert outputs(Path(environ["GITHUB_OUTPUT"]))["verdict"] == "inconclusive"
-    assert "::error title=Keras upgrade cannot be judged::" in done.stdout
+    assert "::error title=Keras upgrade%3A inconclusive::" in done.stdout
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -213,115 +214,3 @@ def test_what_a_manifest_says_cannot_speak_to_the_runner(consumer: Consumer) -> 
     assert done.returncode == 2
     lines = (done.stdout + done.stderr).splitlines()
     assert not [line for line in lines if line.startswith("::set-output")]
-
-
-def side(name: str, *lines: str, **more: Any) -> Side:
-    return Side(name=name, commit="0" * 40, requirements=lines, **more)  # type: ignore[arg-type]
-
-
-def detected(base: Side, head: Side) -> Detected:
-    upgrade = Upgrade(changes=(), relevant=True)
-    revisions = Revisions(base="0" * 40, head="1" * 40, tip="1" * 40, how="")
-    return Detected(upgrade=upgrade, base=base, head=head, reasons=("x",), revisions=revisions)
-
-
-def environments(more: str, base: Side, head: Side) -> Any:
-    pair = sides.environments(parse(SETTINGS + more, "validator.yml"), detected(base, head))
-    assert pair is not None
-    return pair
-
-
-def test_common_requirements_fill_in_what_a_side_leaves_open() -> None:
-    more = "requirements: [tensorflow-cpu==2.17.1, numpy==1.26.4, six]\n"
-    base, head = environments(
-        more, side("base", "keras==3.3.3"), side("head", "keras==3.5.0", "tensorflow==2.18.0", "numpy<2")
-    )
-    assert base.requirements == ("keras==3.3.3", "tensorflow-cpu==2.17.1", "numpy==1.26.4", "six")
-    assert base.overrides == ("tensorflow ; sys_platform == 'never'",)
-    assert head.requirements == ("keras==3.5.0", "tensorflow==2.18.0", "numpy<2", "six")
-    assert head.overrides == ()
-
-
-def test_a_requirements_file_of_the_settings_is_not_added_to_the_other_side() -> None:
-    base, _ = environments("requirements: requirements.txt\n", side("base", "keras"), side("head", "keras"))
-    assert base.requirements == ("keras",)
-
-
-def test_an_environment_of_the_settings_has_the_last_word() -> None:
-    more = (
-        'environments: {base: {requirements: ["keras==3.4.0", h5py], python: "3.10", '
-        'variables: {TF_USE_LEGACY_KERAS: "1"}}}\n'
-    )
-    base, head = environments(more, side("base", "keras==3.3.3", python="3.12"), side("head", "keras==3.5.0"))
-    assert base.requirements == ("keras==3.4.0", "h5py")
-    assert (base.python, base.legacy) == ("3.10", True)
-    assert (head.python, head.legacy) == ("3.11", False)
-
-
-@pytest.mark.parametrize(
-    ("lines", "backend"),
-    [
-        (["keras", "jax"], "jax"),
-        (["keras", "torch>=2"], "torch"),
-        (["keras", "torch", "tensorflow-cpu"], "tensorflow"),
-        (["keras"], "tensorflow"),
-    ],
-)
-def test_the_backend_is_the_one_that_is_installed(lines: list[str], backend: str) -> None:
-    base, _ = environments("", side("base", *lines), side("head", "keras"))
-    assert base.backend == backend
-    assert dict(base.variables)["KERAS_BACKEND"] == backend
-
-
-def test_what_ranges_resolved_to_is_what_is_installed() -> None:
-    base, _ = environments(
-        "",
-        side("base", "keras>=3", constraints=("numpy<2",), resolved={"keras": "3.3.3", "numpy": "1.26.4"}),
-        side("head", "keras>=3.4"),
-    )
-    assert base.constraints == ("numpy<2", "keras==3.3.3", "numpy==1.26.4")
-
-
-def test_what_ranges_resolved_to_does_not_bind_what_the_settings_add() -> None:
-    ranges = side("base", "keras>=3", resolved={"keras": "3.3.3", "ml-dtypes": "0.5.4"})
-    base, _ = environments("requirements: [tensorflow-cpu==2.17.1]\n", ranges, side("head", "keras"))
-    assert base.requirements == ("keras>=3", "tensorflow-cpu==2.17.1")
-    assert base.constraints == ()
-
-
-def test_a_side_is_installed_from_the_indexes_it_names() -> None:
-    instant = "2026-01-01T00:00:00Z"
-    plain = sides.install_of(Install(), side("base", "keras"), instant)
-    assert plain == Install(exclude_newer=instant)
-    index = Index(
-        index_url="https://a.example/simple",
-        extra_index_urls=("https://b.example/simple",),
-        find_links=("wheels", "https://c.example/"),
-        prereleases=True,
-    )
-    own = Install(index_url="https://mine.example/simple", exclude_newer="2025-01-01")
-    merged = sides.install_of(own, side("base", "keras", index=index), instant)
-    assert merged.index_url == "https://mine.example/simple"
-    assert merged.extra_index_urls == ("https://b.example/simple",)
-    assert merged.find_links == ("https://c.example/",)
-    assert merged.prereleases
-    assert merged.exclude_newer == "2025-01-01"
-    assert sides.install_of(Install(), side("base", "keras", index=index), instant).exclude_newer is None
-
-
-def test_nothing_asked_is_nothing_compared() -> None:
-    assert asked_by_revisions(None, None) is None
-
-
-@pytest.mark.parametrize(
-    ("key", "kept"),
-    [
-        ("http.https://github.com/.extraheader", True),
-        ("includeIf.gitdir:/x/.git.path", True),
-        ("http.proxy", False),
-    ],
-)
-def test_a_token_in_the_checkout_is_noticed(consumer: Consumer, key: str, kept: bool) -> None:
-    consumer.start({})
-    consumer.git("config", "--local", key, "AUTHORIZATION: basic eDp5")
-    assert persisted_credentials(consumer.folder / "validator.yml") is kept

@@ -80,7 +80,7 @@ def test_yaml_on_and_off_are_words_where_they_are_meant_as_words() -> None:
         ("", "is empty"),
         ("- a\n", "must be a mapping"),
         ("version: 1\nmodels: [\n", "line 3: not valid YAML"),
-        ("version: 1\nversion: 1\n", "line 2: not valid YAML: the key 'version' is written twice"),
+        ("version: 1\nversion: 1\n", "line 2: not valid YAML: duplicate key 'version'"),
         ("a: &x [1]\nb: *x\n", "line 2: not valid YAML: anchors and aliases are not supported"),
         ("version: !!python/object:os.system {}\n", "not valid YAML"),
         ("version: 1\x00\n", "not valid YAML"),
@@ -96,7 +96,7 @@ def test_two_models_of_one_name() -> None:
 
 
 def test_missing_file_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no such file; write one"):
+    with pytest.raises(ConfigurationError, match="no such file; create one"):
         config.load(tmp_path / "validator.yml")
 
 

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from bench.corpus.case import Case, Change, Model, Pair
 from bench.corpus.rules import RULES
 from bench.corpus.score import OURS, Outcome, Share, misses, outcome, table
-from validator.results import CellResult, CellVerdict, Failure, Finding, FirstDifference
+from validator.checks.bands import CellVerdict
+from validator.checks.layers.types import Cause, FirstDifference
+from validator.checks.outputs.types import ReferenceFinding
+from validator.checks.protocol import Finding
+from validator.checks.structure.types import StructuralDifference, StructureFinding
+from validator.failure import Failure
+from validator.verdict.results import CellResult
 
 MODEL = Model("model", "networks:mlp", "vectors")
 PAIR = Pair("keras-3.3.3", "keras-3.5.0")
@@ -21,14 +27,16 @@ def case(change: Change | None) -> Case:
 
 
 def result(verdict: CellVerdict, **more: object) -> CellResult:
-    label = CellResult(
-        cell="model@keras-3.5.0", environment="keras-3.5.0", variant="", verdict=verdict, message="m"
-    )
+    label = CellResult(cell="model@keras-3.5.0", environment="keras-3.5.0", variant="", verdict=verdict)
     return label.model_copy(update=more)
 
 
-def first(layer: str, kind: str = "value") -> FirstDifference:
-    return FirstDifference.model_validate({"layer": layer, "class_name": "Dense", "kind": kind})
+def first(layer: str, differs: str = "value", change: str | None = None) -> tuple[Finding, ...]:
+    cause = Cause.model_validate({"layer": layer, "class_name": "Dense", "differs": differs})
+    reference = ReferenceFinding.model_validate(
+        {"kind": "reference-semantic", "precision": "float64", "policy": None, "change": change}
+    )
+    return (FirstDifference(cause=cause), reference)
 
 
 VALUE = Change("predictions", "dense", frozenset({"value"}), precision=False)
@@ -38,14 +46,13 @@ VALUE = Change("predictions", "dense", frozenset({"value"}), precision=False)
     ("layer", "right"),
     [
         ("dense", True),
-        ("dense (call 2)", True),
         ("dense/inner", True),
         ("dense_1", False),
         ("other/dense", False),
     ],
 )
 def test_a_layer_is_right_where_it_is_the_one_or_inside_of_it(layer: str, right: bool) -> None:
-    found = outcome(case(VALUE), result("changed", first_difference=first(layer), change="semantic"), {})
+    found = outcome(case(VALUE), result("changed", findings=first(layer, change="semantic")), {})
     assert found.layer is right
     assert found.kind is True
 
@@ -62,14 +69,14 @@ def test_a_layer_is_right_where_it_is_the_one_or_inside_of_it(layer: str, right:
 def test_a_kind_is_that_of_the_first_difference_and_that_of_the_change(
     kind: str, change: str | None, right: bool
 ) -> None:
-    said = result("changed", first_difference=first("dense", kind), change=change)
+    said = result("changed", findings=first("dense", kind, change))
     assert outcome(case(VALUE), said, {}).kind is right
 
 
 def test_what_is_green_is_not_seen_and_names_nothing() -> None:
     found = outcome(case(VALUE), result("rounding"), {"other": True})
     assert (found.alarms, found.layer, found.kind) == ({OURS: False, "other": True}, False, False)
-    assert misses([found]) == [f"{found.identity} – not seen, layer, kind: rounding: m"]
+    assert misses([found]) == [f"{found.identity} – not seen, layer, kind: rounding"]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +110,10 @@ def test_a_failure_is_right_at_its_stage(stage: str, right: bool) -> None:
 
 def test_structure_that_no_number_shows_is_seen_by_its_finding() -> None:
     hidden = case(Change("structure", "dense"))
-    told = Finding(kind="structure", message="`units` of `dense` (Dense) was 3 and is 4")
+    difference = StructuralDifference(
+        layer="dense", class_name="Dense", kind="configuration", call=1, name="units", before=3, after=4
+    )
+    told = StructureFinding(difference=difference)
     found = outcome(hidden, result("identical", findings=(told,)), {})
     assert (found.alarms[OURS], found.layer, found.kind) == (True, True, True)
     silent = outcome(hidden, result("identical"), {})

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.github.fake import REPOSITORY, TOKEN, FakeGitHub
-from validator.github.client import Bounds, Client, Clock
+from validator.checks.bands import CellVerdict
+from validator.github.answers import ErrorKind, GitHubError
+from validator.github.client import Client, ClientLimits, Clock
 from validator.github.context import Context, read_context
+from validator.github.edition import Edition
+from validator.github.posts import Publisher
 from validator.github.publish import Outlet
-from validator.results import CellResult, CellVerdict, ModelResult, PackageChange, Report, Upgrade, Verdict
+from validator.upgrade.types import PackageChange, Upgrade
+from validator.verdict.results import CellResult, ModelResult, Reason, Report, Verdict
 
 HEAD = "a" * 40
 OTHER = "b" * 40
@@ -38,14 +47,25 @@ class FakeTime:
         return Clock(monotonic=lambda: self.now, wall=lambda: self.now, sleep=self.sleep)
 
 
-def client(github: FakeGitHub, time: FakeTime, token: str | None = TOKEN, **bounds: Any) -> Client:
+def client(github: FakeGitHub, time: FakeTime, token: str | None = TOKEN, **limits: Any) -> Client:
     context = Context(repository=REPOSITORY, sha=HEAD, run_id=1, token=token)
-    return Client(github.url, context.token, time.clock(), Bounds(**bounds))
+    return Client(github.url, context.token, time.clock(), ClientLimits(**limits))
+
+
+def publisher(
+    github: FakeGitHub,
+    time: FakeTime,
+    instance: str = "default",
+    author: str | None = None,
+    token: str | None = TOKEN,
+) -> Publisher:
+    return Publisher(client(github, time, token), REPOSITORY, instance, author)
 
 
 def pull_request_event(number: int = 3, sha: str = HEAD, fork: bool = False) -> dict[str, Any]:
     head = {"sha": sha, "repo": {"full_name": "stranger/widget" if fork else REPOSITORY}}
-    pull = {"number": number, "head": head, "base": {"repo": {"full_name": REPOSITORY}}}
+    base = {"sha": OTHER, "repo": {"full_name": REPOSITORY}}
+    pull = {"number": number, "head": head, "base": base}
     return {"action": "synchronize", "number": number, "pull_request": pull}
 
 
@@ -64,7 +84,7 @@ class Job:
     payload: dict[str, Any] = field(default_factory=pull_request_event)
     token: str | None = TOKEN
     run_id: int = 7
-    bounds: Bounds = field(default_factory=Bounds)
+    limits: ClientLimits = field(default_factory=ClientLimits)
     stdout: io.StringIO = field(default_factory=io.StringIO)
 
     def environment(self) -> dict[str, str]:
@@ -88,7 +108,7 @@ class Job:
 
     @property
     def outlet(self) -> Outlet:
-        return Outlet(self.stdout, self.time.clock(), self.bounds)
+        return Outlet(self.stdout, self.time.clock(), self.limits)
 
     @property
     def summary(self) -> str:
@@ -102,6 +122,14 @@ class Job:
     @property
     def printed(self) -> list[str]:
         return self.stdout.getvalue().splitlines()
+
+
+@contextmanager
+def refused(kind: ErrorKind, match: str | None = None) -> Iterator[pytest.ExceptionInfo[GitHubError]]:
+    """GitHub does not do what was asked, for this reason."""
+    with pytest.raises(GitHubError, match=match) as caught:
+        yield caught
+    assert caught.value.kind == kind
 
 
 def parse_outputs(text: str) -> dict[str, str]:
@@ -125,7 +153,7 @@ def parse_outputs(text: str) -> dict[str, str]:
 
 
 def cell(
-    verdict: CellVerdict, gated: bool = False, message: str = "It moved.", name: str = "head"
+    verdict: CellVerdict, gated: bool = False, message: str = "It changed.", name: str = "head"
 ) -> CellResult:
     return CellResult(
         cell=f"digits@{name}",
@@ -142,7 +170,7 @@ def report(verdict: Verdict = "fail", *cells: CellResult, commit: str | None = H
     change = PackageChange(name="keras", old="3.3.3", new="3.5.0", manifest="requirements.txt", line=4)
     fields: dict[str, Any] = {
         "verdict": verdict,
-        "reasons": ("digits moved in head.",),
+        "reasons": (Reason(kind="error", error="digits changed in head."),),
         "baseline": "base",
         "upgrade": Upgrade(changes=(change,), relevant=True),
         "environments": (),
@@ -155,8 +183,18 @@ def report(verdict: Verdict = "fail", *cells: CellResult, commit: str | None = H
 
 
 def passing(**more: Any) -> Report:
-    return report("pass", cell("identical"), reasons=("Everything is identical.",), **more)
+    return report("pass", cell("identical"), reasons=(), **more)
 
 
-def render(text: str = "## Numbers moved") -> Any:
+def render(text: str = "## Numbers changed") -> Any:
     return lambda budget: text[:budget]
+
+
+def edition(report: Report, text: Any = None) -> Edition:
+    """A report with the texts that this room asks for; `text` is Markdown or what renders it."""
+    reason = report.reasons[0].error if report.reasons else "no reason"
+    return Edition(
+        report,
+        text if callable(text) else render(text or "## Numbers changed"),
+        f"{report.verdict}: {reason}",
+    )

@@ -8,17 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.github.cases import HOSTILE, cell, parse_outputs, passing, render, report
+from tests.github.cases import HOSTILE, cell, edition, parse_outputs, passing, render, report
 from validator.github.annotations import (
     Annotation,
-    annotations_of,
     command,
     commands,
     foreign_output,
 )
-from validator.github.budget import characters, fit
+from validator.github.annotations import annotations_of as annotations_of_edition
+from validator.github.edition import characters, fit
 from validator.github.summary import SUMMARY_LIMIT, append_summary, write_outputs
-from validator.results import PackageChange, Upgrade
+from validator.upgrade.types import PackageChange, Upgrade
+from validator.verdict.results import Reason, Report
+
+
+def annotations_of(made: Report) -> tuple[Annotation, ...]:
+    return annotations_of_edition(edition(made))
 
 
 def parsed(line: str) -> tuple[str, dict[str, str], str]:
@@ -105,9 +110,9 @@ def test_annotations_stand_on_the_changed_line() -> None:
         PackageChange(name="keras", old="3.3.3", new="3.5.0", manifest="requirements.txt", line=4),
     )
     found = annotations_of(report("fail", upgrade=Upgrade(changes=changes, relevant=True)))
-    assert found == (Annotation("error", "digits in head: changed", "It moved.", "requirements.txt", 4),)
+    assert found == (Annotation("error", "digits in head: changed", "It changed.", "requirements.txt", 4),)
     assert commands(found) == [
-        "::error file=requirements.txt,line=4,title=digits in head%3A changed::It moved."
+        "::error file=requirements.txt,line=4,title=digits in head%3A changed::It changed."
     ]
 
 
@@ -151,10 +156,10 @@ def test_nothing_is_said_when_all_is_well() -> None:
 
 def test_an_inconclusive_run_says_why() -> None:
     found = annotations_of(
-        report("inconclusive", cell("identical"), reasons=("The baseline did not install.",))
+        report("inconclusive", cell("identical"), reasons=(Reason(kind="error", error="No baseline."),))
     )
     assert found[0].level == "error"
-    assert found[0].message == "The baseline did not install."
+    assert found[0].message == "inconclusive: No baseline."
 
 
 def test_ten_of_a_level_and_the_last_counts_the_others() -> None:

@@ -15,25 +15,37 @@ from tests.github.cases import (
     FakeTime,
     Job,
     cell,
+    edition,
     passing,
     pull_request_event,
-    render,
     report,
     workflow_run_event,
 )
 from tests.github.fake import REPOSITORY, FakeGitHub, comment, pull, run
 from validator.errors import ConfigurationError
-from validator.github import Options, Published, publish, publish_file
-from validator.github.budget import COMMENT_LIMIT, characters
-from validator.github.client import Bounds
-from validator.results import Report
+from validator.github import Published, PublishOptions, publish_file, read_context
+from validator.github.client import ClientLimits
+from validator.github.context import Context
+from validator.github.edition import COMMENT_LIMIT, characters
+from validator.verdict.results import Report
 
 MARK = "<!-- keras-validator:default -->"
-EVERYTHING = Options(status=True, check=True, issue=True)
+EVERYTHING = PublishOptions(status=True, check=True, issue=True, summary=True)
 
 
-def go(job: Job, result: Report | None = None, text: str = "## Numbers moved", **options: Any) -> Published:
-    return publish(result or report(), render(text), job.context, Options(**options), job.outlet)
+def publish(
+    result: Report, text: Any, job: Job, options: PublishOptions, context: Context | None = None
+) -> Published:
+    """Hand a report over in a file, as another job does."""
+    context = context or job.context
+    file = job.folder / "report.json"
+    handed = result.model_copy(update={"commit": context.head_sha})
+    file.write_text(handed.model_dump_json(by_alias=True), encoding="utf-8")
+    return publish_file(file, lambda found: edition(found, text), context, options, job.outlet)
+
+
+def go(job: Job, result: Report | None = None, text: str = "## Numbers changed", **options: Any) -> Published:
+    return publish(result or report(), text, job, PublishOptions(**options))
 
 
 def sentences(published: Published) -> str:
@@ -41,15 +53,15 @@ def sentences(published: Published) -> str:
 
 
 def test_one_run_publishes_everywhere(job: Job) -> None:
-    published = publish(report(), render(), job.context, EVERYTHING, job.outlet)
+    published = publish(report(), None, job, EVERYTHING)
     assert published.problems == ()
     assert published.comment == "created"
-    assert job.github.comments[0]["body"] == f"{MARK}\n## Numbers moved"
+    assert job.github.comments[0]["body"] == f"{MARK}\n## Numbers changed"
     assert [item["sha"] for item in job.github.statuses] == [HEAD]
     assert [item["head_sha"] for item in job.github.checks] == [HEAD]
     assert [item["state"] for item in job.github.issues] == ["open"]
-    assert job.summary == "## Numbers moved\n"
-    assert job.printed == ["::error file=requirements.txt,line=4,title=digits in head%3A changed::It moved."]
+    assert job.summary == "## Numbers changed\n"
+    assert job.printed == []
     assert job.outputs == {
         "verdict": "fail",
         "pull-request": "3",
@@ -119,32 +131,27 @@ def test_a_useless_token_is_one_problem_and_the_summary_has_the_report(
     job: Job, token: str | None, words: str
 ) -> None:
     job.token = token
-    published = publish(
-        report(),
-        render(),
-        job.context,
-        Options(status=True, check=True, issue=True, summary=False),
-        job.outlet,
-    )
+    published = go(job, status=True, check=True, issue=True)
     assert len(published.problems) == 1
     assert words in sentences(published)
     assert (published.comment, published.summary) == ("failed", True)
-    assert "## Numbers moved" in job.summary
+    assert "## Numbers changed" in job.summary
     assert "Not published" in job.summary
     assert len(job.github.requests) <= 1
-    assert job.printed[0].startswith("::error file=")
-    assert job.printed[1].startswith("::warning title=Not published::")
+    assert [line.partition("::")[2].startswith("warning title=Not published::") for line in job.printed] == [
+        True
+    ]
     assert job.outputs["verdict"] == "fail"
 
 
 def test_a_read_only_token_gets_the_block_to_add(job: Job) -> None:
     job.github.allow(contents="read")
-    published = publish(report(), render(), job.context, EVERYTHING, job.outlet)
+    published = publish(report(), None, job, EVERYTHING)
     block = "permissions:\n  checks: write\n  issues: write\n  pull-requests: write\n  statuses: write"
     assert [problem.yaml for problem in published.problems] == [block] * 4
     assert f"```yaml\n{block}\n```" in job.summary
-    assert "lacks `pull-requests: write`" in published.problems[0].sentence
-    assert "%0Apermissions:%0A  checks: write" in job.printed[1]
+    assert "`pull-requests: write`" in published.problems[0].sentence
+    assert "%0Apermissions:%0A  checks: write" in job.printed[0]
     assert job.time.waits == []
 
 
@@ -208,11 +215,11 @@ TROUBLE: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("trouble", TROUBLE)
 def test_no_trouble_changes_the_verdict_or_escapes(job: Job, trouble: str, match: str) -> None:
     job.github.faults = [{"match": match, **TROUBLE[trouble], "times": 999}]
-    job.bounds = Bounds(read=0.1, repetitions=1)
-    published = publish(report(), render(), job.context, Options(status=True), job.outlet)
+    job.limits = ClientLimits(read=0.1, repetitions=1)
+    published = go(job, status=True, summary=True)
     assert published.verdict == "fail"
     assert published.summary
-    assert "## Numbers moved" in job.summary
+    assert "## Numbers changed" in job.summary
     assert published.problems
     for problem in published.problems:
         assert len(problem.sentence) < 700
@@ -227,7 +234,7 @@ def test_no_trouble_changes_the_verdict_or_escapes(job: Job, trouble: str, match
 @pytest.mark.parametrize("skip", range(5))
 def test_one_hiccup_anywhere_is_survived(job: Job, trouble: str, skip: int) -> None:
     job.github.faults = [{"match": ".", **TROUBLE[trouble], "skip": skip, "seconds": 1.5}]
-    job.bounds = Bounds(read=0.7)
+    job.limits = ClientLimits(read=0.7)
     assert go(job).problems == ()
     assert len(job.github.comments) == 1
 
@@ -247,9 +254,7 @@ def test_two_jobs_at_once_leave_one_comment(job: Job, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("letter", ["x", "é", "€", "😀"])
 def test_a_comment_fits_however_its_characters_are_counted(job: Job, letter: str) -> None:
-    published = publish(
-        report(), lambda budget: letter * min(budget, 10_000_000), job.context, EVERYTHING, job.outlet
-    )
+    published = publish(report(), lambda budget: letter * min(budget, 10_000_000), job, EVERYTHING)
     assert published.problems == ()
     body = job.github.comments[0]["body"]
     assert characters(body) <= COMMENT_LIMIT
@@ -258,32 +263,31 @@ def test_a_comment_fits_however_its_characters_are_counted(job: Job, letter: str
 
 
 def test_ten_megabytes_that_know_no_budget_become_a_line_and_a_link(job: Job) -> None:
-    published = publish(report(), lambda _: HOSTILE * 60_000, job.context, EVERYTHING, job.outlet)
+    published = publish(report(), lambda _: HOSTILE * 60_000, job, EVERYTHING)
     body = job.github.comments[0]["body"]
-    assert body.startswith(f"{MARK}\n**The gate stops this upgrade: digits moved in head")
-    assert body.endswith(f"it is with [the run](https://github.com/{REPOSITORY}/actions/runs/7).")
-    assert job.summary.startswith("**The gate stops this upgrade: digits moved in head")
-    assert sentences(published) == "The report does not fit what is left of this job summary"
+    assert body.startswith(f"{MARK}\n**fail: digits changed in head")
+    assert body.endswith(f"see [the run](https://github.com/{REPOSITORY}/actions/runs/7).")
+    assert job.summary.startswith("**fail: digits changed in head")
+    assert sentences(published) == "The report does not fit into this job summary"
 
 
 def test_no_files_no_summary(job: Job) -> None:
     environment = {**job.environment(), "GITHUB_STEP_SUMMARY": "", "GITHUB_OUTPUT": ""}
-    from validator.github import read_context
-
-    published = publish(report(), render(), read_context(environment), Options(), job.outlet)
+    options = PublishOptions(summary=True)
+    published = publish(report(), None, job, options, read_context(environment))
     assert (published.summary, published.problems) == (False, ())
 
 
 def test_files_that_cannot_be_written_are_problems(job: Job) -> None:
     context = job.context.model_copy(update={"step_summary": job.folder, "output": job.folder})
-    published = publish(report(), render(), context, Options(), job.outlet)
+    published = publish(report(), None, job, PublishOptions(summary=True), context)
     assert "job summary cannot be written" in sentences(published)
     assert "outputs cannot be written" in sentences(published)
     assert published.comment == "created"
 
 
-def test_quiet_options(job: Job) -> None:
-    published = go(job, summary=False, annotations=False)
+def test_a_comment_alone(job: Job) -> None:
+    published = go(job)
     assert (job.summary, job.printed) == ("", [])
     assert published.comment == "created"
 
@@ -291,7 +295,7 @@ def test_quiet_options(job: Job) -> None:
 @pytest.mark.parametrize("event", ["push", "schedule", "merge_group", "workflow_dispatch"])
 def test_without_a_pull_request_the_summary_is_all(job: Job, event: str) -> None:
     job.name, job.payload, job.token = event, {}, None
-    published = go(job)
+    published = go(job, summary=True)
     assert (published.comment, published.problems, published.summary) == ("none", (), True)
     assert job.outputs["pull-request"] == ""
 
@@ -299,13 +303,13 @@ def test_without_a_pull_request_the_summary_is_all(job: Job, event: str) -> None
 def test_an_unusable_address_is_the_configurations_fault(job: Job) -> None:
     context = job.context.model_copy(update={"api_url": "http://github.example.com"})
     with pytest.raises(ConfigurationError, match="GITHUB_API_URL"):
-        publish(report(), render(), context, Options(), job.outlet)
+        publish(report(), None, job, PublishOptions(), context)
 
 
 @pytest.mark.parametrize("instance", ["", "a b", "-->", "a--b", "a\n", "x" * 81])
 def test_an_instance_must_be_a_name(instance: str) -> None:
     with pytest.raises(ValidationError):
-        Options(instance=instance)
+        PublishOptions(instance=instance)
 
 
 def test_instances_have_a_comment_each(job: Job) -> None:
@@ -321,7 +325,11 @@ def received(job: Job, content: str, **options: Any) -> Published:
     file = job.folder / "report.json"
     file.write_text(content, encoding="utf-8")
     return publish_file(
-        file, lambda found: render(f"## {found.verdict}"), job.context, Options(**options), job.outlet
+        file,
+        lambda found: edition(found, f"## {found.verdict}"),
+        job.context,
+        PublishOptions(**options),
+        job.outlet,
     )
 
 
@@ -348,13 +356,12 @@ def test_a_forged_report_creates_no_comment_and_approves_nothing(
     job: Job, change: dict[str, Any], words: str
 ) -> None:
     content = json.dumps({**json.loads(passing().model_dump_json(by_alias=True)), **change})
-    published = received(job, content, status=True)
+    published = received(job, content, status=True, summary=True)
     assert words in published.refused
     assert (published.verdict, published.comment) == ("inconclusive", "none")
     assert job.github.comments == []
     assert [item["state"] for item in job.github.statuses] == ["error"]
-    assert "cannot be judged" in job.summary
-    assert job.printed[0].startswith("::error")
+    assert "inconclusive" in job.summary
 
 
 def test_a_refused_report_replaces_an_older_green_one(job: Job) -> None:
@@ -364,8 +371,8 @@ def test_a_refused_report_replaces_an_older_green_one(job: Job) -> None:
 
 
 def test_no_report_at_all(job: Job) -> None:
-    published = publish_file(job.folder / "none.json", lambda _: render(), job.context, Options(), job.outlet)
-    assert "no such file" in published.refused
+    published = publish_file(job.folder / "none.json", edition, job.context, PublishOptions(), job.outlet)
+    assert "does not exist" in published.refused
 
 
 def test_enterprise_server(tmp_path: Path) -> None:

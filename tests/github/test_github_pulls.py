@@ -5,10 +5,11 @@ import pytest
 from tests.github.cases import HEAD, MERGE, OTHER, Job, pull_request_event, workflow_run_event
 from tests.github.fake import REPOSITORY, pull, run
 from validator.errors import ConfigurationError
+from validator.github.answers import GitHubError
 from validator.github.client import Client
 from validator.github.context import read_context
-from validator.github.errors import MissingPermissionError, NotFoundError
 from validator.github.pulls import Target, resolve
+from validator.upgrade import Trigger
 
 FORK = "stranger/widget"
 
@@ -25,12 +26,12 @@ def from_run(job: Job, **more: object) -> None:
 
 
 def test_a_pull_request_is_that_of_the_event(job: Job) -> None:
-    assert target(job) == Target(HEAD, 3)
+    assert target(job) == Target(3)
 
 
 def test_a_pull_request_of_a_fork(job: Job) -> None:
     job.github.pulls = [pull(3, HEAD, repo=FORK)]
-    assert target(job) == Target(HEAD, 3, fork=True)
+    assert target(job) == Target(3)
 
 
 def test_a_head_that_moved_on_is_stale(job: Job) -> None:
@@ -42,15 +43,16 @@ def test_a_head_that_moved_on_is_stale(job: Job) -> None:
 
 def test_a_pull_request_that_is_gone(job: Job) -> None:
     job.github.pulls.clear()
-    with pytest.raises(NotFoundError, match="pull request #3"):
+    with pytest.raises(GitHubError, match="pull request #3") as caught:
         target(job)
+    assert caught.value.kind == "not-found"
 
 
 @pytest.mark.parametrize("name", ["push", "schedule", "merge_group", "workflow_dispatch"])
 def test_other_events_have_no_pull_request_and_ask_nobody(job: Job, name: str) -> None:
     job.name, job.payload = name, {"ref": "refs/heads/main"}
     found = target(job)
-    assert (found.number, found.head) == (None, MERGE)
+    assert (found.number, job.context.head_sha) == (None, MERGE)
     assert name in found.note
     assert job.github.requests == []
 
@@ -58,7 +60,7 @@ def test_other_events_have_no_pull_request_and_ask_nobody(job: Job, name: str) -
 def test_a_fork_is_found_through_the_run(job: Job) -> None:
     from_run(job)
     job.github.pulls = [pull(4, OTHER, "other", FORK), pull(5, HEAD, "patch", FORK), pull(6, HEAD, "patch")]
-    assert target(job) == Target(HEAD, 5, fork=True)
+    assert target(job) == Target(5)
 
 
 def test_the_same_branch_in_another_repository_of_the_owner_does_not_count(job: Job) -> None:
@@ -103,8 +105,9 @@ def test_the_run_may_not_be_read(job: Job) -> None:
     from_run(job)
     job.github.private = True
     job.github.allow(pull_requests="write")
-    with pytest.raises(MissingPermissionError, match="`actions: read`"):
+    with pytest.raises(GitHubError) as caught:
         target(job)
+    assert (caught.value.kind, caught.value.permission) == ("permission", "actions: read")
 
 
 @pytest.mark.parametrize(
@@ -133,6 +136,9 @@ def test_a_broken_environment_names_the_variable(job: Job, name: str, value: str
         {"pull_request": {"number": 0, "head": {"sha": HEAD}}},
         {"pull_request": {"number": 3, "head": {"sha": "../../main"}}},
         {"pull_request": {"number": 3}},
+        {"pull_request": {"number": 3, "head": {"sha": HEAD}, "base": {"sha": "main"}}},
+        {"merge_group": {"base_sha": HEAD, "head_sha": "--upload-pack=x"}},
+        {"before": "HEAD^", "after": HEAD},
         {"workflow_run": {"id": 1, "head_sha": None}},
     ],
 )
@@ -154,6 +160,37 @@ def test_an_event_file_that_is_not_there(job: Job) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         read_context({**job.environment(), "GITHUB_EVENT_PATH": str(job.folder / "nowhere.json")})
     assert read_context({**job.environment(), "GITHUB_EVENT_PATH": ""}).event.pull_request is None
+
+
+def test_what_an_event_compares(job: Job) -> None:
+    sides = {"base_sha": OTHER, "head_sha": HEAD}
+    job.payload["pull_request"]["head"]["ref"] = "topic"
+    assert job.context.event.trigger() == Trigger(event="pull_request", ref="topic", **sides)
+    group = {**sides, "head_ref": "refs/heads/queue"}
+    job.name, job.payload = "merge_group", {"merge_group": group}
+    assert job.context.event.trigger() == Trigger(event="merge_group", ref="refs/heads/queue", **sides)
+    job.name, job.payload = "push", {"before": OTHER, "after": HEAD, "ref": "refs/heads/main"}
+    assert job.context.event.trigger() == Trigger(event="push", ref="refs/heads/main", **sides)
+
+
+@pytest.mark.parametrize("name", ["schedule", "workflow_dispatch", "workflow_run", ""])
+def test_an_event_that_changes_nothing(job: Job, name: str) -> None:
+    job.name, job.payload = name, {"ref": "refs/heads/main"}
+    assert job.context.event.trigger() is None
+
+
+def test_without_an_event_file_nothing_can_be_compared(job: Job) -> None:
+    context = read_context({**job.environment(), "GITHUB_EVENT_PATH": ""})
+    with pytest.raises(ConfigurationError, match="GITHUB_EVENT_PATH"):
+        context.event.trigger()
+
+
+def test_an_event_file_that_is_too_large(job: Job) -> None:
+    environment = job.environment()
+    with (job.folder / "event.json").open("r+b") as file:
+        file.truncate(25 * 1024 * 1024 + 1)
+    with pytest.raises(ConfigurationError, match="is larger than"):
+        read_context(environment)
 
 
 @pytest.mark.parametrize("token", ["ghs x", "ghs_\n\nX-Evil: 1", "ghs_é", " ", "\x00"])

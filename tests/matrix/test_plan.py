@@ -3,12 +3,13 @@ import pytest
 from validator.config.load import parse
 from validator.errors import ConfigurationError
 from validator.matrix import Environment, Plan, make_plan
+from validator.upgrade import Requirements
 
 COMMON = ("tensorflow-cpu==2.17.1", "numpy==1.26.4")
 
 
 def plan_of(text: str, common: tuple[str, ...] = COMMON) -> Plan:
-    return make_plan(parse("version: 1\n" + text, "validator.yml"), common)
+    return make_plan(parse("version: 1\n" + text, "validator.yml"), Requirements(requirements=common))
 
 
 MODELS = """
@@ -97,11 +98,11 @@ def test_the_sides_of_a_pull_request_stand_beside_the_matrix_and_the_base_is_the
     base = Environment("base", "3.11", ("keras==3.3.3",))
     head = Environment("head", "3.11", ("keras==3.5.0",))
     settings = parse("version: 1\n" + CASES, "validator.yml")
-    plan = make_plan(settings, COMMON, (base, head))
+    plan = make_plan(settings, Requirements(requirements=COMMON), (base, head))
     assert plan.baseline == "base"
     assert [environment.name for environment in plan.environments[:3]] == ["base", "head", "keras-3.3.3"]
     # without a matrix the two sides are enough
-    alone = make_plan(parse("version: 1\n" + MODELS, "validator.yml"), (), (base, head))
+    alone = make_plan(parse("version: 1\n" + MODELS, "validator.yml"), Requirements(), (base, head))
     assert [cell.id for cell in alone.cells][:2] == ["digits@base", "llama@base"]
 
 

@@ -11,6 +11,7 @@ from validator.config.settings import Settings
 from validator.errors import ConfigurationError
 from validator.matrix import Cell, Environment, Plan, Variant, make_plan
 from validator.matrix.variants import impossible, own_setting, written
+from validator.upgrade import Requirements
 
 MODEL = """
 models:
@@ -31,7 +32,7 @@ def settings_of(text: str) -> Settings:
 
 
 def plan_of(text: str) -> Plan:
-    return make_plan(settings_of(text), ())
+    return make_plan(settings_of(text), Requirements())
 
 
 def left_out(text: str) -> dict[str, str]:
@@ -188,19 +189,31 @@ def test_only_says_why_a_cell_is_not_there() -> None:
         plan.only(["m@keras-3.9.0+flash-off"])
 
 
-def test_the_twin_keeps_every_other_axis() -> None:
+def test_the_float32_sibling_keeps_every_other_axis() -> None:
     text = 'matrix: {keras: ["3.3.3"], precision: [bfloat16, float32]}' + MODEL
     plan = plan_of(text + "    matrix: {setting: [as-saved, causal]}\n")
     cell = Cell("m", "keras-3.3.3", Variant("bfloat16", setting="causal"))
-    assert plan.twin_of(cell) == Cell("m", "keras-3.3.3", Variant("float32", setting="causal"))
+    assert plan.float32_of(cell) == Cell("m", "keras-3.3.3", Variant("float32", setting="causal"))
 
 
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("plain: {variables:", "float32: {variables:", "a setting cannot be called 'float32', a variant is"),
-        ("plain: {variables:", "jit-on: {variables:", "a setting cannot be called 'jit-on'"),
-        ("plain: {variables:", "as-saved: {variables:", "a setting cannot be called 'as-saved'"),
+        (
+            "plain: {variables:",
+            "float32: {variables:",
+            "the setting 'float32' has the name of a built-in variant",
+        ),
+        (
+            "plain: {variables:",
+            "jit-on: {variables:",
+            "the setting 'jit-on' has the name of a built-in variant",
+        ),
+        (
+            "plain: {variables:",
+            "as-saved: {variables:",
+            "the setting 'as-saved' has the name of a built-in variant",
+        ),
         ("plain: {variables:", "a+b: {variables:", "settings.a+b"),
         (
             '{variables: {XLA_FLAGS: "--xla_cpu_enable_fast_math=false"}}',
@@ -211,12 +224,12 @@ def test_the_twin_keeps_every_other_axis() -> None:
         ("XLA_FLAGS", "TF_USE_LEGACY_KERAS", "cannot set TF_USE_LEGACY_KERAS"),
         ('"--xla_cpu_enable_fast_math=false"', "1", "1 is a number; put it in quotes"),
         ("plain: {variables:", "plain: {varables:", "did you mean 'variables'?"),
-        ("    builder: a:b\n    weights: m.weights.h5\n", "", "but there is no builder to take them"),
-        ("    weights: m.weights.h5\n", "", "it cannot use the artifact; give the weights as well"),
+        ("    builder: a:b\n    weights: m.weights.h5\n", "", "but the model has no builder"),
+        ("    weights: m.weights.h5\n", "", "which the artifact ignores; add weights for the builder"),
         (
             "    settings:",
             "    matrix: {setting: [casual]}\n    settings:",
-            "'casual' is none of its settings",
+            "unknown setting 'casual'",
         ),
         (
             "    settings:",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,7 +11,11 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, share_environments
-from validator.results import CellResult, Report
+from validator.checks.accuracy.types import UnscoredFinding
+from validator.checks.loading.types import BaselineFailed, NoteFinding
+from validator.checks.outputs.types import OutputsComparison
+from validator.report.json import load
+from validator.verdict.results import CellResult, Report
 
 pytestmark = pytest.mark.environment
 
@@ -91,7 +94,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Compl
         check=False,
     )
     assert done.stdout, done.stderr
-    return done, Report.model_validate(json.loads(done.stdout))
+    return done, load(done.stdout)
 
 
 def cell_of(report: Report, cell: str) -> CellResult:
@@ -102,7 +105,7 @@ def test_the_gate_fails_and_says_so(finished: tuple[subprocess.CompletedProcess[
     done, report = finished
     assert done.returncode == 1
     assert report.verdict == "fail"
-    assert any(reason.startswith("changed_in_350@keras-3.5.0: ") for reason in report.reasons)
+    assert any(reason.cell == "changed_in_350@keras-3.5.0" for reason in report.reasons)
 
 
 def test_a_healthy_model_is_judged_although_its_neighbours_die(
@@ -143,7 +146,8 @@ def test_a_task_that_ends_the_process_does_not_take_the_predictions(
 ) -> None:
     cell = cell_of(finished[1], "dies_when_tapped@keras-3.5.0")
     assert cell.verdict == "identical"
-    assert any(finding.kind == "tasks" and "exit code 9" in finding.message for finding in cell.findings)
+    lost = [finding for finding in cell.findings if isinstance(finding, NoteFinding)]
+    assert any(finding.kind == "tasks-lost" and "exit code 9" in finding.text for finding in lost)
 
 
 def test_labels_that_fit_no_output_cost_the_score_and_nothing_else_and_are_not_green(
@@ -152,13 +156,19 @@ def test_labels_that_fit_no_output_cost_the_score_and_nothing_else_and_are_not_g
     cell = cell_of(finished[1], "other_labels@keras-3.5.0")
     assert cell.verdict == "identical"
     assert cell.gated == ("accuracy",)
-    assert "labels 'one' fit no output" in cell.message
+    (unscored,) = [finding for finding in cell.findings if isinstance(finding, UnscoredFinding)]
+    assert "'one'" in unscored.reason
 
 
 def test_values_that_move_are_named(finished: tuple[subprocess.CompletedProcess[str], Report]) -> None:
     cell = cell_of(finished[1], "changed_in_350@keras-3.5.0")
     assert cell.verdict == "changed"
-    assert "at [6, 2]" in cell.message
+    comparison = cell.comparison(OutputsComparison)
+    assert comparison is not None
+    numbers = comparison.outputs[0].comparison
+    assert numbers is not None
+    assert numbers.worst is not None
+    assert numbers.worst.index == (6, 2)
     assert cell.gated == ("changed",)
 
 
@@ -167,8 +177,11 @@ def test_nan_only_in_the_candidate_is_a_change(
 ) -> None:
     cell = cell_of(finished[1], "nan_in_350@keras-3.5.0")
     assert cell.verdict == "changed"
-    assert cell.outputs[0].nan_baseline == 0
-    assert cell.outputs[0].nan_candidate == 7
+    comparison = cell.comparison(OutputsComparison)
+    assert comparison is not None
+    numbers = comparison.outputs[0].comparison
+    assert numbers is not None
+    assert (numbers.nan_baseline, numbers.nan_candidate) == (0, 7)
 
 
 def test_an_unusable_baseline_is_never_green(
@@ -176,7 +189,8 @@ def test_an_unusable_baseline_is_never_green(
 ) -> None:
     cell = cell_of(finished[1], "raises_in_the_baseline@keras-3.5.0")
     assert cell.verdict == "not-compared"
-    assert "broken in the baseline" in cell.message
+    (failed,) = [finding for finding in cell.findings if isinstance(finding, BaselineFailed)]
+    assert "broken in the baseline" in failed.failure.message
 
 
 def test_a_version_that_does_not_exist_fails_in_uvs_words_and_the_others_go_on(

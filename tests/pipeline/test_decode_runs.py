@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, share_environments
-from validator.results import CellResult, DecodeResult, Report
+from validator.checks.decode.types import DecodeComparison
+from validator.report.json import load
+from validator.verdict.gate import check_verdict
+from validator.verdict.results import CellResult, Report
 
 pytestmark = pytest.mark.environment
 
@@ -42,13 +44,16 @@ class Done:
     folder: Path
 
     def cell(self, model: str, variant: str = "") -> CellResult:
-        wanted = f"{model}@keras-3.5.0{'+' * bool(variant)}{variant}"
-        return next(cell for one in self.report.models for cell in one.cells if cell.cell == wanted)
+        identity = f"{model}@keras-3.5.0{'+' * bool(variant)}{variant}"
+        return next(cell for group in self.report.models for cell in group.cells if cell.cell == identity)
 
-    def decode(self, model: str, variant: str = "") -> DecodeResult:
-        found = self.cell(model, variant).decode
-        assert found is not None
-        return found
+    def decode(self, model: str, variant: str = "") -> DecodeComparison:
+        comparison = self.cell(model, variant).comparison(DecodeComparison)
+        assert comparison is not None
+        return comparison
+
+    def verdict(self, model: str, variant: str = "") -> str:
+        return check_verdict(self.cell(model, variant), "decode")
 
 
 @pytest.fixture(scope="module")
@@ -70,114 +75,107 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     command += ["--output", str(folder / "run"), "--json"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
     assert ended.stdout, ended.stderr[-3000:]
-    return Done(Report.model_validate(json.loads(ended.stdout)), ended.returncode, folder / "run")
+    return Done(load(ended.stdout), ended.returncode, folder / "run")
 
 
 def test_llama_in_bfloat16_differs_in_prefill_and_grows(done: Done) -> None:
-    found = done.decode("llama")
-    assert found.verdict == "changed"
-    assert found.prefill is not None
-    assert found.prefill.kl is not None
-    assert found.prefill.kl > 0.5
-    assert found.growth is not None
-    assert found.growth_error is not None
-    assert found.growth > 2 * found.growth_error > 0
-    assert len(found.steps) == 16
-    assert found.noise_ratio is not None
-    assert found.noise_ratio > 50
-    assert found.diverged > found.ties
+    decode = done.decode("llama")
+    assert done.verdict("llama") == "changed"
+    assert decode.prefill is not None
+    assert decode.prefill.kl is not None
+    assert decode.prefill.kl.mean > 0.5
+    assert decode.growth is not None
+    assert decode.growth.difference.error is not None
+    assert decode.growth.difference.mean > 2 * decode.growth.difference.error > 0
+    assert len(decode.steps) == 16
+    assert decode.noise_ratio is not None
+    assert decode.noise_ratio > 50
+    assert any(divergence.tie is False for divergence in decode.divergences)
 
 
-def test_llama_says_both_texts_and_that_prefill_and_decode_disagree(done: Done) -> None:
-    found = done.decode("llama")
-    first = found.first
+def test_llama_has_both_texts_and_prefill_and_decode_disagree(done: Done) -> None:
+    decode = done.decode("llama")
+    first, texts = decode.first, decode.continuations
     assert first is not None
+    assert texts is not None
     assert first.tie is False
-    assert first.baseline_text
-    assert first.candidate_text != first.baseline_text
-    assert first.baseline_tokens[: first.step] == first.candidate_tokens[: first.step]
-    assert first.baseline_tokens[first.step] == first.baseline_token != first.candidate_token
-    assert found.baseline_agreement is not None
-    assert found.candidate_agreement is not None
-    assert (found.baseline_agreement.agree, found.candidate_agreement.agree) == (True, False)
-    findings = [finding.message for finding in done.cell("llama").findings if finding.kind == "decode"]
-    assert "first other token at step" in findings[0]
-    assert first.candidate_text[:20] in findings[0]
-    assert "gives other logits than step by step" in findings[1]
+    assert texts.baseline_text
+    assert texts.candidate_text != texts.baseline_text
+    assert texts.baseline_tokens[: first.step] == texts.candidate_tokens[: first.step]
+    assert texts.baseline_tokens[first.step] == first.baseline_token != first.candidate_token
+    kinds = [finding.kind for finding in done.cell("llama").findings if finding.check == "decode"]
+    assert kinds == ["decode-verdict", "decode-full-pass"]
 
 
 def test_llama_in_float32_is_identical(done: Done) -> None:
-    found = done.decode("llama", "float32")
-    assert found.verdict == "identical"
-    assert found.first is None
-    assert [finding for finding in done.cell("llama", "float32").findings if finding.kind == "decode"] == []
+    assert done.verdict("llama", "float32") == "identical"
+    assert done.decode("llama", "float32").first is None
 
 
-def test_only_cells_that_part_cost_a_second_worker(done: Done) -> None:
-    forced = {path.parent.name for path in done.folder.glob("forced/*/*/response.json")}
+def test_only_cells_that_diverge_cost_a_second_job(done: Done) -> None:
+    forced = {path.parents[1].name for path in done.folder.glob("captures/*/*/+decode/response.json")}
     assert forced == {"llama", "drifts", "ties", "blanks", "forgets"}
-    assert not (done.folder / "forced" / "keras-3.3.3").exists()
+    assert not list(done.folder.glob("captures/keras-3.3.3/*/+decode"))
 
 
 def test_unchanged_model_is_identical(done: Done) -> None:
-    assert done.decode("unchanged").verdict == "identical"
+    assert done.verdict("unchanged") == "identical"
 
 
 def test_drift_grows_along_the_baselines_tokens(done: Done) -> None:
-    found = done.decode("drifts")
-    assert found.verdict == "changed"
-    assert [step.step for step in found.steps] == list(range(16))
-    known = [step.kl for step in found.steps if step.kl is not None]
+    decode = done.decode("drifts")
+    assert done.verdict("drifts") == "changed"
+    assert [step.step for step in decode.steps] == list(range(16))
+    known = [step.statistics.kl.mean for step in decode.steps if step.statistics.kl is not None]
     assert known[-1] > known[0] > 0
-    assert "growing from" in found.message
-    assert found.first is not None
-    assert found.first.candidate_token == 7
-    assert "word7" in found.message
-    assert found.candidate_agreement is not None
-    assert found.candidate_agreement.agree
+    assert decode.growth is not None
+    assert decode.growth.second > decode.growth.first
+    assert decode.first is not None
+    assert decode.first.candidate_token == 7
+    assert decode.continuations is not None
+    assert "word7" in decode.continuations.candidate_text
 
 
 def test_a_flip_inside_the_noise_is_a_tie(done: Done) -> None:
-    found = done.decode("ties")
-    assert found.diverged == found.ties > 0
-    assert found.first is not None
-    assert found.first.tie
-    assert found.verdict in {"rounding", "suspicious"}
+    divergences = done.decode("ties").divergences
+    assert divergences
+    assert all(divergence.tie for divergence in divergences)
+    assert done.verdict("ties") in {"rounding", "suspicious"}
 
 
 def test_new_nan_is_a_change(done: Done) -> None:
-    found = done.decode("blanks")
-    assert found.verdict == "changed"
-    assert found.forced is not None
-    assert found.forced.infinite > 0
-    assert "here and not in the baseline" in found.message
+    decode = done.decode("blanks")
+    assert done.verdict("blanks") == "changed"
+    assert decode.forced is not None
+    assert decode.forced.infinite > 0
+    assert decode.broken > 0
 
 
 def test_protocol_that_raises_leaves_the_predictions_alone(done: Done) -> None:
-    cell, found = done.cell("cached"), done.decode("cached")
+    cell, decode = done.cell("cached"), done.decode("cached")
     assert cell.verdict == "identical"
     assert cell.gated == ("decode",)
-    assert found.verdict == "failed"
-    assert found.failure is not None
-    assert found.failure.stage == "decode"
-    assert "the cache has another layout" in found.message
+    assert done.verdict("cached") == "failed"
+    assert decode.failure is not None
+    assert decode.failure.stage == "decode"
+    assert "the cache has another layout" in decode.failure.message
 
 
 def test_wrong_cache_shows_where_no_prediction_does(done: Done) -> None:
-    cell, found = done.cell("forgets"), done.decode("forgets")
-    assert cell.verdict == "identical"
-    assert found.verdict == "changed"
-    assert found.prefill is not None
-    assert found.prefill.kl == 0
-    assert found.candidate_agreement is not None
-    assert found.candidate_agreement.agree is False
+    decode = done.decode("forgets")
+    assert done.cell("forgets").verdict == "identical"
+    assert done.verdict("forgets") == "changed"
+    assert decode.prefill is not None
+    assert decode.prefill.kl is not None
+    assert decode.prefill.kl.mean == 0
+    assert "decode-full-pass" in {finding.kind for finding in done.cell("forgets").findings}
 
 
 def test_no_token_model_is_not_compared(done: Done) -> None:
-    cell, found = done.cell("pooled"), done.decode("pooled")
-    assert found.verdict == "not-compared"
-    assert "decode needs logits of shape (batch, time, vocabulary)" in found.message
-    assert found.message in [finding.message for finding in cell.findings]
+    decode = done.decode("pooled")
+    assert done.verdict("pooled") == "not-compared"
+    assert decode.failure is not None
+    assert "decode needs logits of shape (batch, time, vocabulary)" in decode.failure.message
 
 
 def test_gate_counts_what_decodes_otherwise(done: Done) -> None:
@@ -185,5 +183,5 @@ def test_gate_counts_what_decodes_otherwise(done: Done) -> None:
     names = ["llama", "drifts", "blanks", "cached", "forgets"]
     assert gated == {f"{name}@keras-3.5.0" for name in names}
     assert (done.code, done.report.verdict) == (1, "fail")
-    said = next(reason for reason in done.report.reasons if reason.startswith("forgets@"))
-    assert "decode: prefill KL 0;" in said
+    reason = next(reason for reason in done.report.reasons if reason.cell.startswith("forgets@"))
+    assert reason.rules == ("decode",)

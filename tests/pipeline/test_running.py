@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT, share_environments
-from validator.results import Report
+from validator.report.json import load
 
 pytestmark = pytest.mark.environment
 
@@ -125,6 +125,6 @@ def test_a_full_disk_fails_the_cell_and_the_run_is_not_green(project: Path) -> N
     )
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr
-    report = Report.model_validate(json.loads(done.stdout))
+    report = load(done.stdout)
     assert report.verdict == "inconclusive"
-    assert "File too large" in report.reasons[0]
+    assert "File too large" in report.reasons[0].message

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from validator.results import (
-    Accuracy,
-    CellResult,
-    CellVerdict,
-    DecodeDivergence,
-    DecodeResult,
-    DecodeStatistics,
-    DecodeStep,
-    Element,
-    EnvironmentResult,
-    Failure,
-    Finding,
-    FirstDifference,
-    LayerResult,
-    MetricResult,
-    ModelResult,
-    OutputResult,
-    PackageChange,
-    Report,
-    ReportedMetric,
-    Stage,
-    TrainingCause,
-    TrainingResult,
-    Upgrade,
-    Verdict,
-    WayOut,
+from tests.report.toy import (
+    ToyCellResult,
+    ToyComparison,
+    ToyComparisons,
+    ToyFinding,
+    ToyModelResult,
+    ToyReport,
 )
+from validator.checks.accuracy.types import AccuracyComparison, MetricResult, ReportedMetric
+from validator.checks.bands import CellVerdict
+from validator.checks.outputs.types import OutputNumbers, OutputsComparison
+from validator.config.settings import Tolerance
+from validator.failure import Failure, Stage
+from validator.numbers.distance import TensorComparison, Worst
+from validator.numbers.drift import Drift
+from validator.report.words import Place
+from validator.upgrade.types import IrrelevantReason, PackageChange, Upgrade
+from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Reason, Report, Verdict
 
 BASE = "keras-3.3.3"
 HEAD = "keras-3.5.0"
@@ -72,260 +63,162 @@ def environment(
 
 def accuracy(
     before: float, after: float, *, worse: bool = False, reported: tuple[float, float] | None = None
-) -> Accuracy:
+) -> AccuracyComparison:
     """An accuracy before and after, and what the framework reports if that is given."""
-    told = reported or (before, after)
-    return Accuracy(
+    reports = reported or (before, after)
+    return AccuracyComparison(
         metrics=(
             MetricResult(
                 metric="accuracy",
                 output="output",
                 samples=360,
+                units=360,
                 baseline=before,
                 candidate=after,
                 delta=after - before,
                 worse=worse,
-                units=360,
                 low=after - before - 0.02,
                 high=after - before + 0.02,
                 p=0.0002 if worse else 0.5,
                 decision="worse" if worse else "not-worse",
-                message="14 right before and wrong after, 2 the reverse" if worse else "",
+                reason="significant" if worse else "within-margin",
             ),
         ),
-        reported=(
-            ReportedMetric(name="accuracy", baseline=told[0], candidate=told[1], differs=told[0] != told[1]),
-        ),
+        reported=(ReportedMetric(name="accuracy", baseline=reports[0], candidate=reports[1]),),
     )
 
 
-def output(verdict: CellVerdict, max_abs: float, noise: float | None = None, flips: int = 0) -> OutputResult:
-    """One output with that verdict; `noise` is drift ÷ noise."""
-    rules = {
-        "identical": "bytes equal",
-        "rounding": "drift below 2× the measured noise",
-        "suspicious": "drift between 2× and 4× the measured noise",
-    }
-    return OutputResult(
-        name="output",
-        verdict=verdict,
-        rule=rules.get(verdict, "drift above 4× the measured noise"),
-        dtype="float32",
-        shape=(360, 10),
+def output(
+    max_abs: float, noise: float | None = None, flips: int = 0, output_name: str = "output"
+) -> OutputsComparison:
+    """One output that moved so far; `noise` is drift ÷ noise."""
+    rms = max_abs / 4
+    comparison = TensorComparison(
+        name=output_name,
+        baseline_dtype="float32",
+        candidate_dtype="float32",
+        baseline_shape=(360, 10),
+        candidate_shape=(360, 10),
+        compared=True,
+        identical=not max_abs,
+        problems=(),
+        size=3600,
+        mismatched=1203 if flips else 0,
+        tolerance=Tolerance(rtol=1e-5, atol=1e-6),
         max_abs=max_abs,
         max_rel=max_abs * 3,
-        rms=max_abs / 4,
-        noise_rms=None if noise is None else max_abs / 4 / noise if noise else 1e-8,
-        noise_ratio=noise,
-        cosine=1.0,
-        mismatched=0 if verdict in ("identical", "rounding") else 1203,
-        size=3600,
+        rms=rms,
         flips=flips,
         rows=360,
-        worst=Element(index=(17, 3), baseline=0.1234567, candidate=0.1234567 + max_abs) if max_abs else None,
+        worst=Worst(index=(17, 3), baseline=0.1234567, candidate=0.1234567 + max_abs) if max_abs else None,
+    )
+    drift = None if noise is None else Drift(rms=rms, noise_rms=rms / noise if noise else 1e-8, ratio=noise)
+    return OutputsComparison(
+        samples=(360, 360),
+        outputs=(OutputNumbers(name=output_name, comparison=comparison, drift=drift),),
+    )
+
+
+def remark(place: Place, says: str, subject: str = "", **more: Any) -> ToyFinding:
+    """A finding that has its place."""
+    return ToyFinding(place=place, says=says, subject=subject, **more)
+
+
+def _cell(model: str, where: str, verdict: CellVerdict, variant: str = "", **more: Any) -> CellResult:
+    cell_name = f"{model}@{where}" + (f"+{variant}" if variant else "")
+    return ToyCellResult(
+        cell=cell_name,
+        environment=where,
+        variant=variant,
+        verdict=verdict,
+        seconds=1.2,
+        reproduce=f"nox -s validate -- --config validator.yml --only {cell_name}",
+        **more,
     )
 
 
 def identical(model: str, where: str = HEAD, variant: str = "", score: float = 0.983) -> CellResult:
-    return _cell(model, where, "identical", variant).model_copy(
-        update={"outputs": (output("identical", 0.0, 0.0),), "accuracy": accuracy(score, score)}
-    )
+    checks = ToyComparisons(outputs=output(0.0, 0.0), accuracy=accuracy(score, score))
+    return _cell(model, where, "identical", variant, checks=checks)
 
 
 def rounding(model: str, where: str = HEAD, max_abs: float = 1.5e-7, noise: float = 0.5) -> CellResult:
-    return _cell(model, where, "rounding").model_copy(
-        update={"outputs": (output("rounding", max_abs, noise),), "accuracy": accuracy(0.983, 0.983)}
-    )
+    checks = ToyComparisons(outputs=output(max_abs, noise), accuracy=accuracy(0.983, 0.983))
+    return _cell(model, where, "rounding", checks=checks)
 
 
-LAYERS = (
-    LayerResult(layer="embedding", class_name="Embedding", by_itself=0.0, inherited=0.0, kind="same"),
-    LayerResult(
-        layer="causal_mask",
-        class_name="Lambda",
-        by_itself=0.0,
-        inherited=0.0,
-        kind="dtype",
-        message="`causal_mask` gives bfloat16 where it gave bool",
-    ),
-    LayerResult(
-        layer="block_0/attention",
-        class_name="GroupedQueryAttention",
-        by_itself=398.2,
-        inherited=398.2,
-        kind="value",
-        message="causal mask ignored",
-    ),
-    LayerResult(
-        layer="block_0/mlp",
-        class_name="SwiGLU",
-        by_itself=0.9,
-        inherited=391.0,
-        valid=0.6,
-        padded=412.0,
-        kind="inherited",
-    ),
-)
-TRAINING = TrainingResult(
-    verdict="changed",
-    message="training differs; optimiser: epsilon is 1e-8 here",
-    causes=(
-        TrainingCause(cause="initial weights", verdict="rounding", message="other draws"),
-        TrainingCause(cause="optimiser", verdict="changed", step=0, message="epsilon is 1e-8 here"),
-    ),
-)
-
-
-def decoded(kl: tuple[float | None, ...] = (0.02, 0.04, 0.11, 0.6, 0.41)) -> DecodeResult:
-    """A decode that goes on otherwise at step 3; `kl` is the divergence of each step."""
-    steps = (
-        DecodeStep(
-            step=at,
-            samples=8,
-            kl=one,
-            kl_error=0.01,
-            noise_kl=1e-6,
-            delta_p=None,
-            delta_p_rms=None,
-            same_top=None,
-        )
-        for at, one in enumerate(kl)
-    )
-    return DecodeResult(
-        verdict="changed",
-        message="decode: prefill KL 2.1; steps KL 0.02 → 0.41 over 5 steps",
-        samples=8,
-        prefill=DecodeStatistics(positions=32, kl=2.1),
-        steps=tuple(steps),
-        noise_kl=8.6e-5,
-        diverged=8,
-        ties=1,
-        first=DecodeDivergence(
-            sample=2,
-            step=3,
-            baseline_token=282,
-            candidate_token=332,
-            margin=1.7,
-            noise_margin=0.1,
-            tie=False,
-            baseline_tokens=(282,),
-            candidate_tokens=(332,),
-            prompt_text="john put the",
-            baseline_text="red hat",
-            candidate_text="red ring",
-        ),
-    )
-
-
-def changed(model: str, where: str = HEAD) -> CellResult:
+def changed(model: str, where: str = HEAD, **more: Any) -> CellResult:
     """The causal mask of a decoder is ignored in bfloat16."""
-    return _cell(model, where, "changed").model_copy(
-        update={
-            "message": "output `output` changed by 0.53 at [17, 3]; 1,203 of 3,600 elements are outside",
-            "outputs": (output("changed", 0.53, 412.3, flips=87),),
-            "accuracy": accuracy(0.613, 0.341, worse=True),
-            "gated": ("changed", "accuracy"),
-            "first_difference": FirstDifference(
-                layer="block_0/attention",
-                class_name="GroupedQueryAttention",
-                kind="value",
-                message="causal mask ignored",
-            ),
-            "layers": LAYERS,
-            "decode": decoded(),
-            "training": TRAINING,
-            "ways_out": (
-                WayOut(
-                    axis="setting",
-                    value="keras>=3.10",
-                    setting="keras>=3.10",
-                    cell=f"{model}@keras-3.10.0",
-                    verdict="identical",
-                    message="`keras>=3.10` (tried here: restores parity)",
-                ),
-            ),
-            "findings": (
-                Finding(kind="layers", message="1 of 14 layers differs by itself, 11 inherit"),
-                Finding(kind="training", message="training, initial weights: other draws"),
-                Finding(kind="training", message="training, optimiser: epsilon is 1e-8 here"),
-                Finding(kind="decode", message=decoded().message),
-                Finding(
-                    kind="cause",
-                    message="since 3.5.0 the dtype policy casts every layer input to bfloat16 "
-                    "(https://github.com/keras-team/keras/issues/19920). Your boolean mask `causal_mask` "
-                    "(Lambda) arrives as bfloat16, and `block_0/attention` only applies boolean masks. "
-                    "Gone in 3.10.0.",
-                ),
-                Finding(kind="way-out", message="`keras>=3.10` (tried here: restores parity)"),
-                Finding(kind="way-out", message="cast the mask back to bool in `block_0/attention`"),
-            ),
-        }
-    )
+    values: dict[str, Any] = {
+        "checks": ToyComparisons(
+            outputs=output(0.53, 412.3, flips=87),
+            accuracy=accuracy(0.613, 0.341, worse=True),
+            toy=ToyComparison(rows=tuple(f"layer_{at}" for at in range(50))),
+        ),
+        "gated": ("changed", "accuracy"),
+        "findings": (
+            remark("lead", "attention is not causal", verdict="changed"),
+            remark("hidden", "never shown in the comment"),
+            remark("note", "ten training steps are identical", verdict="identical"),
+            remark("note", "the artifact was loaded by its builder"),
+            remark("note", "continuation diverges at step 3", verdict="changed"),
+            remark("why", "casts boolean inputs since 3.5.0", "DTypePolicy", issue=19920),
+            remark("why", "ignores a mask that is not boolean", "block_0/attention"),
+            remark("do", "restores parity in this run", "keras>=3.10"),
+        ),
+    }
+    return _cell(model, where, "changed", **(values | more))
 
 
 def metric_only(model: str, where: str = "legacy") -> CellResult:
-    return _cell(model, where, "metric-only").model_copy(
-        update={
-            "message": "same predictions, but `accuracy` as reported is 0.099 here and 0.610 in the baseline",
-            "outputs": (output("rounding", 2.4e-7, 0.6),),
-            "accuracy": accuracy(0.610, 0.610, reported=(0.610, 0.099)),
-            "findings": (
-                Finding(
-                    kind="cause",
-                    message="Keras 3.0 to 3.11.3 ignores the mask in compiled metrics "
-                    "(https://github.com/keras-team/keras/pull/21569), so padding counts as wrong.",
-                ),
-                Finding(kind="way-out", message="judge by the predictions, or pass `sample_weight`"),
-            ),
-        }
+    reports = accuracy(0.610, 0.610, reported=(0.610, 0.099))
+    return _cell(
+        model,
+        where,
+        "metric-only",
+        checks=ToyComparisons(outputs=output(2.4e-7, 0.6), accuracy=reports),
+        findings=(
+            remark("lead", "the framework reports 0.099 instead of 0.610", verdict="metric-only"),
+            remark("why", "ignores the mask in compiled metrics", "Keras 3.0 to 3.11.3", issue=21569),
+        ),
     )
 
 
 def failed(model: str, where: str, stage: Stage, error: str, message: str) -> CellResult:
     failure = Failure(stage=stage, error=error, message=message, log=f"{GPU_LOG}\n{error}: {message}")
-    return _cell(model, where, "failed").model_copy(update={"failure": failure, "gated": ("failed",)})
+    return _cell(model, where, "failed", failure=failure, gated=("failed",))
 
 
-def not_compared(model: str, where: str = HEAD, message: str = "") -> CellResult:
-    said = message or "the baseline failed at import: ImportError: DLL load failed"
-    return _cell(model, where, "not-compared").model_copy(
-        update={"message": said, "findings": (Finding(kind="baseline", message=said),)}
-    )
+def not_compared(model: str, where: str = HEAD, message: str = "DLL load failed") -> CellResult:
+    """Its baseline failed."""
+    failure = Failure(stage="import", error="ImportError", message=message)
+    return _cell(model, where, "not-compared", failure=failure)
 
 
-def _cell(model: str, where: str, verdict: CellVerdict, variant: str = "") -> CellResult:
-    name = f"{model}@{where}" + (f"+{variant}" if variant else "")
-    return CellResult(
-        cell=name,
-        environment=where,
-        variant=variant,
-        verdict=verdict,
-        message="",
-        seconds=1.2,
-        reproduce=f"nox -s validate -- --config validator.yml --only {name}",
-    )
+def suspicious(model: str, where: str = HEAD, **more: Any) -> CellResult:
+    return _cell(model, where, "suspicious", checks=ToyComparisons(outputs=output(3e-6, 2.9)), **more)
 
 
 def report(
     verdict: Verdict,
     *models: ModelResult,
     environments: tuple[EnvironmentResult, ...] = (),
-    reasons: tuple[str, ...] = (),
+    reasons: tuple[Reason, ...] = (),
     upgrade: Upgrade | None = None,
 ) -> Report:
     """A run of these models, by default of the upgrade keras 3.3.3 → 3.5.0."""
     change = PackageChange(name="keras", old="3.3.3", new="3.5.0", manifest="requirements.txt", line=3)
     ran = environments or (environment(BASE, "baseline"), environment(HEAD))
-    return Report(
+    cells = [cell for model in models for cell in model.cells]
+    return ToyReport(
         verdict=verdict,
-        reasons=reasons,
+        reasons=reasons
+        or tuple(Reason(kind="cell", cell=cell.cell, rules=cell.gated) for cell in cells if cell.gated),
         baseline=BASE,
         upgrade=upgrade or Upgrade(changes=(change,), relevant=True, source="dependabot"),
         environments=ran,
         models=models,
-        not_compared=tuple(
-            cell.cell for model in models for cell in model.cells if cell.verdict == "not-compared"
-        ),
+        not_compared=tuple(cell.cell for cell in cells if cell.verdict == "not-compared"),
         tool="0.1.0",
         configuration="validator.yml",
         started="2024-06-01T12:00:00Z",
@@ -334,8 +227,8 @@ def report(
     )
 
 
-def model(name: str, *cells: CellResult) -> ModelResult:
-    return ModelResult(name=name, cells=cells)
+def model(model_name: str, *cells: CellResult) -> ModelResult:
+    return ToyModelResult(name=model_name, cells=cells)
 
 
 MATRIX = (environment(BASE, "baseline"), environment(HEAD), environment("legacy"))
@@ -364,7 +257,6 @@ def something_changed() -> Report:
         model("translator", identical("translator", score=0.610), metric_only("translator")),
         model("digits", identical("digits"), rounding("digits", "legacy")),
         environments=MATRIX,
-        reasons=("llama@keras-3.5.0 changed.", "The accuracy of llama@keras-3.5.0 falls by 0.272."),
     )
 
 
@@ -374,7 +266,7 @@ def metrics_only() -> Report:
         model("translator", metric_only("translator")),
         model("digits", identical("digits", "legacy")),
         environments=(environment(BASE, "baseline"), environment("legacy")),
-        reasons=("translator@legacy reports another metric.",),
+        reasons=(Reason(kind="cell", cell="translator@legacy"),),
     )
 
 
@@ -400,7 +292,6 @@ def failed_to_install() -> Report:
             environment(HEAD, failure=failure),
             environment("legacy"),
         ),
-        reasons=("keras-3.5.0 failed to resolve.",),
     )
 
 
@@ -413,24 +304,16 @@ def failed_to_load() -> Report:
         "fail",
         model("translator", failed("translator", HEAD, "load", "TypeError", message)),
         model("digits", identical("digits")),
-        reasons=("translator@keras-3.5.0 failed to load.",),
     )
 
 
 def accuracy_fell() -> Report:
-    cell = _cell("digits", HEAD, "changed").model_copy(
-        update={
-            "message": "output `output` changed by 0.041 at [17, 3]; 1,203 of 3,600 elements are outside",
-            "outputs": (output("changed", 0.041, 9.7, flips=16),),
-            "accuracy": accuracy(0.983, 0.950, worse=True),
-            "gated": ("accuracy",),
-        }
-    )
+    checks = ToyComparisons(outputs=output(0.041, 9.7, flips=16), accuracy=accuracy(0.983, 0.950, worse=True))
+    cell = _cell("digits", HEAD, "changed", checks=checks, gated=("accuracy",))
     return report(
         "fail",
         model("digits", cell),
         model("translator", rounding("translator")),
-        reasons=("The accuracy of digits@keras-3.5.0 falls by 0.033 (allowed 0.01).",),
     )
 
 
@@ -442,7 +325,6 @@ def far_too_much(models: int = 40) -> Report:
         "fail",
         *(model(name, *(_some(name, at, place) for place in where)) for at, name in enumerate(names)),
         environments=(environment(BASE, "baseline"), *(environment(place) for place in where)),
-        reasons=tuple(f"{name} changed." for name in names[::3]),
     )
 
 
@@ -454,7 +336,7 @@ def _some(name: str, at: int, where: str) -> CellResult:
         return failed(
             name, where, "predict", "InvalidArgumentError", f"Graph execution error in {name}\n{log}"
         )
-    return changed(name, where).model_copy(update={"first_difference": None})
+    return changed(name, where)
 
 
 def nothing_relevant() -> Report:
@@ -462,8 +344,9 @@ def nothing_relevant() -> Report:
         PackageChange(name="requests", old="2.32.3", new="2.32.4", manifest="requirements.txt", line=7),
         PackageChange(name="certifi", old="2024.6.2", new="2024.8.30", direct=False, manifest="uv.lock"),
     )
-    upgrade = Upgrade(changes=changes, relevant=False, source="dependabot")
-    return report("pass", upgrade=upgrade, environments=()).model_copy(
+    reasons = (IrrelevantReason(packages=2),)
+    upgrade = Upgrade(changes=changes, relevant=False, source="dependabot", reasons=reasons)
+    return report("pass", upgrade=upgrade, reasons=(Reason(kind="irrelevant"),)).model_copy(
         update={"environments": (), "baseline": "", "seconds": 0.4}
     )
 
@@ -476,7 +359,7 @@ def baseline_unusable() -> Report:
         model("digits", not_compared("digits")),
         model("translator", not_compared("translator")),
         environments=(environment(BASE, "baseline", failure), environment(HEAD)),
-        reasons=("The baseline keras-3.3.3 failed to import Keras: nothing can be compared with it.",),
+        reasons=(Reason(kind="cell", cell="digits@keras-3.5.0"),),
     )
 
 

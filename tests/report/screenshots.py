@@ -17,8 +17,9 @@ from string import Template
 
 from tests.report import rendering
 from tests.report.cases import CASES
+from tests.report.toy import WORDS
 from validator.report import html, json, markdown
-from validator.results import Report
+from validator.verdict.results import Report
 
 WIDTHS = (940, 400)
 THEMES = {
@@ -64,7 +65,7 @@ def read(case: str) -> Report:
 def comment_page(report: Report, theme: str, *, unfolded: bool = False) -> str:
     """The comment of a report as a page; `unfolded` with every fold open."""
     links = markdown.Links(report="https://example.com/report", run="https://example.com/run")
-    body = rendering.html(markdown.comment(report, links=links))
+    body = rendering.html(markdown.comment(report, links=links, checks=WORDS))
     alert = '<blockquote>\n<p class="alert">Warning</p><p>'
     body = body.replace("<blockquote>\n<p>[!WARNING]<br>\n", alert).replace("<p>[!WARNING]<br>", alert)
     if unfolded:
@@ -108,7 +109,7 @@ def main(folder: str, *cases: str) -> None:
             pages = {
                 f"{stem}-{theme}": comment_page(report, theme),
                 f"{stem}-{theme}-unfolded": comment_page(report, theme, unfolded=True),
-                f"{stem}-{theme}-page": html.page(report),
+                f"{stem}-{theme}-page": html.page(report, checks=WORDS),
             }
             for name, content in pages.items():
                 page = target / f"{name}.html"

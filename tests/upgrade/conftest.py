@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from validator.upgrade.git import Repository, Snapshot
-from validator.upgrade.manifests import Kind, Manifest, Reader, required_kind
+from validator.environments import Uv, UvInstaller
+from validator.upgrade import Repository
+from validator.upgrade.git import Snapshot
+from validator.upgrade.manifest import DependencyManifest
+from validator.upgrade.reader import Reader
 
 Files = dict[str, str | bytes | None]
 
@@ -92,12 +95,17 @@ class Reading:
     def __init__(self, repo: Repo) -> None:
         self.repo = repo
 
-    def __call__(self, files: Files, name: str, kind: Kind | None = None) -> Manifest:
+    def __call__(self, files: Files, name: str) -> DependencyManifest:
         sha = self.repo.commit(files)
         reader = Reader(Snapshot(Repository(self.repo.folder), sha, "head"))
-        return reader.manifest(name, kind or required_kind(name))
+        return reader.manifest(name)
 
 
 @pytest.fixture
 def read(repo: Repo) -> Reading:
     return Reading(repo)
+
+
+@pytest.fixture
+def installer() -> UvInstaller:
+    return UvInstaller(Uv.bundled(os.environ))

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from tests.upgrade.conftest import Files
 
+HASH = "0" * 64
+
 
 def uv_lock(keras: str, numpy: str = "1.26.4") -> str:
     return f"""version = 1
@@ -44,6 +46,7 @@ requires-dist = [
 name = "iniconfig"
 version = "2.0.0"
 source = {{ registry = "https://pypi.org/simple" }}
+sdist = {{ url = "https://files.pythonhosted.org/packages/iniconfig.tar.gz", hash = "sha256:{HASH}", size = 1 }}
 
 [[package]]
 name = "keras"
@@ -53,12 +56,13 @@ dependencies = [
     {{ name = "numpy", version = "1.24.4", source = {{ registry = "https://pypi.org/simple" }}, marker = "python_full_version < '3.11'" }},
     {{ name = "numpy", version = "{numpy}", source = {{ registry = "https://pypi.org/simple" }}, marker = "python_full_version >= '3.11'" }},
 ]
-sdist = {{ url = "https://files.pythonhosted.org/packages/k.tar.gz", hash = "sha256:00", size = 1 }}
+sdist = {{ url = "https://files.pythonhosted.org/packages/k.tar.gz", hash = "sha256:{HASH}", size = 1 }}
 
 [[package]]
 name = "numpy"
 version = "1.24.4"
 source = {{ registry = "https://pypi.org/simple" }}
+sdist = {{ url = "https://files.pythonhosted.org/packages/numpy.tar.gz", hash = "sha256:{HASH}", size = 1 }}
 resolution-markers = [
     "python_full_version < '3.11'",
 ]
@@ -67,6 +71,7 @@ resolution-markers = [
 name = "numpy"
 version = "{numpy}"
 source = {{ registry = "https://pypi.org/simple" }}
+sdist = {{ url = "https://files.pythonhosted.org/packages/numpy.tar.gz", hash = "sha256:{HASH}", size = 1 }}
 resolution-markers = [
     "python_full_version >= '3.11'",
 ]
@@ -75,11 +80,13 @@ resolution-markers = [
 name = "six"
 version = "1.16.0"
 source = {{ registry = "https://pypi.org/simple" }}
+sdist = {{ url = "https://files.pythonhosted.org/packages/six.tar.gz", hash = "sha256:{HASH}", size = 1 }}
 
 [[package]]
 name = "tensorflow-intel"
 version = "2.17.1"
 source = {{ registry = "https://pypi.org/simple" }}
+sdist = {{ url = "https://files.pythonhosted.org/packages/tensorflow-intel.tar.gz", hash = "sha256:{HASH}", size = 1 }}
 """
 
 

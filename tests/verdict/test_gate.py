@@ -1,33 +1,36 @@
+"""What fails the gate, what only warns, and when nothing can be said about an upgrade."""
+
+from __future__ import annotations
+
 import pytest
 
+from validator.checks.accuracy.types import AccuracyComparison, UnscoredFinding
+from validator.checks.loading.types import BaselineFailed, CellFailed, NoteFinding
+from validator.checks.outputs.types import NondeterministicFinding
 from validator.config.settings import Gate
-from validator.results import Accuracy, CellResult, Finding, MetricResult, ModelResult
-from validator.verdict import apply_gate, judge_run
-from validator.verdict.gate import BASELINE, EXIT_CODES, LOST, UNSCORED
+from validator.failure import Failure
+from validator.numbers.metrics import MetricResult
+from validator.verdict.gate import EXIT_CODES, apply_gate, judge_run, worst_first
+from validator.verdict.results import CellResult, Comparisons, ModelResult, Reason
+
+DEAD = Failure(stage="load", error="ValueError", message="dead")
 
 
-def cell(verdict: str, **more: object) -> CellResult:
+def cell(verdict: str, name: str = "m@e", **more: object) -> CellResult:
     return CellResult.model_validate(
-        {"cell": "m@e", "environment": "e", "variant": "", "verdict": verdict, "message": "so it is", **more}
+        {"cell": name, "environment": "e", "variant": "", "verdict": verdict, **more}
     )
 
 
-def metric(value: float | None, *, worse: bool = False) -> Accuracy:
+def metric(value: float | None, *, worse: bool = False) -> Comparisons:
     scored = MetricResult(
-        metric="auc",
-        output="o",
-        samples=1,
-        baseline=value,
-        candidate=value,
-        delta=None,
-        worse=worse,
-        message="one class",
+        metric="auc", output="o", samples=1, baseline=value, candidate=value, delta=None, worse=worse
     )
-    return Accuracy(metrics=(scored,))
+    return Comparisons(accuracy=AccuracyComparison(metrics=(scored,)))
 
 
-def run(*cells: CellResult, gate: Gate | None = None) -> tuple[str, int, tuple[str, ...]]:
-    gated = tuple(apply_gate(one, gate or Gate()) for one in cells)
+def run(*cells: CellResult, gate: Gate | None = None) -> tuple[str, int, tuple[Reason, ...]]:
+    gated = tuple(apply_gate(judged, gate or Gate()) for judged in cells)
     verdict, reasons = judge_run([ModelResult(name="m", cells=gated)])
     return verdict, int(EXIT_CODES[verdict]), reasons
 
@@ -49,40 +52,54 @@ def test_the_default_gate(verdict: str, expected: str, code: int) -> None:
 
 
 def test_a_gate_that_only_reports_warns() -> None:
-    assert run(cell("changed"), gate=Gate(fail_on=()))[:2] == ("warn", 0)
+    verdict, code, reasons = run(cell("changed"), gate=Gate(fail_on=()))
+    assert (verdict, code) == ("warn", 0)
+    assert reasons == (Reason(kind="cell", cell="m@e", rules=("changed",)),)
 
 
 def test_an_unusable_baseline_is_inconclusive_and_no_pass_of_any_gate() -> None:
-    baseless = cell("not-compared", findings=(Finding(kind=BASELINE, message="dead"),))
+    baseless = cell("not-compared", findings=(BaselineFailed(failure=DEAD),))
     assert run(baseless, cell("identical"))[:2] == ("inconclusive", 3)
     assert run(baseless, gate=Gate(fail_on=()))[:2] == ("inconclusive", 3)
     assert run(baseless, cell("changed"))[:2] == ("fail", 1)
 
 
+def test_what_fails_on_both_sides_is_not_the_upgrades_doing() -> None:
+    findings = (CellFailed(failure=DEAD, verdict="failed"), BaselineFailed(failure=DEAD))
+    assert run(cell("failed", findings=findings))[:2] == ("inconclusive", 3)
+
+
 def test_nothing_compared_is_inconclusive_where_the_gate_lets_it_pass() -> None:
     assert run(cell("not-compared"), gate=Gate(fail_on=()))[:2] == ("inconclusive", 3)
-    assert run()[:2] == ("inconclusive", 3)
+    assert run() == ("inconclusive", 3, (Reason(kind="nothing-compared"),))
 
 
 def test_worse_accuracy_fails_even_when_the_numbers_are_only_rounding() -> None:
-    assert run(cell("rounding", accuracy=metric(0.5, worse=True)))[:2] == ("fail", 1)
+    verdict, code, reasons = run(cell("rounding", checks=metric(0.5, worse=True)))
+    assert (verdict, code) == ("fail", 1)
+    assert reasons[0].rules == ("accuracy",)
 
 
 def test_a_metric_that_was_asked_for_and_not_scored_is_no_plain_pass() -> None:
-    verdict, code, reasons = run(cell("identical", accuracy=metric(None)))
-    assert (verdict, code) == ("warn", 0)
-    assert reasons == ("m@e: `auc` was not scored: one class",)
-    unfit = cell("identical", findings=(Finding(kind=UNSCORED, message="labels fit no output"),))
+    unfit = cell("identical", findings=(UnscoredFinding(reason="labels fit no output"),))
     assert run(unfit)[:2] == ("fail", 1)
+    single = cell("identical", findings=(UnscoredFinding(metric="auc", output="o", reason="one class"),))
+    assert run(single)[:2] == ("warn", 0)
 
 
-def test_chance_can_be_gated() -> None:
-    shaky = cell("suspicious", findings=(Finding(kind="nondeterministic", message="dropout"),))
+def test_nondeterminism_can_be_gated() -> None:
+    shaky = cell("suspicious", findings=(NondeterministicFinding(side="candidate", outputs=()),))
     assert run(shaky)[:2] == ("warn", 0)
     assert run(shaky, gate=Gate(fail_on=("nondeterministic",)))[:2] == ("fail", 1)
 
 
 def test_what_was_lost_beside_the_prediction_is_no_plain_pass() -> None:
-    lost = cell("rounding", findings=(Finding(kind=LOST, message="the noise was lost"),))
-    verdict, code, reasons = run(lost)
-    assert (verdict, code, reasons) == ("warn", 0, ("m@e: the noise was lost",))
+    lost = NoteFinding(kind="tasks-lost", side="candidate", note="tasks", text="the noise was lost")
+    verdict, code, reasons = run(cell("rounding", findings=(lost,)))
+    assert (verdict, code) == ("warn", 0)
+    assert [reason.cell for reason in reasons] == ["m@e"]
+
+
+def test_the_worst_cell_comes_first() -> None:
+    cells = [cell("rounding", "m@a"), cell("changed", "m@b"), cell("changed", "m@c", gated=("changed",))]
+    assert [judged.cell for judged in worst_first(cells)] == ["m@c", "m@b", "m@a"]

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, share_environments
-from validator.results import CellResult, Report
+from validator.checks.outputs.find import change_of
+from validator.checks.outputs.types import OutputFinding, OutputsComparison, ReferenceFinding
+from validator.verdict.results import CellResult, Report
 
 pytestmark = pytest.mark.environment
 
@@ -44,9 +46,20 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 def cell(report: Report, model: str, variant: str = "") -> CellResult:
-    suffix = f"+{variant}" if variant else ""
-    wanted = f"{model}@keras-3.5.0{suffix}"
-    return next(found for one in report.models for found in one.cells if found.cell == wanted)
+    identity = f"{model}@keras-3.5.0" + (f"+{variant}" if variant else "")
+    return next(judged for group in report.models for judged in group.cells if judged.cell == identity)
+
+
+def output(judged: CellResult) -> OutputFinding:
+    return next(finding for finding in judged.findings if isinstance(finding, OutputFinding))
+
+
+def reference(judged: CellResult) -> ReferenceFinding:
+    return next(finding for finding in judged.findings if isinstance(finding, ReferenceFinding))
+
+
+def verdicts(judged: CellResult) -> tuple[str, str | None]:
+    return judged.verdict, change_of(judged.findings)
 
 
 @pytest.mark.parametrize("variant", ["", "bfloat16"])
@@ -56,53 +69,62 @@ def test_what_was_not_edited_is_green(report: Report, variant: str) -> None:
 
 @pytest.mark.parametrize("model", ["epsilon", "gelu", "scale"])
 def test_small_edits_are_seen_and_semantic_also_in_float64(report: Report, model: str) -> None:
-    found = cell(report, model)
-    assert (found.verdict, found.change) == ("changed", "semantic")
-    assert found.outputs[0].noise_ratio > 4
-    assert "its float64 twin differs too" in found.message
+    judged = cell(report, model)
+    assert verdicts(judged) == ("changed", "semantic")
+    drift = output(judged).numbers.drift
+    assert drift is not None
+    assert drift.ratio > 4
+    assert (reference(judged).kind, reference(judged).precision) == ("reference-confirms", "float64")
 
 
 @pytest.mark.parametrize("model", ["epsilon", "gelu"])
-def test_bfloat16_hides_them_and_its_float32_twin_does_not(report: Report, model: str) -> None:
-    found = cell(report, model, "bfloat16")
-    assert (found.verdict, found.change) == ("changed", "semantic")
-    assert found.outputs[0].verdict in {"identical", "rounding"}
-    assert "hidden by bfloat16, but not in its float32 twin" in found.message
+def test_bfloat16_hides_them_and_its_float32_reference_does_not(report: Report, model: str) -> None:
+    judged = cell(report, model, "bfloat16")
+    assert verdicts(judged) == ("changed", "semantic")
+    assert output(judged).verdict in {"identical", "rounding"}
+    assert (reference(judged).kind, reference(judged).precision) == ("reference-convicts", "float32")
 
 
 def test_an_edit_of_half_precision_alone(report: Report) -> None:
-    found = cell(report, "only_in_half", "bfloat16")
-    assert (found.verdict, found.change) == ("changed", "semantic")
-    assert "what differs exists only in bfloat16" in found.message
+    judged = cell(report, "only_in_half", "bfloat16")
+    assert verdicts(judged) == ("changed", "semantic")
+    assert (reference(judged).kind, reference(judged).policy) == ("reference-semantic", "bfloat16")
 
 
 def test_digits_that_got_lost_are_a_precision_change(report: Report) -> None:
-    found = cell(report, "coarser")
-    assert (found.verdict, found.change) == ("changed", "precision")
-    assert "worse than in the baseline" in found.message
+    judged = cell(report, "coarser")
+    assert verdicts(judged) == ("changed", "precision")
+    error = reference(judged).error
+    assert error is not None
+    assert error.candidate > error.baseline
 
 
 def test_an_edit_of_one_sample_is_not_diluted(report: Report) -> None:
-    found = cell(report, "one_sample")
-    assert found.outputs[0].worst_sample == 137
-    assert found.verdict in {"suspicious", "changed"}
+    judged = cell(report, "one_sample")
+    drift = output(judged).numbers.drift
+    assert drift is not None
+    assert drift.sample == 137
+    assert judged.verdict in {"suspicious", "changed"}
 
 
 def test_no_weights_no_noise(report: Report) -> None:
-    found = cell(report, "weightless")
-    assert found.verdict in {"identical", "rounding"}
-    assert found.outputs[0].noise_ratio is None
+    judged = cell(report, "weightless")
+    assert judged.verdict in {"identical", "rounding"}
+    comparison = judged.comparison(OutputsComparison)
+    assert comparison is not None
+    assert comparison.outputs[0].drift is None
 
 
-def test_code_that_pins_a_dtype_has_no_twin_and_the_report_says_so(report: Report) -> None:
-    found = cell(report, "pinned")
-    assert found.verdict in {"identical", "rounding"}
-    assert any(one.kind == "twin" and "sets dtypes itself" in one.message for one in found.findings)
+def test_code_that_pins_a_dtype_has_no_reference_and_the_report_has_why(report: Report) -> None:
+    judged = cell(report, "pinned")
+    assert judged.verdict in {"identical", "rounding"}
+    failure = reference(judged).failure
+    assert failure is not None
+    assert "sets dtypes itself" in failure.message
 
 
 def test_dropout_at_inference_is_nondeterministic_and_not_changed(report: Report) -> None:
-    found = cell(report, "dropout")
-    assert found.verdict == "suspicious"
-    assert found.change is None
-    assert "nondeterministic" in found.message
-    assert any(one.kind == "nondeterministic" for one in found.findings)
+    judged = cell(report, "dropout")
+    assert verdicts(judged) == ("suspicious", None)
+    assert output(judged).rule == "unsteady"
+    assert any(finding.kind == "nondeterministic" for finding in judged.findings)

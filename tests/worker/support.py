@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from validator.failure import Failure
 from validator.runner import Capture, read_capture
-from validator.tensors import StoredTensor, open_tensors
+from validator.runner.captures import Response
+from validator.storage.tensors import StoredTensor, open_tensors
 
 WORKER = Path(__file__).parents[2] / "validator" / "worker"
 MODELS = Path(__file__).parent / "models"
@@ -46,7 +48,6 @@ def job(identity: str, folder: Path, **fields: object) -> dict[str, Any]:
     return {
         "id": identity,
         "folder": str(folder / identity.replace(" ", "-")),
-        "model": identity,
         "artifact": None,
         "builder": None,
         "builder_arguments": {},
@@ -101,7 +102,8 @@ class Environment:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "request.json").write_text(json.dumps(request))
         return subprocess.run(
-            [str(self.python), "-I", str(WORKER), str(folder)],
+            [str(self.python), "-I", str(WORKER)],
+            input=f"{folder / 'request.json'}\n",
             env=self.variables(**variables),
             cwd=folder,
             capture_output=True,
@@ -119,20 +121,18 @@ class Results:
     folder: Path
     process: subprocess.CompletedProcess[str]
 
-    def __getitem__(self, identity: str) -> Capture:
-        """The response of a job, read as the runner reads it."""
+    def __getitem__(self, identity: str) -> Response:
+        """What a job answered; it must have succeeded."""
         capture = read_capture(self.path(identity))
-        assert capture is not None, f"no response for {identity}: {self.process.stderr[-2000:]}"
-        return capture
+        assert isinstance(capture, Capture), f"{identity}: {capture}: {self.process.stderr[-2000:]}"
+        return capture.response
 
     def path(self, identity: str) -> Path:
         return self.folder / identity.replace(" ", "-")
 
     def tensors(self, identity: str) -> dict[str, StoredTensor]:
         """The outputs of a job that must have succeeded."""
-        capture = self[identity]
-        assert capture.failure is None, capture.failure
-        return {tensor.name: tensor for tensor in open_tensors(capture.outputs, self.path(identity))}
+        return {tensor.name: tensor for tensor in open_tensors(self[identity].outputs, self.path(identity))}
 
     def array(self, identity: str, output: str = "output") -> np.ndarray:
         tensor = self.tensors(identity)[output]
@@ -144,6 +144,6 @@ class Results:
 
     def failure(self, identity: str) -> tuple[str, str, str]:
         """Stage, error and message of a job that must have failed."""
-        failure = self[identity].failure
-        assert failure is not None, f"{identity} did not fail"
+        failure = read_capture(self.path(identity))
+        assert isinstance(failure, Failure), f"{identity} did not fail"
         return failure.stage, failure.error, failure.message

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from validator.runner.decode import DecodeAnswer, parse_decode, parse_forced, read_logits
+from worker.answers import Answers
 from worker.conftest import LEGACY, NEWEST, OLDEST
-from worker.support import Environment, Results, job, record
+from worker.support import Environment, job, record
 
 pytestmark = pytest.mark.environment
 
@@ -103,83 +103,81 @@ def decoded(
     request: pytest.FixtureRequest,
     keras_python: Callable[[str], Path],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Results:
+) -> Answers:
     environment = Environment(request.param, keras_python(request.param))
     folder = tmp_path_factory.mktemp(f"decode-{request.param}")
-    return Results(environment, folder, environment.work(folder, jobs(folder)))
+    process = environment.work(folder, jobs(folder))
+    assert process.returncode == 0, process.stderr[-2000:]
+    return Answers(environment, folder)
 
 
-def answer_of(results: Results, identity: str) -> DecodeAnswer:
-    capture = results[identity]
-    assert capture.failure is None, capture.failure
-    answer = parse_decode(capture.tasks["decode"])
-    assert answer is not None
-    assert answer.failure is None, answer.failure
-    return answer
+def answer_of(results: Answers, identity: str) -> Any:
+    return results.answer(identity, "decode")
 
 
-def rows(results: Results, identity: str, path: str, count: int | None = None) -> np.ndarray:
-    wanted = sum(answer_of(results, identity).lengths) if count is None else count
-    return np.asarray(read_logits(results.path(identity), path, wanted), np.float64)
+def lengths(answer: Any) -> list[int]:
+    return [len(tokens) for tokens in answer.tokens]
 
 
-def failure_of(results: Results, identity: str) -> str:
-    capture = results[identity]
-    assert capture.failure is None, capture.failure
-    answer = parse_decode(capture.tasks["decode"])
-    assert answer is not None
-    assert answer.failure is not None
-    assert answer.failure.stage == "decode"
-    assert capture.outputs, "the predictions are there whatever becomes of the decode"
-    return f"{answer.failure.error}: {answer.failure.message}"
+def rows(results: Answers, identity: str, path: str, count: int | None = None) -> np.ndarray:
+    logits = np.load(results.path(identity) / path)
+    assert len(logits) == (sum(lengths(answer_of(results, identity))) if count is None else count)
+    return logits.astype(np.float64)
 
 
-def test_plain_model_takes_the_arg_max_of_every_prefix(decoded: Results) -> None:
+def failure_of(results: Answers, identity: str) -> str:
+    failure = results.failure(identity, "decode")
+    assert failure.stage == "decode"
+    assert results.response(identity).outputs, "the predictions are there whatever becomes of the decode"
+    return f"{failure.error}: {failure.message}"
+
+
+def test_plain_model_takes_the_arg_max_of_every_prefix(decoded: Answers) -> None:
     answer = answer_of(decoded, "plain")
     assert answer.mode == "prefix"
-    assert answer.samples == (0, 1, 2, 3, 4)
-    assert answer.prompts == tuple(map(tuple, IDS[:, :PROMPT].tolist()))
-    assert answer.ends == ("steps",) * 5
+    assert answer.samples == [0, 1, 2, 3, 4]
+    assert answer.prompts == IDS[:, :PROMPT].tolist()
+    assert answer.ends == ["steps"] * 5
     logits = rows(decoded, "plain", answer.steps)
     assert [token for tokens in answer.tokens for token in tokens] == logits.argmax(-1).tolist()
 
 
-def test_prefill_is_what_the_model_predicts_for_the_same_positions(decoded: Results) -> None:
+def test_prefill_is_what_the_model_predicts_for_the_same_positions(decoded: Answers) -> None:
     answer = answer_of(decoded, "plain")
     prefill = rows(decoded, "plain", answer.prefill, 5 * PROMPT).reshape(5, PROMPT, -1)
     np.testing.assert_allclose(prefill, decoded.array("plain")[:, :PROMPT], atol=1e-6)
-    assert answer.positions == ((0, 1, 2),) * 5
+    assert answer.positions == [[0, 1, 2]] * 5
 
 
 @pytest.mark.parametrize(
     "identity", ["plain", "fixed length", "float ids", "cached", "jit", "encoder decoder"]
 )
-def test_one_pass_gives_what_the_steps_gave_in_a_causal_model(decoded: Results, identity: str) -> None:
+def test_one_pass_gives_what_the_steps_gave_in_a_causal_model(decoded: Answers, identity: str) -> None:
     answer = answer_of(decoded, identity)
     steps, whole = rows(decoded, identity, answer.steps), rows(decoded, identity, answer.whole)
     np.testing.assert_allclose(whole, steps, atol=2e-6)
 
 
 @pytest.mark.parametrize("identity", ["looks ahead", "forgetful"])
-def test_positions_that_look_ahead_and_a_wrong_cache_show(decoded: Results, identity: str) -> None:
+def test_positions_that_look_ahead_and_a_wrong_cache_show(decoded: Answers, identity: str) -> None:
     answer = answer_of(decoded, identity)
     steps, whole = rows(decoded, identity, answer.steps), rows(decoded, identity, answer.whole)
     assert np.abs(whole - steps).max() > 1e-3
 
 
 @pytest.mark.parametrize("identity", ["fixed length", "float ids", "cached", "jit", "prompts", "forgetful"])
-def test_ways_to_run_the_same_model_are_named(decoded: Results, identity: str) -> None:
+def test_ways_to_run_the_same_model_are_named(decoded: Answers, identity: str) -> None:
     modes = {"fixed length": "padded", "jit": "padded", "cached": "protocol", "forgetful": "protocol"}
     assert answer_of(decoded, identity).mode == modes.get(identity, "prefix")
 
 
-def test_every_way_takes_the_same_tokens(decoded: Results) -> None:
+def test_every_way_takes_the_same_tokens(decoded: Answers) -> None:
     plain = answer_of(decoded, "plain").tokens
     for identity in ("fixed length", "float ids", "cached", "jit", "again", "ends in softmax"):
         assert answer_of(decoded, identity).tokens == plain, identity
 
 
-def test_noise_moves_the_logits_and_leaves_the_model_as_it_was(decoded: Results) -> None:
+def test_noise_moves_the_logits_and_leaves_the_model_as_it_was(decoded: Answers) -> None:
     answer = answer_of(decoded, "plain")
     steps = rows(decoded, "plain", answer.steps)
     moved = [np.abs(rows(decoded, "plain", path) - steps).max() for path in answer.noise]
@@ -188,91 +186,86 @@ def test_noise_moves_the_logits_and_leaves_the_model_as_it_was(decoded: Results)
     assert np.array_equal(steps, rows(decoded, "again", answer_of(decoded, "again").steps))
 
 
-def test_fixed_length_ends_the_steps(decoded: Results) -> None:
+def test_fixed_length_ends_the_steps(decoded: Answers) -> None:
     answer = answer_of(decoded, "fixed length longer prompt")
-    assert answer.lengths == (2,) * 5
-    assert answer.notes == ("2 of 4 steps fit behind a prompt",)
+    assert lengths(answer) == [2] * 5
+    assert answer.notes == ["2 of 4 steps fit behind a prompt"]
 
 
-def test_fixed_batch_and_state_are_honoured(decoded: Results) -> None:
+def test_fixed_batch_and_state_are_honoured(decoded: Answers) -> None:
     answer = answer_of(decoded, "fixed batch")
     steps, whole = rows(decoded, "fixed batch", answer.steps), rows(decoded, "fixed batch", answer.whole)
-    assert answer.samples == (0, 1, 2, 3)
+    assert answer.samples == [0, 1, 2, 3]
     np.testing.assert_allclose(whole, steps, atol=2e-6)
 
 
-def test_padding_is_cut_off_and_empty_prompts_are_left_out(decoded: Results) -> None:
+def test_padding_is_cut_off_and_empty_prompts_are_left_out(decoded: Answers) -> None:
     answer = answer_of(decoded, "padding")
-    assert answer.samples == (0, 1, 2, 3)
+    assert answer.samples == [0, 1, 2, 3]
     assert [len(prompt) for prompt in answer.prompts] == [3, 3, 3, 2]
     plain = answer_of(decoded, "plain")
     assert answer.tokens[:3] == plain.tokens[:3]
     own = answer_of(decoded, "all padding")
-    assert own.samples == (0, 1, 2, 3)
+    assert own.samples == [0, 1, 2, 3]
 
 
-def test_recorded_prompts_replace_the_inputs(decoded: Results) -> None:
-    assert answer_of(decoded, "prompts").prompts == ((1, 2), (3, 4), (4, 5))
+def test_recorded_prompts_replace_the_inputs(decoded: Answers) -> None:
+    assert answer_of(decoded, "prompts").prompts == [[1, 2], [3, 4], [4, 5]]
 
 
-def test_other_inputs_stay_as_recorded(decoded: Results) -> None:
+def test_other_inputs_stay_as_recorded(decoded: Answers) -> None:
     answer = answer_of(decoded, "encoder decoder")
     prefill = rows(decoded, "encoder decoder", answer.prefill, 5 * PROMPT).reshape(5, PROMPT, -1)
     np.testing.assert_allclose(prefill, decoded.array("encoder decoder")[:, :PROMPT], atol=1e-6)
 
 
-def test_vocabulary_of_one(decoded: Results) -> None:
+def test_vocabulary_of_one(decoded: Answers) -> None:
     answer = answer_of(decoded, "one word")
     assert answer.vocabulary == 1
-    assert answer.tokens == ((0,) * STEPS,) * 5
+    assert answer.tokens == [[0] * STEPS] * 5
 
 
-def test_nan_ends_a_sample_without_a_token(decoded: Results) -> None:
+def test_nan_ends_a_sample_without_a_token(decoded: Answers) -> None:
     answer = answer_of(decoded, "nan")
-    assert answer.tokens == ((3, 4, 5, -1), (5, -1), (-1,))
-    assert answer.ends == ("nan",) * 3
+    assert answer.tokens == [[3, 4, 5, -1], [5, -1], [-1]]
+    assert answer.ends == ["nan"] * 3
     assert np.isnan(rows(decoded, "nan", answer.steps)[-1]).all()
 
 
-def test_eos_at_once(decoded: Results) -> None:
+def test_eos_at_once(decoded: Answers) -> None:
     answer = answer_of(decoded, "eos at once")
-    assert answer.tokens == ((2,),) * 5
-    assert answer.ends == ("eos",) * 5
+    assert answer.tokens == [[2]] * 5
+    assert answer.ends == ["eos"] * 5
 
 
-def test_logits_are_bounded(decoded: Results) -> None:
+def test_logits_are_bounded(decoded: Answers) -> None:
     answer = answer_of(decoded, "cut")
-    assert answer.samples == (0, 1)
+    assert answer.samples == [0, 1]
     assert "2 of 5 samples" in answer.notes[0]
 
 
-def test_texts(decoded: Results) -> None:
+def test_texts(decoded: Answers) -> None:
     answer = answer_of(decoded, "detokenised")
     assert answer.texts is not None
-    assert answer.texts[0] == tuple(
+    assert answer.texts[0] == [
         "".join("abcdefg"[n] for n in ids) for ids in (answer.prompts[0], answer.tokens[0])
-    )
+    ]
     mute = answer_of(decoded, "speechless")
     assert mute.texts is None
-    assert mute.notes == ("decode_models:speechless failed: ValueError: no vocabulary",)
+    assert mute.notes == ["decode_models:speechless failed: ValueError: no vocabulary"]
 
 
-def test_generate_chooses_the_tokens(decoded: Results) -> None:
+def test_generate_chooses_the_tokens(decoded: Answers) -> None:
     answer = answer_of(decoded, "generating")
-    assert answer.tokens == ((3,) * STEPS,) * 5
+    assert answer.tokens == [[3] * STEPS] * 5
 
 
 @pytest.mark.parametrize("identity", ["forced", "forced with a cache"])
-def test_steps_go_along_given_tokens(decoded: Results, identity: str) -> None:
-    capture = decoded[identity]
-    answer = parse_forced(capture.tasks["decode"])
-    assert answer is not None
-    assert answer.failure is None
-    assert answer.tokens == ((1, 1, 2), (6,))
-    logits = read_logits(decoded.path(identity), answer.steps, 4)
-    other = parse_forced(decoded["forced"].tasks["decode"])
-    assert other is not None
-    same = read_logits(decoded.path("forced"), other.steps, 4)
+def test_steps_go_along_given_tokens(decoded: Answers, identity: str) -> None:
+    answer = answer_of(decoded, identity)
+    assert answer.tokens == [[1, 1, 2], [6]]
+    logits = rows(decoded, identity, answer.steps)
+    same = rows(decoded, "forced", answer_of(decoded, "forced").steps)
     np.testing.assert_allclose(logits, same, atol=2e-6)
 
 
@@ -293,5 +286,5 @@ CANNOT = {
 
 
 @pytest.mark.parametrize("identity", CANNOT)
-def test_what_cannot_be_decoded_says_why_and_costs_nothing_else(decoded: Results, identity: str) -> None:
+def test_what_cannot_be_decoded_says_why_and_costs_nothing_else(decoded: Answers, identity: str) -> None:
     assert CANNOT[identity] in failure_of(decoded, identity)

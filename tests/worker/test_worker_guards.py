@@ -55,7 +55,7 @@ def test_an_old_python_is_told_so() -> None:
 
 
 def test_it_says_how_it_is_used() -> None:
-    command = [sys.executable, "-I", str(WORKER)]
+    command = [sys.executable, "-I", str(WORKER), "a folder"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert "usage" in done.stderr

@@ -1,14 +1,12 @@
-"""The worker as a process: what it refuses, survives and leaves behind."""
+"""The worker as a process: what it refuses, survives and leaves behind. Death and limits: tests/runner."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from worker.support import WORKER, Environment, Results, job, record
@@ -21,21 +19,80 @@ def _facts(folder: Path) -> dict:
     return json.loads((folder / "environment.json").read_text())
 
 
-def test_a_dead_worker_loses_one_job(oldest: Environment, tmp_path: Path) -> None:
-    """The next worker goes on with the jobs that never started."""
+def test_a_dead_job_leaves_its_end_and_the_next_goes_on(oldest: Environment, tmp_path: Path) -> None:
     inputs = record(tmp_path / "inputs", {"features": FEATURES})
     jobs = [
         job(name, tmp_path, builder=f"worker_models:{builder}", inputs=inputs)
         for name, builder in (("first", "dense"), ("dies", "dying_builder"), ("last", "dense"))
     ]
-    assert oldest.work(tmp_path, jobs).returncode == 7
-    assert [(tmp_path / name / "response.json").exists() for name in ("first", "dies", "last")] == [1, 0, 0]
-    stamp = (tmp_path / "first" / "response.json").stat().st_mtime_ns
     process = oldest.work(tmp_path, jobs)
     assert process.returncode == 0
-    assert Results(oldest, tmp_path, process)["last"].failure is None
+    results = Results(oldest, tmp_path, process)
+    ends = [json.loads((results.path(name) / "ended").read_text()) for name in ("first", "dies", "last")]
+    assert [end["exit"] for end in ends] == [0, 7, 0]
     assert not (tmp_path / "dies" / "response.json").exists()
-    assert (tmp_path / "first" / "response.json").stat().st_mtime_ns == stamp
+    assert np.array_equal(results.array("first"), results.array("last"))
+    assert _facts(tmp_path)["isolation"] == "fork"
+
+
+def test_one_process_for_all_jobs_gives_the_same_bytes(oldest: Environment, tmp_path: Path) -> None:
+    inputs = record(tmp_path / "inputs", {"features": FEATURES})
+    arrays = []
+    for isolation in ("fork", "process"):
+        folder = tmp_path / isolation
+        jobs = [
+            job(
+                what,
+                folder,
+                builder="worker_models:subclassed",
+                builder_arguments={"what": what},
+                inputs=inputs,
+            )
+            for what in ("random", "nested")
+        ]
+        process = oldest.work(folder, jobs, KERAS_VALIDATOR_ISOLATION=isolation)
+        assert _facts(folder)["isolation"] == isolation
+        results = Results(oldest, folder, process)
+        arrays.append(results.array("random").tobytes() + results.array("nested", "scores").tobytes())
+    assert arrays[0] == arrays[1]
+
+
+COMPUTES = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import tensorflow
+from keras_capture.wire import forking
+assert forking.backend_started() is None
+if sys.argv[2] == "computes":
+    tensorflow.constant(1)
+elif sys.argv[2] == "threads":
+    import threading
+    threading.Thread(target=sys.stdin.read, daemon=True).start()
+print(forking.choose_isolation(0))
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "isolation", "reason"),
+    [
+        ("imports", "fork", ""),
+        ("computes", "process", "tensorflow computed"),
+        ("threads", "process", "2 threads"),
+    ],
+)
+def test_it_forks_only_where_that_is_safe(
+    oldest: Environment, what: str, isolation: str, reason: str
+) -> None:
+    command = [str(oldest.python), "-I", "-c", COMPUTES, str(WORKER), what]
+    with subprocess.Popen(
+        command, env=oldest.variables(), stdin=-1, stdout=-1, stderr=-1, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().strip() == isolation
+        assert process.stdin is not None
+        process.stdin.close()
+        assert reason in process.stderr.read()
 
 
 def test_an_environment_that_is_not_what_it_should_be_starts_no_job(
@@ -59,38 +116,3 @@ def test_another_backend_than_asked_for_is_an_import_failure(oldest: Environment
     failure = _facts(tmp_path)["failure"]
     assert (failure["stage"], failure["error"]) == ("import", "ModuleNotFoundError")
     assert "jax" in failure["message"]
-
-
-def test_a_worker_ends_with_its_runner(oldest: Environment, tmp_path: Path) -> None:
-    """The runner holds the other end of a pipe; however it dies, the worker and its children go too."""
-    (tmp_path / "request.json").write_text(
-        json.dumps(
-            {
-                "schema": 1,
-                "environment": "oldest",
-                "legacy": False,
-                "backend": "tensorflow",
-                "pythonpath": [str(Path(__file__).parent / "models")],
-                "seed": 0,
-                "jobs": [job("hangs", tmp_path, builder="worker_models:hanging_builder", inputs="a:b")],
-            }
-        )
-    )
-    reading, writing = os.pipe()
-    worker = subprocess.Popen(
-        [str(oldest.python), "-I", str(WORKER), str(tmp_path)],
-        env=oldest.variables(KERAS_VALIDATOR_LIFELINE=str(reading)),
-        pass_fds=(reading,),
-        start_new_session=True,
-    )
-    os.close(reading)
-    try:
-        deadline = time.monotonic() + 120
-        while not (tmp_path / "hangs" / "started").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        assert worker.poll() is None
-        os.close(writing)
-        assert worker.wait(timeout=30) == -signal.SIGKILL
-    finally:
-        worker.kill()

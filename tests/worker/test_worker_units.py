@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from keras_capture import captures, failures, feeding, machine, precision, recording
+from keras_capture import failures
 from keras_capture.failures import InputsError, OutputsError, StageError, UnusableError, stage
-from keras_capture.files import read_json, write_json
-from keras_capture.npy import NpyAppender, NpyReader
-from keras_capture.outputs import Piece, read_outputs, skeleton
+from keras_capture.model import feeding, imports, precision
+from keras_capture.model.outputs import Piece, read_outputs, skeleton
+from keras_capture.outputs import captures
+from keras_capture.wire import recording
+from keras_capture.wire.files import read_json, write_json
+from keras_capture.wire.npy import NpyAppender, NpyReader
+from keras_capture.wire.tensors import InMemory
 
 from worker.support import record
 
@@ -190,7 +194,7 @@ def test_tensors_of_different_length_are_refused(tmp_path: Path) -> None:
 
 def _recorded(*names: str) -> recording.Recording:
     array = np.zeros((2, 3), np.float32)
-    return recording.Recording("here", {name: recording.Dense(array, "float32") for name in names})
+    return recording.Recording("here", {name: InMemory(array) for name in names})
 
 
 def _slots(*names: str) -> list[feeding.Slot]:
@@ -261,21 +265,22 @@ def test_outputs_with_one_name_are_refused() -> None:
         read_outputs({"a": [np.zeros(2)], "a/0": np.zeros(2)})
 
 
-def _capture(folder: Path, batches: list[np.ndarray], rows: list[int]) -> tuple[captures.OutputCapture, dict]:
+def _capture(folder: Path, batches: list[np.ndarray], rows: list[int]) -> dict:
+    (folder / "outputs").mkdir(exist_ok=True)
     pieces = [Piece(batch.dtype.name, batch) for batch in batches]
-    output = captures.OutputCapture("scores", folder / "0", pieces[0])
+    output = captures.OutputCapture("scores", folder / "outputs" / "0", pieces[0])
     for piece, count in zip(pieces, rows, strict=True):
         output.append(piece, count)
-    return output, output.close(sum(rows))
+    return output.close(sum(rows))
 
 
 def test_a_value_for_each_batch_is_told_from_a_value_for_each_sample(tmp_path: Path) -> None:
     whole, part = np.zeros((4, 2), np.float32), np.zeros((1, 2), np.float32)
-    _, entry = _capture(tmp_path, [whole, part], [4, 1])
+    entry = _capture(tmp_path, [whole, part], [4, 1])
     assert (entry["shape"], entry["batched"]) == ([5, 2], True)
-    _, entry = _capture(tmp_path, [whole, whole], [4, 1])
+    entry = _capture(tmp_path, [whole, whole], [4, 1])
     assert (entry["shape"], entry["batched"]) == ([2, 4, 2], False)
-    assert np.load(tmp_path / "0.npy").shape == (2, 4, 2)
+    assert np.load(tmp_path / entry["path"]).shape == (2, 4, 2)
 
 
 def test_an_output_whose_other_axes_change_is_refused(tmp_path: Path) -> None:
@@ -283,21 +288,30 @@ def test_an_output_whose_other_axes_change_is_refused(tmp_path: Path) -> None:
         _capture(tmp_path, [np.zeros((4, 2)), np.zeros((4, 3))], [4, 4])
 
 
-def test_a_second_prediction_is_compared_byte_by_byte(tmp_path: Path) -> None:
-    first = np.array([[1, np.nan, 0.0, np.inf]], np.float32)
-    output, _ = _capture(tmp_path, [first], [1])
-    output.compare(Piece("float32", first.copy()), 0)
-    assert output.difference == captures.Difference(0, None)
-    second = np.array([[1.5, np.nan, -0.0, np.nan]], np.float32)
-    output.compare(Piece("float32", second), 0)
-    assert output.difference == captures.Difference(3, 0.5)
+def test_a_batch_is_read_back_as_it_was(tmp_path: Path) -> None:
+    batches = [np.arange(8.0).reshape(4, 2), np.arange(2.0).reshape(1, 2)]
+    samples = captures.StoredOutput(_capture(tmp_path, batches, [4, 1]), tmp_path)
+    assert samples.batch(1, 4, 5).values.tobytes() == batches[1].tobytes()
+    scalars = [np.array(1.0), np.array(2.0)]
+    values = captures.StoredOutput(_capture(tmp_path, scalars, [4, 1]), tmp_path)
+    assert values.batch(1, 4, 5).values.shape == ()
+    assert values.batch(1, 4, 5).values == 2.0
 
 
-def test_a_second_prediction_of_another_shape_differs(tmp_path: Path) -> None:
-    output, _ = _capture(tmp_path, [np.zeros((2, 2))], [2])
-    output.compare(Piece("float64", np.zeros((2, 3))), 0)
-    output.missing(0)
-    assert output.difference.elements == 6 + 4
+def test_a_second_prediction_is_compared_byte_by_byte() -> None:
+    first = Piece("float32", np.array([[1, np.nan, 0.0, np.inf]], np.float32))
+    difference = captures.Difference()
+    difference.add(first, Piece("float32", first.values.copy()))
+    assert (difference.elements, difference.max_abs) == (0, None)
+    difference.add(first, Piece("float32", np.array([[1.5, np.nan, -0.0, np.nan]], np.float32)))
+    assert (difference.elements, difference.max_abs) == (3, 0.5)
+
+
+def test_a_second_prediction_of_another_shape_differs() -> None:
+    difference = captures.Difference()
+    difference.add(Piece("float32", np.zeros((2, 2))), Piece("float64", np.zeros((2, 3))))
+    difference.add(Piece("float32", np.zeros((2, 2))), None)
+    assert difference.elements == 6 + 4
 
 
 # precision
@@ -375,13 +389,12 @@ def test_layers_without_a_dtype_are_left_to_the_global_policy() -> None:
 def test_the_processor_is_described(tmp_path: Path) -> None:
     text = "processor : 0\nmodel name\t: Fast 9000\nflags\t\t: fpu sse4_2 avx2 fma avx512_bf16 sse\n"
     (tmp_path / "cpuinfo").write_text(text)
-    found = machine.cpu(tmp_path / "cpuinfo")
+    found = imports.cpu(tmp_path / "cpuinfo")
     assert found["model"] == "Fast 9000"
     assert found["features"] == ["avx2", "avx512_bf16", "fma", "sse4_2"]
-    assert found["cores"] >= 1
 
 
 def test_a_machine_without_cpuinfo_is_described(tmp_path: Path) -> None:
-    found = machine.cpu(tmp_path / "absent")
+    found = imports.cpu(tmp_path / "absent")
     assert found["model"]
     assert found["features"] == []

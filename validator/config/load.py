@@ -1,10 +1,9 @@
-"""Reads a validator.yml, and answers every mistake with its line and, for a typo, the nearest name."""
+"""Reads a validator.yml. Every error names the line and, for a typo, the nearest name."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,19 +21,21 @@ def load(path: Path) -> Settings:
     """Read and check a validator.yml.
 
     Raises:
-        ConfigurationError: it is missing, empty, not YAML, or not as the settings say; the message names
+        ConfigurationError: it is missing, empty, not YAML, or does not fit the settings; the message names
             the file, the line and what to write instead.
     """
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         raise ConfigurationError(
-            f"{path}: no such file; write one (see examples/validator.yml) or name it with --config"
+            f"{path}: no such file; create one (see examples/validator.yml) or pass --config"
         ) from None
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror or error}") from error
     if len(raw) > _MAX_BYTES:
-        raise ConfigurationError(f"{path}: {len(raw)} bytes is too large for a validator.yml")
+        raise ConfigurationError(
+            f"{path}: {len(raw):,} bytes, but a validator.yml has at most {_MAX_BYTES:,}"
+        )
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -43,11 +44,7 @@ def load(path: Path) -> Settings:
 
 
 def parse(text: str, name: str) -> Settings:
-    """Check the text of a validator.yml; `name` is how messages call it.
-
-    Raises:
-        ConfigurationError: as for `load`.
-    """
+    """Check the text of a validator.yml; messages call it `name`. Raises as `load` does."""
     try:
         loader = _Loader(text)  # refuses unprintable characters
         node = loader.get_single_node()
@@ -58,34 +55,30 @@ def parse(text: str, name: str) -> Settings:
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
     if node is None or data is None:
-        raise ConfigurationError(f"{name}: is empty; it needs at least `version: 1`, `matrix` and `models`")
+        raise ConfigurationError(f"{name}: is empty; it needs at least `version: 1` and `models`")
     if not isinstance(data, dict):
         raise ConfigurationError(f"{name} line 1: must be a mapping of settings, not a {type(data).__name__}")
     try:
         return Settings.model_validate(data)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_problems(error, _Lines(node), name))) from None
+        raise ConfigurationError("\n".join(_problems(error, node, name))) from None
 
 
-def _problems(error: ValidationError, lines: _Lines, name: str) -> list[str]:
-    """One sentence a mistake, in the order of the file."""
+def _problems(error: ValidationError, root: yaml.Node, name: str) -> list[str]:
+    """One sentence per mistake, in the order of the file."""
     problems = error.errors(include_url=False)
     # A list whose only item is wrong is also "too short" for pydantic: that is an echo, not a mistake.
-    inside = {
-        tuple(problem["loc"][: length + 1])
+    inside = {problem["loc"][:length] for problem in problems for length in range(1, len(problem["loc"]))}
+    sentences = [
+        (_line(root, problem["loc"]), _sentence(problem))
         for problem in problems
-        for length in range(len(problem["loc"]) - 1)
-    }
-    found = [
-        (lines.of(tuple(problem["loc"])), _sentence(problem))
-        for problem in problems
-        if not (problem["type"] == "too_short" and tuple(problem["loc"]) in inside)
+        if not (problem["type"] == "too_short" and problem["loc"] in inside)
     ]
-    return [f"{name} line {line}: {sentence}" for line, sentence in sorted(dict.fromkeys(found))]
+    return [f"{name} line {line}: {sentence}" for line, sentence in sorted(set(sentences))]
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key written twice and anchors (an alias can blow up exponentially)."""
+    """SafeLoader that rejects duplicate keys and anchors (aliases can expand exponentially)."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -98,40 +91,28 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is written twice", key.start_mark
+                    None, None, f"duplicate key {key.value!r}", key.start_mark
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
-@dataclass(frozen=True)
-class _Lines:
-    """Finds the line of a setting in the parsed document."""
-
-    root: yaml.Node
-
-    def of(self, location: Location) -> int:
-        node, line = self.root, 1
-        for part in location:
-            step = self._child(node, part)
-            if step is None:
-                continue
-            node, line = step
-        return line
-
-    @staticmethod
-    def _child(node: yaml.Node, part: int | str) -> tuple[yaml.Node, int] | None:
+def _line(node: yaml.Node, location: Location) -> int:
+    """The line of a setting, or of the nearest one around it that the file has."""
+    line = 1
+    for part in location:
+        step = None
         if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == str(part):
-                    return value, key.start_mark.line + 1
+            step = next(((key, value) for key, value in node.value if key.value == str(part)), None)
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            return node.value[part], node.value[part].start_mark.line + 1
-        return None
+            step = node.value[part], node.value[part]
+        if step is not None:
+            node, line = step[1], step[0].start_mark.line + 1
+    return line
 
 
 def _sentence(problem: Any) -> str:
-    location: Location = tuple(problem["loc"])
+    location: Location = problem["loc"]
     where = _path(location)
     kind, value = problem["type"], problem["input"]
     if kind == "extra_forbidden":
@@ -148,8 +129,8 @@ def _sentence(problem: Any) -> str:
     if kind == "value_error":
         return str(problem["ctx"]["error"])
     message = problem["msg"][0].lower() + problem["msg"][1:]
-    shown = repr(value)
-    return f"{where}: {message}, not {shown if len(shown) <= 80 else shown[:77] + '...'}"
+    quoted = repr(value)
+    return f"{where}: {message}, not {quoted if len(quoted) <= 80 else quoted[:77] + '...'}"
 
 
 def _path(location: Location) -> str:
@@ -166,23 +147,20 @@ def _nearest(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
 
 
-def _fields(location: Location) -> Iterator[str]:
-    """Names of the settings that may stand at a location."""
-    model: Any = Settings
+def _fields(location: Location) -> Iterable[str]:
+    """Names of the settings that are allowed at a location."""
+    model: type[BaseModel] = Settings
     for part in location:
-        if isinstance(part, int):
-            continue
-        if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
-            model = _model_in(model.model_fields[part].annotation)
-    yield from (model or Settings).model_fields
+        field = model.model_fields.get(str(part))
+        if field is not None:
+            model = next(_models_in(field.annotation), model)
+    return model.model_fields
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The settings class inside an annotation such as `tuple[ModelSettings, ...]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in get_args(annotation):
-        found = _model_in(argument)
-        if found is not None:
-            return found
-    return None
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The settings classes in an annotation such as `tuple[ModelSettings, ...]`."""
+    arguments = get_args(annotation)
+    for argument in arguments:
+        yield from _models_in(argument)
+    if not arguments and isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation

@@ -1,6 +1,6 @@
-"""The JSON Schema of validator.yml for editors, made from the classes in `validator.config.settings`.
+"""The JSON Schema of validator.yml for editors, generated from `validator.config.settings`.
 
-`python -m validator.config.schema` writes it beside this file; a test holds the two together.
+`python -m validator.config.schema` writes it next to this file; a test keeps the two in step.
 """
 
 from __future__ import annotations
@@ -14,17 +14,12 @@ PATH = Path(__file__).with_name("validator.schema.json")
 
 
 def schema() -> str:
-    """The schema of what may be written."""
+    """The schema as JSON."""
     made = Settings.model_json_schema()
     made.pop("title", None)
     described = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "validator.yml"}
     return json.dumps(described | made, indent=2, ensure_ascii=False) + "\n"
 
 
-def main() -> None:
-    """Write the schema."""
-    PATH.write_text(schema(), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    PATH.write_text(schema(), encoding="utf-8")

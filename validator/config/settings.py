@@ -1,4 +1,4 @@
-"""The settings of a run, as written in validator.yml. JSON Schema and docs are made from these classes."""
+"""The settings of a run, as written in validator.yml. JSON Schema and docs are generated from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from validator.base import Frozen
 Precision = Literal[
     "as-saved", "float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"
 ]
-#: YAML reads a bare `on` as true; what people mean by it here is the word.
+#: YAML reads a bare `on` as true, but people mean the word.
 _OnOff = BeforeValidator(
     lambda value: {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 )
@@ -19,7 +19,7 @@ Jit = Annotated[Literal["as-saved", "on", "off"], _OnOff]
 Attention = Literal["as-saved", "flash-on", "flash-off"]
 Onednn = Annotated[Literal["as-is", "on", "off"], _OnOff]
 Backend = Literal["tensorflow", "jax", "torch"]
-Rule = Literal[
+GateRule = Literal[
     "changed",
     "suspicious",
     "failed",
@@ -34,7 +34,7 @@ Rule = Literal[
 Axis = Literal["keras", "tensorflow", "backend", "precision", "jit", "onednn", "attention", "setting"]
 EnvironmentAxis = Literal["keras", "tensorflow", "backend", "onednn"]
 
-#: What other axes call their variants.
+#: Names of the variants of all other axes.
 _VARIANT_NAMES = frozenset(
     {*get_args(Precision), *get_args(Attention), "jit-on", "jit-off", "onednn-on", "onednn-off"}
 )
@@ -42,58 +42,59 @@ _VARIANT_NAMES = frozenset(
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 Function = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 Module = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
+Arguments = dict[str, str | int | float | bool]
 Version = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 
 
 class Matrix(Frozen):
-    """The axes. Each combination is a cell of every model."""
+    """The axes. Every combination of their values is a cell of every model."""
 
     keras: tuple[Version, ...] = Field(
-        default=(), description="Keras versions, and `legacy` for tf-keras under TF_USE_LEGACY_KERAS=1."
+        default=(), description="Keras versions; `legacy` is tf-keras with `TF_USE_LEGACY_KERAS=1`."
     )
     tensorflow: tuple[Version, ...] = Field(
-        default=(), description="TensorFlow versions; each replaces the one in `requirements`."
+        default=(), description="TensorFlow versions. Each replaces the one in `requirements`."
     )
-    backend: tuple[Backend, ...] = Field(default=(), description="Keras 3 backends.")
-    precision: tuple[Precision, ...] = Field(default=("as-saved",), description="Dtype policy of the model.")
+    backend: tuple[Backend, ...] = Field(default=(), description="Keras 3 backends: tensorflow, jax, torch.")
+    precision: tuple[Precision, ...] = Field(
+        default=("as-saved",), description="Dtype policies of the model."
+    )
     jit: tuple[Jit, ...] = Field(default=("as-saved",), description="XLA compilation of the prediction.")
     attention: tuple[Attention, ...] = Field(
-        default=("as-saved",), description="Keras' switch for flash attention, from 3.7.0 on."
+        default=("as-saved",), description="The flash attention switch of Keras 3.7.0 and newer."
     )
-    onednn: tuple[Onednn, ...] = Field(default=("as-is",), description="TF_ENABLE_ONEDNN_OPTS.")
+    onednn: tuple[Onednn, ...] = Field(default=("as-is",), description="Value of `TF_ENABLE_ONEDNN_OPTS`.")
     include: tuple[dict[EnvironmentAxis, str], ...] = Field(
-        default=(), description="Further combinations: a mapping of axis to value each."
+        default=(), description="Additional combinations, each a mapping of axis to value."
     )
     exclude: tuple[dict[Axis | Literal["model"], str], ...] = Field(
         default=(),
-        description="Combinations left out: a mapping of axis (or `model`) to value each. All must match.",
+        description="Combinations to leave out, each a mapping of axis or `model` to value; all must match.",
     )
 
 
 class ModelMatrix(Frozen):
-    """The variant axes of one model, where they differ from the matrix of all."""
+    """The variant axes of one model, where they differ from the common matrix."""
 
-    precision: tuple[Precision, ...] | None = None
-    jit: tuple[Jit, ...] | None = None
-    attention: tuple[Attention, ...] | None = None
+    precision: tuple[Precision, ...] | None = Field(default=None, description="Replaces `matrix.precision`.")
+    jit: tuple[Jit, ...] | None = Field(default=None, description="Replaces `matrix.jit`.")
+    attention: tuple[Attention, ...] | None = Field(default=None, description="Replaces `matrix.attention`.")
     setting: tuple[str, ...] = Field(
-        default=("as-saved",), description="`as-saved`, and names of the model's own `settings`."
+        default=("as-saved",), description="`as-saved` and names from `settings`."
     )
 
 
-#: Set by other axes, or by us: a setting of a model must not touch them.
+#: Set by other axes or by the worker, so a model's setting must not change them.
 _TAKEN = frozenset({"KERAS_BACKEND", "TF_USE_LEGACY_KERAS", "KERAS_VALIDATOR_LIFELINE"})
 
 
 class OwnSetting(Frozen):
-    """Another way of running a model that its owner knows of. Its name is a variant's."""
+    """A custom variant of a model. Its name becomes the name of the variant."""
 
-    builder_arguments: dict[str, str | int | float | bool] = Field(
-        default={}, description="Keyword arguments of the builder, on top of the model's own."
+    builder_arguments: Arguments = Field(
+        default={}, description="Keyword arguments of the builder, added to the model's `builder_arguments`."
     )
-    variables: dict[str, str] = Field(
-        default={}, description="Environment variables; a worker of its own is started with them."
-    )
+    variables: dict[str, str] = Field(default={}, description="Environment variables of a separate worker.")
 
     @model_validator(mode="after")
     def _free(self) -> OwnSetting:
@@ -105,124 +106,126 @@ class OwnSetting(Frozen):
         return self
 
 
-class Parity(Frozen):
-    """The search for settings under which a cell that changed agrees with its baseline again."""
+class ParitySettings(Frozen):
+    """The workaround search: settings under which a changed cell agrees with its baseline again."""
 
-    search: bool = Field(default=True, description="Look for a way out where a cell changed.")
-    seconds: float = Field(default=300, gt=0, description="Wall time of the whole search.")
+    search: bool = Field(default=True, description="Search for a workaround where a cell changed.")
+    seconds: float = Field(default=300, gt=0, description="Time limit of the workaround search.")
     precision: tuple[Precision, ...] | None = Field(
-        default=None, description="Precisions to try; default those wider than the model's own."
+        default=None, description="Precisions to try. Default: those wider than the model's own."
     )
-    jit: tuple[Jit, ...] = Field(default=("off", "on"), description="Compilations to try.")
+    jit: tuple[Jit, ...] = Field(default=("off", "on"), description="XLA settings to try.")
     attention: tuple[Attention, ...] = Field(
-        default=("flash-off", "flash-on"), description="Positions of the flash attention switch to try."
+        default=("flash-off", "flash-on"), description="Flash attention settings to try."
     )
 
 
 class Tolerance(Frozen):
-    """Replaces the tolerances of the output's dtype."""
+    """Replaces the tolerances derived from the dtype of each output."""
 
-    rtol: float = Field(ge=0)
-    atol: float = Field(ge=0)
+    rtol: float = Field(ge=0, description="Relative tolerance.")
+    atol: float = Field(ge=0, description="Absolute tolerance.")
 
 
-class Training(Frozen):
-    """The first steps of a training, compared with the baseline's from the same weights and batches."""
+class TrainingSettings(Frozen):
+    """The first training steps, compared with the baseline's from the same weights and batches."""
 
-    steps: int = Field(default=10, ge=1, le=1000, description="Steps whose every number is compared.")
-    epochs: int = Field(default=0, ge=0, le=1000, description="Epochs of the loss curve after them.")
-    batch_size: int | None = Field(default=None, ge=1, description="Samples of a step; default the model's.")
+    steps: int = Field(default=10, ge=1, le=1000, description="Training steps to compare number by number.")
+    epochs: int = Field(default=0, ge=0, le=1000, description="Epochs of the loss curve that follows.")
+    batch_size: int | None = Field(default=None, ge=1, description="Samples per step. Default: the model's.")
     function: Function | None = Field(
         default=None,
-        description="`package.module:function` that returns the compiled model and, if it likes, the data.",
+        description="`package.module:function` that returns the compiled model, optionally with its data.",
     )
-    arguments: dict[str, str | int | float | bool] = Field(
-        default={}, description="Keyword arguments of the function."
-    )
-    inputs: str | None = Field(default=None, description="Recorded inputs to train on; default the model's.")
-    labels: str | None = Field(default=None, description="Their labels; default the model's.")
+    arguments: Arguments = Field(default={}, description="Keyword arguments of `function`.")
+    inputs: str | None = Field(default=None, description="Recorded inputs to train on. Default: the model's.")
+    labels: str | None = Field(default=None, description="Labels of these inputs. Default: the model's.")
     start: Literal["shared", "own"] = Field(
-        default="shared", description="The same initial weights everywhere, or those of each builder."
+        default="shared",
+        description="`shared`: the same initial weights on both sides. `own`: those the builder leaves.",
     )
     dropout: Annotated[Literal["off", "on"], _OnOff] = Field(
-        default="off", description="Random layers are off, since generators differ from Keras to Keras."
+        default="off",
+        description="Whether random layers are active. Random generators differ between Keras versions.",
     )
     members: int = Field(
-        default=3, ge=0, le=20, description="Trainings of the baseline from weights moved by one ULP."
+        default=3,
+        ge=0,
+        le=20,
+        description="Baseline trainings from weights perturbed by one ULP, to measure noise.",
     )
-    seeds: int = Field(default=3, ge=0, le=20, description="Fresh initialisations whose spread is compared.")
+    seeds: int = Field(default=3, ge=0, le=20, description="Random initialisations whose spread is compared.")
 
 
 class DecodeSettings(Frozen):
-    """How a model that predicts the next token is decoded, step by step (docs/decode.md)."""
+    """Greedy decoding of a model that predicts the next token (docs/decode.md)."""
 
     prompt_length: int | None = Field(
-        default=None, ge=1, description="The first so many recorded tokens of a sample are its prompt."
+        default=None, ge=1, description="Length of the prompt: the first tokens of each recorded sample."
     )
     prompts: str | None = Field(
-        default=None, description="Prompts instead: a recording, .npz, .npy, or `package.module:function`."
+        default=None, description="Separate prompts: a recording, .npz, .npy, or `package.module:function`."
     )
-    steps: int = Field(default=16, ge=1, le=64, description="Tokens that are decoded after a prompt.")
-    samples: int = Field(default=8, ge=1, le=64, description="How many samples, from the first on.")
-    input: str | None = Field(
-        default=None, description="The input that holds the token ids, where the model has several."
-    )
-    pad: int | None = Field(default=None, ge=0, description="The id of the padding.")
-    eos: int | None = Field(default=None, ge=0, description="The id that ends a text.")
+    steps: int = Field(default=16, ge=1, le=64, description="Tokens to decode after each prompt.")
+    samples: int = Field(default=8, ge=1, le=64, description="Samples to decode, from the first on.")
+    input: str | None = Field(default=None, description="Input with the token ids, if there are several.")
+    pad: int | None = Field(default=None, ge=0, description="Token id of the padding.")
+    eos: int | None = Field(default=None, ge=0, description="Token id of the end of a text.")
     protocol: Function | None = Field(
-        default=None, description="Takes the model and returns an object with `prefill` and `step`."
+        default=None,
+        description="`package.module:function`: takes a model, returns an object with `prefill` and `step`.",
     )
-    detokenise: Function | None = Field(default=None, description="Takes a list of ids and returns the text.")
+    detokenise: Function | None = Field(
+        default=None, description="`package.module:function`: takes a list of token ids, returns the text."
+    )
 
     @model_validator(mode="after")
     def _prompted(self) -> DecodeSettings:
         if (self.prompt_length is None) == (self.prompts is None):
-            raise ValueError("decode needs either prompt_length or prompts")
+            raise ValueError("decode needs either prompt_length or prompts, but not both")
         return self
 
 
 class ModelSettings(Frozen):
-    """One model, its recorded inputs and what is known about it."""
+    """One model, its recorded inputs, and what to check."""
 
-    name: Name
-    artifact: str | None = Field(default=None, description="A .keras or .h5 file, or a SavedModel folder.")
-    builder: Function | None = Field(
-        default=None, description="`package.module:function` that returns the model."
-    )
-    builder_arguments: dict[str, str | int | float | bool] = Field(
-        default={}, description="Keyword arguments of the builder."
-    )
-    weights: str | None = Field(default=None, description="Weights for the builder's model.")
+    name: Name = Field(description="Name of the model in reports and cell ids.")
+    artifact: str | None = Field(default=None, description="A .keras or .h5 file, or a SavedModel directory.")
+    builder: Function | None = Field(default=None, description="`package.module:function` returning a model.")
+    builder_arguments: Arguments = Field(default={}, description="Keyword arguments of `builder`.")
+    weights: str | None = Field(default=None, description="Weights to load into the builder's model.")
     custom_objects: tuple[Module, ...] = Field(
-        default=(), description="Modules whose layers, functions and classes the artifact names."
+        default=(), description="Modules with the custom layers, functions and classes of the artifact."
     )
-    safe_mode: bool = Field(default=True, description="Keras' safe_mode when an artifact is loaded.")
-    signature: str = Field(default="serving_default", description="The signature of a SavedModel.")
-    inputs: str = Field(description="A recording, .npz, .npy, .parquet, or `package.module:function`.")
+    safe_mode: bool = Field(default=True, description="Keras' `safe_mode` when the artifact is loaded.")
+    signature: str = Field(default="serving_default", description="Signature of a SavedModel to call.")
+    inputs: str = Field(description="A recording, .npz, .npy or .parquet, or `package.module:function`.")
     labels: str | None = Field(default=None, description="Labels: a recording, .npz, .npy or .parquet.")
-    ignore_label: int | None = Field(
-        default=None, description="A label that does not count, for example the id of the padding."
-    )
+    ignore_label: int | None = Field(default=None, description="Label that metrics ignore, such as padding.")
     metrics: tuple[str, ...] = Field(
         default=(),
-        description="Metrics computed from the predictions: accuracy, top-5, f1, auc, mae, rmse, r2, iou, "
-        "wer, cer, perplexity …, or `package.module:function`, which the tool itself calls with arrays.",
+        description="Metrics of predictions and labels: accuracy, top-5, f1, auc, mae, rmse, r2, iou, wer, "
+        "cer, perplexity …, or `package.module:function`, which the validator's own process calls.",
     )
-    batch_size: int = Field(default=32, ge=1, description="The same batch boundaries in every cell.")
+    batch_size: int = Field(default=32, ge=1, description="Prediction batch size, the same in every cell.")
     tolerance: Tolerance | None = None
-    decode: DecodeSettings | None = Field(default=None, description="For models that predict the next token.")
+    decode: DecodeSettings | None = Field(
+        default=None, description="Compare greedy decoding of a model that predicts the next token."
+    )
     matrix: ModelMatrix = ModelMatrix()
     settings: dict[Name, OwnSetting] = Field(
-        default={}, description="Other ways to run it, by name: tried where it changed, or for the matrix."
+        default={}, description="Custom variants by name, for the workaround search and `matrix.setting`."
     )
-    training: Training | None = Field(default=None, description="Compare training too; `{}` takes defaults.")
+    training: TrainingSettings | None = Field(
+        default=None, description="Compare training; `{}` uses the defaults."
+    )
 
     @model_validator(mode="after")
     def _loadable(self) -> ModelSettings:
         if self.artifact is None and self.builder is None:
             raise ValueError(f"model {self.name!r} needs an artifact or a builder")
         if self.weights is not None and self.builder is None:
-            raise ValueError(f"model {self.name!r} has weights but no builder to load them into")
+            raise ValueError(f"model {self.name!r} has weights but no builder")
         if self.metrics and self.labels is None:
             raise ValueError(f"model {self.name!r} has metrics but no labels")
         return self
@@ -231,7 +234,9 @@ class ModelSettings(Frozen):
     def _own_settings(self) -> ModelSettings:
         for name, setting in self.settings.items():
             if name in _VARIANT_NAMES:
-                raise ValueError(f"model {self.name!r}: a setting cannot be called {name!r}, a variant is")
+                raise ValueError(
+                    f"model {self.name!r}: the setting {name!r} has the name of a built-in variant; rename it"
+                )
             where = f"model {self.name!r}: the setting {name!r}"
             if not setting.builder_arguments and not setting.variables:
                 raise ValueError(f"{where} is empty: it needs builder_arguments or variables")
@@ -239,104 +244,111 @@ class ModelSettings(Frozen):
                 continue
             where += " has builder_arguments"
             if self.builder is None:
-                raise ValueError(f"{where} but there is no builder to take them")
+                raise ValueError(f"{where} but the model has no builder")
             if self.artifact is not None and self.weights is None:
-                raise ValueError(f"{where}, so it cannot use the artifact; give the weights as well")
+                raise ValueError(f"{where}, which the artifact ignores; add weights for the builder")
         unknown = [name for name in self.matrix.setting if name not in {"as-saved", *self.settings}]
         if unknown:
-            known = ", ".join(self.settings) or "it has none"
+            known = ", ".join(self.settings) or "none"
             raise ValueError(
-                f"model {self.name!r}: matrix.setting {unknown[0]!r} is none of its settings: {known}"
+                f"model {self.name!r}: unknown setting {unknown[0]!r} in matrix.setting; known: {known}"
             )
         return self
 
 
 class EnvironmentSettings(Frozen):
-    """What one environment has otherwise than the common requirements."""
+    """How one environment differs from the common requirements."""
 
     requirements: tuple[str, ...] = Field(
-        default=(), description="Each replaces the common requirement of the same name, or is added."
+        default=(), description="Requirements that replace or extend the common ones, by package name."
     )
-    python: Version | None = None
-    variables: dict[str, str] = Field(default={}, description="Environment variables of the worker.")
+    python: Version | None = Field(default=None, description="Python version of this environment.")
+    variables: dict[str, str] = Field(default={}, description="Environment variables of its worker.")
 
 
 class Gate(Frozen):
-    """What makes a run fail."""
+    """What fails a run."""
 
-    fail_on: tuple[Rule, ...] = Field(default=("changed", "failed", "accuracy", "not-compared"))
+    fail_on: tuple[GateRule, ...] = Field(
+        default=("changed", "failed", "accuracy", "not-compared"), description="Rules that fail the run."
+    )
     max_accuracy_drop: float = Field(
-        default=0.01, ge=0, le=1, description="The margin: a smaller loss does not fail the gate."
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Non-inferiority margin: the largest drop of accuracy that passes.",
     )
     max_negative_flips: float | None = Field(
-        default=None, ge=0, le=1, description="Share of samples that may turn from right to wrong."
+        default=None, ge=0, le=1, description="Largest share of samples that may turn from right to wrong."
     )
-    alpha: float = Field(default=0.05, gt=0, lt=0.5, description="False alarms of the accuracy rule.")
+    alpha: float = Field(default=0.05, gt=0, lt=0.5, description="Significance level of the accuracy rule.")
 
 
-class Limits(Frozen):
-    """Bounds of one job (one cell) in a worker."""
+class LimitSettings(Frozen):
+    """Limits of one job in a worker. A job runs one cell."""
 
-    seconds: float = Field(default=600, gt=0, description="Wall time of one job.")
-    start_seconds: float = Field(default=300, gt=0, description="Wall time until Keras is imported.")
+    seconds: float = Field(default=600, gt=0, description="Time limit of one job.")
+    start_seconds: float = Field(default=300, gt=0, description="Time limit of the import of Keras.")
     memory_gib: float | None = Field(
-        default=None, gt=0, description="Resident memory of the worker; default 90 % of the machine's."
+        default=None, gt=0, description="Resident memory of a worker. Default: 90 % of the machine's memory."
     )
 
 
 class Install(Frozen):
     """How environments are resolved and installed."""
 
-    index_url: str | None = None
-    extra_index_urls: tuple[str, ...] = ()
-    find_links: tuple[str, ...] = ()
-    no_index: bool = Field(default=False, description="Install from `find_links` alone.")
-    prereleases: bool = Field(default=False, description="Take pre-releases where a range allows them.")
+    index_url: str | None = Field(default=None, description="Package index that replaces PyPI.")
+    extra_index_urls: tuple[str, ...] = Field(default=(), description="Additional package indexes.")
+    find_links: tuple[str, ...] = Field(default=(), description="Directories or pages with packages.")
+    no_index: bool = Field(default=False, description="Install from `find_links` only.")
+    prereleases: bool = Field(default=False, description="Allow pre-releases.")
     exclude_newer: str | None = Field(default=None, description="Resolve as of this date (RFC 3339).")
     build_from_source: tuple[str, ...] = Field(
-        default=(), description="Packages that may be built; everything else is installed from wheels only."
+        default=(),
+        description="Packages that may be built from source; all others are installed from wheels.",
     )
-    overrides: tuple[str, ...] = Field(default=(), description="Requirements that win over everybody else's.")
-    locks: str | None = Field(
-        default=None, description="Folder of the locks; commit it to fix every version."
-    )
+    overrides: tuple[str, ...] = Field(default=(), description="Requirements that override all others.")
+    locks: str | None = Field(default=None, description="Directory of the locks; commit it to pin versions.")
 
 
 class UpgradeSettings(Frozen):
-    """How a pull request's upgrade is found. Paths are relative to the root of the repository."""
+    """How the upgrade of a pull request is detected. Paths are relative to the root of the repository."""
 
     manifests: tuple[str, ...] | None = Field(
-        default=None, description="The manifests that are read; default: those that change, with their locks."
+        default=None, description="Manifests to read. Default: those that change, with their lock files."
     )
     extras: tuple[str, ...] | None = Field(
-        default=None, description="Extras that are installed; default: those that name a framework."
+        default=None, description="Extras to install. Default: those that name a framework."
     )
     groups: tuple[str, ...] | None = Field(
-        default=None, description="Dependency groups that are installed; default: those with a framework."
+        default=None, description="Dependency groups to install. Default: those that name a framework."
     )
     relevant: tuple[str, ...] = Field(
         default=(),
-        description="Further packages that can move a model's numbers; `acme-*` is all that begin so.",
+        description="Additional packages that can change a model's numbers; `acme-*` matches a prefix.",
     )
 
 
 class Settings(Frozen):
     """A validator.yml."""
 
-    version: Literal[1]
-    python: Version = Field(default="3.11", description="Python of the environments.")
+    version: Literal[1] = Field(description="Version of this file format.")
+    python: Version = Field(default="3.11", description="Python version of the environments.")
     requirements: tuple[str, ...] | str = Field(
-        default=(), description="Common to every environment: a list, or a requirements file."
+        default=(),
+        description="Requirements of every environment: a list, or the path of a requirements file.",
     )
     matrix: Matrix = Matrix()
-    baseline: dict[EnvironmentAxis, str] = Field(default={}, description="Axis values of the baseline.")
+    baseline: dict[EnvironmentAxis, str] = Field(
+        default={}, description="Axis values of the baseline. Default: the first environment."
+    )
     environments: dict[Name, EnvironmentSettings] = Field(
-        default={}, description="Deviations from the common requirements, by environment."
+        default={}, description="Differences from the common requirements, by environment."
     )
     models: tuple[ModelSettings, ...] = Field(min_length=1)
     gate: Gate = Gate()
-    parity: Parity = Parity()
-    limits: Limits = Limits()
+    parity: ParitySettings = ParitySettings()
+    limits: LimitSettings = LimitSettings()
     install: Install = Install()
     upgrade: UpgradeSettings = UpgradeSettings()
 
@@ -346,5 +358,5 @@ class Settings(Frozen):
         names = [model.name for model in models]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"two models are named {twice[0]!r}; each name must be unique")
+            raise ValueError(f"two models are named {twice[0]!r}; rename either")
         return models

@@ -1,6 +1,11 @@
-"""An environment of the plan → an installed one: locked once, reused while its lock is unchanged."""
+"""An environment of the plan → an installed one: locked once, reused while its lock is unchanged.
 
-from validator.environments.build import Built, build, create
-from validator.environments.lock import lock
+In comes an `Environment` and where packages come from; out comes a `Built`, or a `Failure` in uv's words.
+This room is the only caller of uv, also on behalf of `upgrade` (`UvInstaller`).
+"""
 
-__all__ = ["Built", "build", "create", "lock"]
+from validator.environments.build import Built, prepare
+from validator.environments.installer import UvInstaller
+from validator.environments.uv import Uv
+
+__all__ = ["Built", "Uv", "UvInstaller", "prepare"]

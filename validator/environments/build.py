@@ -1,10 +1,11 @@
-"""Installs a locked environment into a virtual environment that is empty, reusable or out of date."""
+"""Creates, locks and installs virtual environments: each once, reused while its lock is unchanged."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import hashlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,8 @@ from pathlib import Path
 from validator.config.settings import Install
 from validator.environments.lock import lock
 from validator.environments.uv import Uv, index_arguments
+from validator.failure import Failure
 from validator.matrix import Environment
-from validator.results import Failure
 
 #: Written when an installation is complete, removed before anything is changed.
 MARKER = ".keras-validator-installed"
@@ -21,48 +22,64 @@ MARKER = ".keras-validator-installed"
 
 @dataclass(frozen=True)
 class Built:
-    """An installed environment: its interpreter, its lock, and whether it was there already."""
+    """An installed environment: its interpreter, its lock, and whether it was reused as it was."""
 
     python: Path
     lock: Path
     reused: bool
 
 
-def create(venv: Path, python: str, uv: Uv) -> Failure | None:
-    """Make an empty virtual environment of a Python version where there is none. Nox makes its own."""
-    if (venv / "pyvenv.cfg").exists():
-        return None
-    made = uv.run("install", ["venv", "--python", python, str(venv)])
-    return made if isinstance(made, Failure) else None
+def prepare(environment: Environment, install: Install, root: Path, locks: Path, uv: Uv) -> Built | Failure:
+    """Bring the virtual environment `root/<name>` to its lock; threads and processes may call this at once.
 
-
-def build(environment: Environment, install: Install, venv: Path, locks: Path, uv: Uv) -> Built | Failure:
-    """Bring a virtual environment to its lock.
-
-    Args:
-        environment: what it must hold.
-        install: where packages come from.
-        venv: a virtual environment of the right Python, new or from an earlier run.
-        locks: the folder of locks.
-        uv: resolver and installer.
-
-    Returns:
-        The built environment, or the failure (`resolve` or `install`) in uv's words. A failed installation
-        carries no marker, so the next build starts it again.
+    One of another Python than the environment's is made anew. A failure (`resolve` or `install`) is in uv's
+    words; a failed installation carries no marker, so the next call starts it again.
     """
+    root.mkdir(parents=True, exist_ok=True)
+    venv = root / environment.name
     with _alone(venv):
-        return _build(environment, install, venv, locks, uv)
+        failure = _create(venv, environment.python, uv)
+        return failure or _install(environment, install, venv, locks, uv)
 
 
 @contextlib.contextmanager
 def _alone(venv: Path) -> Iterator[None]:
-    """Two runs that share an environment build it one after the other; the second finds it built."""
+    """Two runs that share an environment build it one after the other; the second reuses it."""
     with venv.with_name(f".{venv.name}.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _build(environment: Environment, install: Install, venv: Path, locks: Path, uv: Uv) -> Built | Failure:
+def _create(venv: Path, python: str, uv: Uv) -> Failure | None:
+    if (venv / "bin" / "python").exists() and _has_python(venv, python):
+        return None
+    if venv.exists():  # of another Python, half made, or its interpreter is gone
+        shutil.rmtree(venv)
+    answer = uv.run("install", ["venv", f"--python={python}", str(venv)])
+    if isinstance(answer, str):
+        return None
+    message = (
+        f"Python {python} cannot be provided: install it, let uv download it, or set another `python` in "
+        f"validator.yml. uv reports: {answer.message}"
+    )
+    return answer.model_copy(update={"message": message})
+
+
+def _has_python(venv: Path, python: str) -> bool:
+    """Whether a virtual environment has a Python, such as `3.11` or `3.11.9`."""
+    try:
+        lines = (venv / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    pairs = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+    version = pairs.get("version_info") or pairs.get("version") or ""  # by uv, by the standard library
+    numbers = python.split(".")
+    if not all(number.isdecimal() for number in numbers):
+        return True  # an implementation or a range: uv's own choice when the environment was made
+    return version.split(".")[: len(numbers)] == numbers
+
+
+def _install(environment: Environment, install: Install, venv: Path, locks: Path, uv: Uv) -> Built | Failure:
     python = venv / "bin" / "python"
     locked = lock(environment, install, python, locks, uv)
     if isinstance(locked, Failure):

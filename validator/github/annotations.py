@@ -5,24 +5,24 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal, TextIO
 
-from validator.results import SEVERITY, CellResult, CellVerdict, PackageChange, Report
+from validator.github.edition import Edition
 from validator.text import plain
+from validator.upgrade.types import PackageChange
+from validator.verdict.bands import GREEN, SEVERITY
+from validator.verdict.results import Report
 
 Level = Literal["error", "warning"]
-#: GitHub shows this many of a level and step, and drops the others without a word.
-PER_STEP = 10
-_WORTH_IT: frozenset[CellVerdict] = frozenset(
-    {"suspicious", "metric-only", "not-compared", "changed", "failed"}
-)
+#: GitHub shows this many of a level and step, and drops the others silently.
+_PER_STEP = 10
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """One remark. `path` is relative to the repository; empty where no line is to blame."""
+    """One annotation. `path` is relative to the repository; empty where no line is to blame."""
 
     level: Level
     title: str
@@ -31,52 +31,50 @@ class Annotation:
     line: int = 1
 
 
-def annotations_of(report: Report) -> tuple[Annotation, ...]:
-    """One annotation for each cell that a person should look at, worst first.
+def annotations_of(edition: Edition) -> tuple[Annotation, ...]:
+    """An annotation for each cell that a person should look at, worst first.
 
-    They stand on the line of the manifest that the upgrade changes. An error is what the gate stops; all
-    else is a warning.
+    They stand on the line of the manifest that the upgrade changes. What the gate stops is an error,
+    everything else a warning.
     """
-    path, line = _place(report)
-    found: list[Annotation] = []
-    if report.verdict == "inconclusive":
-        reason = plain(report.reasons[0], 1000) if report.reasons else "nothing was compared"
-        found.append(Annotation("error", "Keras upgrade cannot be judged", reason, path, line))
+    report = edition.report
+    place = _place(report)
     cells = [
-        (model.name, cell) for model in report.models for cell in model.cells if cell.verdict in _WORTH_IT
+        (model.name, cell) for model in report.models for cell in model.cells if cell.verdict not in GREEN
     ]
     cells.sort(key=lambda item: (not item[1].gated, -SEVERITY.index(item[1].verdict)))
-    found.extend(_of_cell(name, cell, path, line) for name, cell in cells)
-    return tuple(found)
+    annotations = []
+    if report.verdict == "inconclusive":
+        headline = plain(edition.headline, 1000)
+        annotations.append(Annotation("error", "Keras upgrade: inconclusive", headline, *place))
+    for model, cell in cells:
+        title = f"{plain(model, 80)} in {plain(cell.environment, 80)}: {cell.verdict}"
+        level: Level = "error" if cell.gated else "warning"
+        annotations.append(Annotation(level, title, plain(cell.message, 1000), *place))
+    return tuple(annotations)
 
 
-def commands(annotations: Sequence[Annotation], per_level: int = PER_STEP) -> list[str]:
-    """The workflow commands for `annotations`, at most `per_level` errors and as many warnings.
-
-    Where there are more, the last one of its level counts the others.
-    """
+def commands(annotations: Sequence[Annotation]) -> list[str]:
+    """The workflow commands for `annotations`. The last one of a level counts those that are too many."""
     lines: list[str] = []
     for level in ("error", "warning"):
         own = [item for item in annotations if item.level == level]
-        if len(own) > per_level:
-            rest = len(own) - per_level + 1
-            own = own[: per_level - 1]
-            own.append(
-                Annotation(
-                    own[0].level, "and more", f"{rest} more are in the job summary", own[0].path, own[0].line
-                )
-            )
+        if len(own) > _PER_STEP:
+            rest = f"{len(own) - _PER_STEP + 1} more are in the job summary"
+            own = [*own[: _PER_STEP - 1], replace(own[0], title="and more", message=rest)]
         lines.extend(command(item) for item in own)
     return lines
 
 
 def command(annotation: Annotation) -> str:
     """One workflow command on one line."""
-    properties = {"title": annotation.title}
-    if annotation.path:
-        properties = {"file": annotation.path, "line": str(annotation.line), **properties}
-    listed = ",".join(f"{name}={escape_property(value)}" for name, value in properties.items())
-    return f"::{annotation.level} {listed}::{escape_data(annotation.message)}"
+    place = {"file": annotation.path, "line": str(annotation.line)} if annotation.path else {}
+    # A property can neither end itself nor begin another.
+    properties = ",".join(
+        f"{name}={escape_data(value).replace(':', '%3A').replace(',', '%2C')}"
+        for name, value in {**place, "title": annotation.title}.items()
+    )
+    return f"::{annotation.level} {properties}::{escape_data(annotation.message)}"
 
 
 def escape_data(value: str) -> str:
@@ -84,16 +82,11 @@ def escape_data(value: str) -> str:
     return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def escape_property(value: str) -> str:
-    """A property of a workflow command: it can neither end itself nor begin another."""
-    return escape_data(value).replace(":", "%3A").replace(",", "%2C")
-
-
 @contextmanager
 def foreign_output(stream: TextIO) -> Iterator[TextIO]:
-    """While this is open, the runner takes no line of `stream` for a workflow command.
+    """While this is open, the runner interprets no line of `stream` as a workflow command.
 
-    For what a model, a builder or an installer printed. The word that ends it cannot be guessed.
+    For output of models, builders and installers. The word that ends it cannot be guessed.
     """
     word = secrets.token_hex(16)
     stream.write(f"::stop-commands::{word}\n")
@@ -107,30 +100,17 @@ def foreign_output(stream: TextIO) -> Iterator[TextIO]:
 
 def inside(path: str) -> bool:
     """Whether `path`, which a report claims, is a plain path within the repository."""
-    parts = PurePosixPath(path).parts
-    return (
-        bool(parts)
-        and path == plain(path, 400)
-        and parts[0] != "/"
-        and ".." not in parts
-        and "\\" not in path
-    )
+    pure = PurePosixPath(path)
+    relative = bool(pure.parts) and not pure.is_absolute() and ".." not in pure.parts
+    return relative and "\\" not in path and path == plain(path, 400)
 
 
 def _place(report: Report) -> tuple[str, int]:
     changes = report.upgrade.changes if report.upgrade else ()
-    named = [change for change in changes if change.manifest and inside(change.manifest)]
-    named.sort(key=_blame)
-    if not named:
-        return "", 1
-    return named[0].manifest, max(named[0].line or 1, 1)
+    first = min((change for change in changes if inside(change.manifest)), key=_blame, default=None)
+    return ("", 1) if first is None else (first.manifest, max(first.line or 1, 1))
 
 
 def _blame(change: PackageChange) -> tuple[bool, bool, bool]:
-    """Keras itself first, then what was asked for before what came along; a line is better than none."""
+    """Keras itself first, then direct before transitive requirements; a known line before an unknown one."""
     return change.name not in ("keras", "tf-keras"), not change.direct, change.line is None
-
-
-def _of_cell(model: str, cell: CellResult, path: str, line: int) -> Annotation:
-    title = f"{plain(model, 80)} in {plain(cell.environment, 80)}: {cell.verdict}"
-    return Annotation("error" if cell.gated else "warning", title, plain(cell.message, 1000), path, line)

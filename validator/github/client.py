@@ -1,36 +1,24 @@
-"""The one way to GitHub's REST API: typed replies, bounded time, repetition only where it is safe."""
+"""The client of GitHub's REST API: typed replies, bounded time, repetition only where it is safe."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
-from requests.auth import AuthBase
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NewConnectionError
+from pydantic import SecretStr, TypeAdapter, ValidationError
+from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
 
 from validator import __version__
 from validator.errors import ConfigurationError
-from validator.github.errors import AmbiguousError, NoTokenError, UnavailableError, UnexpectedError
-from validator.github.refusals import error_of, wait_of
+from validator.github.answers import ApiCall, GitHubError, Lost, Reply, backoff, error_of, wait_of
 from validator.text import plain
 
-API_VERSION = "2022-11-28"
 _REDIRECTS = (301, 302, 307, 308)
-
-
-class Shape(BaseModel):
-    """The part of a reply that is used. What else GitHub sends is left aside."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-AnyShape = TypeVar("AnyShape", bound=Shape)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -43,7 +31,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Bounds:
+class ClientLimits:
     """Limits of one client. Times in seconds; `total` starts with the first request."""
 
     connect: float = 10
@@ -54,178 +42,115 @@ class Bounds:
     reply_bytes: int = 32 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Call:
-    """One operation: what it is for, in words and as a permission, and the request.
-
-    `repeatable` says that doing it twice equals doing it once. By default that holds for all but POST.
-    """
-
-    what: str
-    permission: str
-    method: str
-    path: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, object] | None = None
-    repeatable: bool | None = None
-
-    @property
-    def idempotent(self) -> bool:
-        """Whether the request may be sent again when nobody knows what became of the first one."""
-        return self.method != "POST" if self.repeatable is None else self.repeatable
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An answer, read to its end. Header names are lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def message(self) -> str:
-        """GitHub's own words about an error, on one line."""
-        try:
-            parsed = json.loads(self.body)
-        except (ValueError, RecursionError):
-            return ""
-        if not isinstance(parsed, dict):
-            return ""
-        words = [str(parsed.get("message", ""))]
-        errors = parsed.get("errors", [])
-        for error in errors[:5] if isinstance(errors, list) else []:
-            words.append(
-                str(error.get("message") or error.get("code") or "")
-                if isinstance(error, dict)
-                else str(error)
-            )
-        return plain("; ".join(word for word in words if word), 300)
-
-
-@dataclass(frozen=True)
-class Lost:
-    """No answer. `sent` is false when the request certainly never arrived."""
-
-    reason: str
-    sent: bool
-    hopeless: bool = False
-
-
 class Client:
     """A session with one GitHub, for one token.
 
     The token goes to the host of `api_url` and nowhere else: redirects and pages that lead elsewhere are
-    refused. A GET, PATCH or DELETE is repeated after a cut, a time-out or a 5xx; a POST then raises
-    `AmbiguousError`, unless its call says that it is repeatable. Rate limits are waited for within
-    `bounds.total`. Every failure is a `GitHubError`.
+    refused. A GET, PATCH or DELETE is repeated after a cut, a time-out or a 5xx; a POST then raises an
+    `ambiguous` error, unless its call says that it is repeatable. Rate limits are waited for within
+    `limits.total`. Every failure is a `GitHubError`.
     """
 
     def __init__(
-        self, api_url: str, token: SecretStr | None, clock: Clock | None = None, bounds: Bounds | None = None
+        self,
+        api_url: str,
+        token: SecretStr | None,
+        clock: Clock | None = None,
+        limits: ClientLimits | None = None,
     ) -> None:
         self.base = _checked_url(api_url)
-        self.clock = clock or Clock()
-        self.bounds = bounds or Bounds()
-        self._token = token
+        self.clock, self.limits = clock or Clock(), limits or ClientLimits()
+        self._token = token.get_secret_value() if token else ""
         self._deadline: float | None = None
         self._session = requests.Session()
-        self._session.headers.update(
-            {
-                "Accept": "application/vnd.github+json",
-                "X-GitHub-Api-Version": API_VERSION,
-                "User-Agent": f"keras-upgrade-validator/{__version__}",
-            }
-        )
+        self._session.headers["Accept"] = "application/vnd.github+json"
+        self._session.headers["X-GitHub-Api-Version"] = "2022-11-28"
+        self._session.headers["User-Agent"] = f"keras-upgrade-validator/{__version__}"
 
-    def fetch(self, call: Call, shape: type[AnyShape]) -> AnyShape:
+    def fetch(self, call: ApiCall, shape: type[_T]) -> _T:
         """Do `call` and return its reply."""
-        return _parsed(call, self._exchange(call, self._url(call), call.query).body, shape)
+        reply = self._exchange(call, self.base + call.path, call.query)
+        return _parsed(call, reply, TypeAdapter(shape))
 
-    def send(self, call: Call) -> None:
-        """Do `call`; its reply does not matter."""
-        self._exchange(call, self._url(call), call.query)
+    def send(self, call: ApiCall) -> None:
+        """Do `call` and ignore its reply."""
+        self._exchange(call, self.base + call.path, call.query)
 
-    def pages(self, call: Call, shape: type[AnyShape]) -> Iterator[AnyShape]:
+    def pages(self, call: ApiCall, shape: type[_T]) -> Iterator[_T]:
         """Every item of a listing, following `Link: rel="next"` as GitHub wrote it.
 
-        A listing longer than `bounds.pages` pages raises `UnexpectedError` rather than passing for complete.
+        A listing longer than `limits.pages` pages is an error rather than passing for complete.
         """
-        url, query = self._url(call), {"per_page": "100", **call.query}
-        for _ in range(self.bounds.pages):
+        url, query = self.base + call.path, {"per_page": "100", **call.query}
+        for _ in range(self.limits.pages):
             reply = self._exchange(call, url, query)
-            yield from _parsed_list(call, reply.body, shape)
+            yield from _parsed(call, reply, TypeAdapter(list[shape]))  # type: ignore[valid-type]
             following = requests.utils.parse_header_links(reply.headers.get("link", ""))
             links = [str(link["url"]) for link in following if link.get("rel") == "next"]
             if not links:
                 return
-            url, query = urljoin(url, links[0]), {}
-            if not self._own(url):
-                raise UnexpectedError(
-                    f"GitHub's next page to {call.what} lies on another host "
-                    f"({plain(urlsplit(url).netloc, 80)}), and the token is not sent there"
-                )
-        raise UnexpectedError(
-            f"There are more than {self.bounds.pages} pages to {call.what}; the rest was not read"
-        )
+            url, query = self._next(url, links[0], f"GitHub's next page to {call.what}"), {}
+        what = f"The request to {call.what} has more than {self.limits.pages} pages"
+        raise GitHubError("unexpected", f"{what}; the rest was not read")
 
-    def pause(self, attempt: int) -> None:
-        """Wait before an operation is looked at again: 1, 2, 4 … seconds."""
-        self.clock.sleep(min(2.0**attempt, 30.0))
+    def create(self, call: ApiCall, shape: type[_T], existing: Callable[[], _T | None]) -> _T:
+        """Create something with a POST, so that one is left even when a reply is lost.
 
-    def _url(self, call: Call) -> str:
-        return self.base + call.path
+        `existing` finds what an earlier attempt created. After three lost replies the error is `unavailable`.
+        """
+        for attempt in range(3):
+            try:
+                return self.fetch(call, shape)
+            except GitHubError as error:
+                if error.kind != "ambiguous":
+                    raise
+                lost = error
+            self.clock.sleep(backoff(attempt))
+            made = existing()
+            if made is not None:
+                return made
+        raise GitHubError("unavailable", f"{lost}; three attempts failed: run the job again")
 
-    def _own(self, url: str) -> bool:
-        return _origin(url) == _origin(self.base)
+    def _next(self, url: str, link: str, what: str) -> str:
+        """Where a link leads. An error for another host: the token must not go there."""
+        target = urljoin(url, link)
+        if _origin(target) != _origin(self.base):
+            where = f"{what} is on another host ({plain(urlsplit(target).netloc, 80)})"
+            raise GitHubError("unexpected", f"{where}; the token is not sent there")
+        return target
 
-    def _exchange(self, call: Call, url: str, query: Mapping[str, str]) -> Reply:
+    def _exchange(self, call: ApiCall, url: str, query: Mapping[str, str]) -> Reply:
         if self._deadline is None:
-            self._deadline = self.clock.monotonic() + self.bounds.total
-        attempt = 0
-        while True:
+            self._deadline = self.clock.monotonic() + self.limits.total
+        for attempt in range(self.limits.repetitions + 1):
             outcome = self._follow(call, url, query)
             if isinstance(outcome, Reply) and outcome.status < 300:
                 return outcome
-            wait = self._wait(call, outcome, attempt)
-            if wait is None:
-                raise _error(call, outcome, self.clock.wall())
+            if isinstance(outcome, Reply) and outcome.status >= 500 and not call.idempotent:
+                outcome = Lost(f"it answered {outcome.status}", sent=True)
+            wait = wait_of(call, outcome, attempt, self.clock.wall())
+            late = wait is not None and self.clock.monotonic() + wait > self._deadline
+            if wait is None or late or attempt == self.limits.repetitions:
+                break
             self.clock.sleep(wait)
-            attempt += 1
+        raise error_of(call, outcome, self.clock.wall())
 
-    def _wait(self, call: Call, outcome: Reply | Lost, attempt: int) -> float | None:
-        """Seconds until `call` may be sent again; None when it must not be, or when time is up."""
-        if isinstance(outcome, Lost):
-            if outcome.hopeless or (outcome.sent and not call.idempotent):
-                return None
-            wait: float | None = min(2.0**attempt, 30.0)
-        else:
-            if outcome.status >= 500 and not call.idempotent:
-                return None
-            wait = wait_of(outcome, attempt, self.clock.wall())
-        assert self._deadline is not None  # noqa: S101 - set by the caller
-        out_of_time = wait is not None and self.clock.monotonic() + wait > self._deadline
-        return None if out_of_time or attempt >= self.bounds.repetitions else wait
-
-    def _follow(self, call: Call, url: str, query: Mapping[str, str]) -> Reply | Lost:
-        """One try, over redirects within the API's own host (a renamed repository)."""
+    def _follow(self, call: ApiCall, url: str, query: Mapping[str, str]) -> Reply | Lost:
+        """One attempt, over redirects within the API's own host (a renamed repository)."""
         for _ in range(4):
             outcome = self._once(call, url, query)
             if isinstance(outcome, Lost) or outcome.status not in _REDIRECTS:
                 return outcome
-            url, query = urljoin(url, outcome.headers.get("location", "")), {}
-            if not self._own(url):
-                raise UnexpectedError(
-                    f"GitHub redirects the request to {call.what} to another host "
-                    f"({plain(urlsplit(url).netloc, 80)}), and the token is not sent there"
-                )
-        raise UnexpectedError(f"GitHub redirects the request to {call.what} in circles")
+            location = outcome.headers.get("location", "")
+            url, query = self._next(url, location, f"The redirect of the request to {call.what}"), {}
+        raise GitHubError("unexpected", f"GitHub redirects the request to {call.what} in circles")
 
-    def _once(self, call: Call, url: str, query: Mapping[str, str]) -> Reply | Lost:
-        if self._token is None or not self._token.get_secret_value():
-            raise NoTokenError(
-                f"There is no token to {call.what}: give the step `GITHUB_TOKEN: ${{{{ github.token "
-                f"}}}}` in its `env:`"
+    def _once(self, call: ApiCall, url: str, query: Mapping[str, str]) -> Reply | Lost:
+        if not self._token:
+            raise GitHubError(
+                "no-token",
+                f"There is no token to {call.what}: set `GITHUB_TOKEN: ${{{{ github.token }}}}` "
+                "in the `env:` of the step",
             )
         try:
             with self._session.request(
@@ -233,16 +158,19 @@ class Client:
                 url,
                 params=dict(query),
                 json=call.body,
-                auth=_Bearer(self._token, self.base),
-                timeout=(self.bounds.connect, self.bounds.read),
+                auth=self._authorize,
+                timeout=(self.limits.connect, self.limits.read),
                 allow_redirects=False,
                 stream=True,
             ) as response:
                 return self._read(response)
-        except requests.exceptions.SSLError as error:
-            return Lost(f"the TLS connection failed ({plain(str(error), 120)})", sent=False, hopeless=True)
         except (requests.exceptions.RequestException, HTTPError) as error:
-            return Lost(_reason(error), sent=not _never_sent(error))
+            return _lost(error)
+
+    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the token. Being set, this also keeps .netrc out."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
 
     def _read(self, response: requests.Response) -> Reply | Lost:
         started, parts, size = self.clock.monotonic(), [], 0
@@ -250,36 +178,21 @@ class Client:
         while part := response.raw.read1(65_536, decode_content=True):
             parts.append(part)
             size += len(part)
-            if size > self.bounds.reply_bytes:
-                reason = f"the reply is larger than {self.bounds.reply_bytes} bytes"
+            if size > self.limits.reply_bytes:
+                reason = f"the reply is larger than {self.limits.reply_bytes} bytes"
                 return Lost(reason, sent=True, hopeless=True)
             # The time-out of a socket starts anew with each byte; this one does not.
-            if self.clock.monotonic() - started > 2 * self.bounds.read:
+            if self.clock.monotonic() - started > 2 * self.limits.read:
                 return Lost("the reply came too slowly", sent=True)
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Reply(response.status_code, headers, b"".join(parts))
 
 
-class _Bearer(AuthBase):
-    """Adds the token to requests for the API's own host only. Being set, it also keeps .netrc out."""
-
-    def __init__(self, token: SecretStr, base: str) -> None:
-        self._token, self._base = token, base
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if _origin(request.url or "") == _origin(self._base):
-            request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
-        return request
-
-
 def _checked_url(api_url: str) -> str:
     parts = urlsplit(api_url)
     local = parts.hostname in ("127.0.0.1", "localhost", "::1")
-    if (
-        not parts.hostname
-        or parts.username
-        or not (parts.scheme == "https" or (parts.scheme == "http" and local))
-    ):
+    safe = parts.scheme == "https" or (parts.scheme == "http" and local)
+    if not parts.hostname or parts.username or not safe:
         raise ConfigurationError(
             f"GITHUB_API_URL is {plain(api_url, 100)!r}; it must be an https:// address without a user name, "
             "such as https://api.github.com or https://HOST/api/v3"
@@ -296,55 +209,24 @@ def _origin(url: str) -> tuple[str, str, int]:
     return parts.scheme, (parts.hostname or "").lower(), port or (443 if parts.scheme == "https" else 80)
 
 
-def _never_sent(error: Exception) -> bool:
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return True
+def _lost(error: Exception) -> Lost:
+    if isinstance(error, requests.exceptions.SSLError):
+        return Lost(f"the TLS connection failed ({plain(str(error), 120)})", sent=False, hopeless=True)
     cause = error.args[0] if error.args else None
     reason = cause.reason if isinstance(cause, MaxRetryError) else cause
-    return isinstance(reason, NewConnectionError | ConnectTimeoutError)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, requests.exceptions.Timeout | TimeoutError) or "timed out" in str(error).lower():
-        return "no answer came in time"
-    if _never_sent(error):
-        return "no connection could be made"
-    return "the connection was cut"
-
-
-def _error(call: Call, outcome: Reply | Lost, now: float) -> Exception:
-    if isinstance(outcome, Reply):
-        if outcome.status >= 500 and not call.idempotent:
-            return AmbiguousError(
-                f"GitHub answered {outcome.status} when asked to {call.what}; it may have been done"
-            )
-        return error_of(outcome, call.what, call.permission, now)
-    if outcome.sent and not outcome.hopeless and not call.idempotent:
-        return AmbiguousError(f"GitHub was asked to {call.what}, and {outcome.reason}; it may have been done")
-    return UnavailableError(
-        f"GitHub could not be reached to {call.what}: {outcome.reason}; run the job again"
+    never_sent = isinstance(error, requests.exceptions.ConnectTimeout) or isinstance(
+        reason, NewConnectionError
+    )
+    if isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error).lower():
+        return Lost("no reply came in time", sent=not never_sent)
+    return Lost(
+        "no connection could be made" if never_sent else "the connection was cut", sent=not never_sent
     )
 
 
-def _parsed(call: Call, body: bytes, shape: type[AnyShape]) -> AnyShape:
+def _parsed(call: ApiCall, reply: Reply, shape: TypeAdapter[_T]) -> _T:
     try:
-        return shape.model_validate_json(body)
+        return shape.validate_json(reply.body)
     except ValidationError as error:
-        raise _foreign(call) from error
-
-
-def _parsed_list(call: Call, body: bytes, shape: type[AnyShape]) -> list[AnyShape]:
-    try:
-        items = json.loads(body)
-        if not isinstance(items, list):
-            raise _foreign(call)
-        return [shape.model_validate(item) for item in items]
-    except (ValueError, RecursionError) as error:  # pydantic's ValidationError is a ValueError
-        raise _foreign(call) from error
-
-
-def _foreign(call: Call) -> UnexpectedError:
-    return UnexpectedError(
-        f"The answer to the request to {call.what} is none of GitHub's API: check GITHUB_API_URL and "
-        f"the proxy"
-    )
+        what = f"The reply to the request to {call.what} is not from GitHub's API"
+        raise GitHubError("unexpected", f"{what}: check GITHUB_API_URL and proxy") from error

@@ -1,13 +1,13 @@
-"""A report, brought to where people read it.
+"""Publishes a report where people read it: comment, status, check run, issue, job summary, step outputs.
 
-Whatever goes wrong here is a sentence, and never changes the verdict.
+A failure here is a sentence in the result, and never changes the verdict.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TextIO, TypeVar
 
@@ -15,53 +15,40 @@ from pydantic import Field
 
 from validator import __version__
 from validator.base import Frozen
-from validator.github import comments, issues
-from validator.github.annotations import Annotation, annotations_of, commands, escape_data
-from validator.github.budget import COMMENT_BUDGET, COMMENT_LIMIT, Render, characters, fit
-from validator.github.client import Bounds, Client, Clock
+from validator.github.annotations import Annotation, commands, escape_data
+from validator.github.answers import GitHubError
+from validator.github.client import Client, ClientLimits, Clock
 from validator.github.context import Context
-from validator.github.errors import BadTokenError, GitHubError, MissingPermissionError, NoTokenError
+from validator.github.edition import COMMENT_BUDGET, COMMENT_LIMIT, Edition, fit
+from validator.github.posts import INSTANCE, CommentAction, IssueAction, Posted, Publisher, Thread, Tracker
 from validator.github.pulls import Target, resolve
 from validator.github.received import RefusedReportError, read_report
-from validator.github.statuses import Check, Commit, describe, post_check, post_status
+from validator.github.statuses import CommitMark, post_check, post_status
 from validator.github.summary import append_summary, write_outputs
-from validator.results import CellVerdict, Report, Verdict
 from validator.text import fence, markdown_text, plain
+from validator.verdict.bands import GREEN
+from validator.verdict.results import Reason, Report, Verdict
 
-Policy = Literal["always", "changes", "failures", "never"]
-CommentAction = Literal["created", "updated", "unchanged", "none", "stale", "failed"]
-_QUIET: frozenset[CellVerdict] = frozenset({"identical", "rounding"})
-Done = TypeVar("Done")
-
-
-class Options(Frozen):
-    """What is published. An existing comment is brought up to date under every policy."""
-
-    instance: str = Field(
-        default="default",
-        pattern=f"^{comments.INSTANCE.pattern}$",
-        max_length=80,
-        description="Tells the comments and issues of several validations of one repository apart.",
-    )
-    comment: Policy = Field(
-        default="always",
-        description="When a comment is created: always, when something moved, when the gate fails, or never.",
-    )
-    summary: bool = Field(default=True, description="Append the report to the job summary.")
-    annotations: bool = Field(default=True, description="Annotate the changed line of the manifest.")
-    status: bool = Field(default=False, description="Set a commit status.")
-    check: bool = Field(default=False, description="Create a check run.")
-    issue: bool = Field(default=False, description="Keep one issue open while the verdict is red.")
-    name: str = Field(
-        default="keras-validator", min_length=1, max_length=80, description="Of status and check."
-    )
-    author: str | None = Field(
-        default=None, description="The login an app's token writes as; GitHub Actions' own is known."
-    )
+CommentPolicy = Literal["always", "changes", "failures", "never"]
+CommentOutcome = Literal[CommentAction, "stale", "failed"]
+_T = TypeVar("_T")
 
 
-class Problem(Frozen):
-    """What could not be published and why, in one sentence; `yaml` is the block that mends it."""
+class PublishOptions(Frozen):
+    """What is published. An existing comment is updated under every policy."""
+
+    instance: str = Field(default="default", pattern=f"^{INSTANCE.pattern}$", max_length=80)
+    comment: CommentPolicy = "always"
+    summary: bool = False
+    status: bool = False
+    check: bool = False
+    issue: bool = False
+    name: str = Field(default="keras-validator", min_length=1, max_length=80)
+    author: str | None = None
+
+
+class PublishProblem(Frozen):
+    """What could not be published and why, in one sentence; `yaml` is the block that fixes it."""
 
     sentence: str
     yaml: str = ""
@@ -71,255 +58,62 @@ class Problem(Frozen):
 
 
 class Published(Frozen):
-    """What was published. `problems` are for a person to mend; `notes` are how things are."""
+    """What was published. `problems` need a person; `notes` are for information."""
 
     verdict: Verdict
     pull_request: int | None = None
-    comment: CommentAction = "none"
+    comment: CommentOutcome = "none"
     comment_url: str = ""
     status_url: str = ""
     check_url: str = ""
-    issue: issues.Action = "none"
+    issue: IssueAction = "none"
     issue_url: str = ""
     summary: bool = False
-    refused: str = Field(default="", description="Why a received report was not used.")
-    problems: tuple[Problem, ...] = ()
+    refused: str = Field(default="", description="Why the report was not used.")
+    problems: tuple[PublishProblem, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Outlet:
-    """The world outside: where workflow commands are printed, the time, and how long GitHub may take."""
+    """Where workflow commands are printed, the time, and the limits of requests to GitHub."""
 
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
     clock: Clock = field(default_factory=Clock)
-    bounds: Bounds = field(default_factory=Bounds)
-
-
-def publish(
-    report: Report, render: Render, context: Context, options: Options, outlet: Outlet | None = None
-) -> Published:
-    """Publish a report this very job made: comment, status, check run, issue, summary, annotations, outputs.
-
-    `render(budget)` gives the report's Markdown in at most `budget` characters. What GitHub or a file refuses
-    is a problem in the result, and the others are still published; when a comment fails, the report is in the
-    job summary whatever the options say. Raises ConfigurationError for an unusable GITHUB_API_URL only.
-    """
-    return _publish(_Edition(report, render), context, options, outlet or Outlet())
+    limits: ClientLimits = field(default_factory=ClientLimits)
 
 
 def publish_file(
     path: Path,
-    render_of: Callable[[Report], Render],
+    edition_of: Callable[[Report], Edition],
     context: Context,
-    options: Options,
+    options: PublishOptions,
     outlet: Outlet | None = None,
 ) -> Published:
-    """Publish a report that came as a file from another job, which ran the pull request's code.
+    """Publish a report that came as a file from a job which ran the pull request's code.
 
-    The report is used only when it is about the commit GitHub names. A refused one is reported as such: an
-    existing comment then says so, and none is created for it.
+    The report is used only when it is about the commit that GitHub names. A refused one is reported as such:
+    an existing comment then says so, and none is created for it. When a comment fails, the report is in the
+    job summary whatever the options say. Raises ConfigurationError for an unusable GITHUB_API_URL.
     """
     try:
-        report = read_report(path, context.head_sha)
+        edition = edition_of(read_report(path, context.head_sha))
     except RefusedReportError as error:
-        reason = str(error)
-        report = Report(
-            verdict="inconclusive",
-            reasons=(reason,),
-            baseline="",
-            environments=(),
-            models=(),
-            tool=__version__,
-        )
-        text = f"**Keras upgrade cannot be judged.** {markdown_text(reason, 600)}"
-        quiet = options.model_copy(update={"comment": "never"})
-        return _publish(_Edition(report, lambda _: text, reason), context, quiet, outlet or Outlet())
-    return _publish(_Edition(report, render_of(report)), context, options, outlet or Outlet())
+        edition = _refused(str(error), edition_of)
+        options = options.model_copy(update={"comment": "never"})
+    return _Publication(edition, context, options, outlet or Outlet()).run()
 
 
-def wanted(policy: Policy, report: Report) -> bool:
-    """Whether `policy` creates a comment for `report`. "changes" is anything not proven unmoved."""
-    if policy == "changes":
-        cells = [cell for model in report.models for cell in model.cells]
-        return report.verdict != "pass" or any(cell.verdict not in _QUIET for cell in cells)
-    if policy == "failures":
-        return report.verdict in ("fail", "inconclusive")
-    return policy == "always"
-
-
-def permissions_of(context: Context, options: Options) -> tuple[str, ...]:
-    """The lines of the `permissions:` block that `options` need, all of them: a block grants nothing else."""
-    pull = context.event.pull_request is not None or context.event.workflow_run is not None
-    lines = [
-        ("actions: read", context.event.workflow_run is not None),
-        ("checks: write", options.check),
-        ("issues: write", options.issue),
-        ("pull-requests: write", pull),
-        ("statuses: write", options.status),
-    ]
-    return tuple(line for line, needed in lines if needed)
-
-
-@dataclass(frozen=True)
-class _Edition:
-    report: Report
-    render: Render
-    refused: str = ""
-
-
-class _Desk:
-    """One publication: the client, and the problems so far."""
-
-    def __init__(self, context: Context, options: Options, outlet: Outlet) -> None:
-        self.context, self.options = context, options
-        self.client = Client(context.api_url, context.token, outlet.clock, outlet.bounds)
-        self.problems: list[Problem] = []
-        self._token_works = True
-
-    def attempt(self, action: Callable[[], Done], quiet: bool = False) -> Done | None:
-        """The result of `action`, or None and a problem. `quiet` is for what nobody asked for."""
-        if not self._token_works:
-            return None
-        try:
-            return action()
-        except GitHubError as error:
-            if isinstance(error, NoTokenError | BadTokenError):
-                self._token_works = False  # said once, and not tried again
-            if not (quiet and isinstance(error, NoTokenError | BadTokenError | MissingPermissionError)):
-                self.problems.append(self._problem(error))
-            return None
-
-    def _problem(self, error: GitHubError) -> Problem:
-        if not isinstance(error, MissingPermissionError):
-            return Problem(sentence=str(error))
-        event = self.context.event.pull_request
-        if event is not None and event.fork:
-            return Problem(
-                sentence=f"{error}. The pull request comes from a fork, whose token is read-only whatever "
-                "the workflow says: publish from a workflow started by `workflow_run`"
-            )
-        lines = sorted({*permissions_of(self.context, self.options), error.permission})
-        return Problem(
-            sentence=f"{error}. Give the job that publishes this block",
-            yaml="permissions:\n" + "\n".join(f"  {line}" for line in lines),
-        )
-
-
-def _publish(edition: _Edition, context: Context, options: Options, outlet: Outlet) -> Published:
-    desk = _Desk(context, options, outlet)
-    report = edition.report
-    target = _target(desk)
-    action, comment_url = _comment(desk, target, edition)
-    commit = Commit(context.repository, context.head_sha, options.name, context.run_url)
-    status_url = desk.attempt(lambda: post_status(desk.client, commit, report)) if options.status else None
-    check_url = desk.attempt(lambda: _check(desk, commit, edition)) if options.check else None
-    issue = desk.attempt(lambda: _issue(desk, edition)) if options.issue else None
-    published = Published(
-        verdict=report.verdict,
-        pull_request=target.number if target else None,
-        comment=action,
-        comment_url=comment_url,
-        status_url=status_url or "",
-        check_url=check_url or "",
-        issue=issue.action if issue else "none",
-        issue_url=issue.url if issue else "",
-        refused=edition.refused,
-        problems=tuple(desk.problems),
-        notes=(target.note,) if target and target.note else (),
-    )
-    return _finish(edition, published, desk, outlet.stdout)
-
-
-def _target(desk: _Desk) -> Target | None:
-    """The pull request, if the event can have one. Where no comment is wanted, a weak token is no news."""
-    event = desk.context.event
-    if event.pull_request is None and event.workflow_run is None:
-        return resolve(desk.client, desk.context)
-    return desk.attempt(lambda: resolve(desk.client, desk.context), quiet=_unasked(desk.options))
-
-
-def _unasked(options: Options) -> bool:
-    return options.comment == "never"
-
-
-def _comment(desk: _Desk, target: Target | None, edition: _Edition) -> tuple[CommentAction, str]:
-    if target is None:
-        return "none" if _unasked(desk.options) else "failed", ""
-    if target.number is None:
-        return "none", ""
-    if not target.current:
-        return "stale", ""
-    thread = comments.Thread(
-        desk.context.repository, target.number, desk.options.instance, desk.options.author
-    )
-    text = _text(desk, edition, reserved=len(thread.marker) + 1)
-    create = wanted(desk.options.comment, edition.report)
-    outcome = desk.attempt(
-        lambda: comments.upsert(desk.client, thread, text, create), quiet=_unasked(desk.options)
-    )
-    if outcome is None:
-        return "none" if _unasked(desk.options) else "failed", ""
-    return outcome.action, outcome.url
-
-
-def _text(desk: _Desk, edition: _Edition, reserved: int) -> str:
-    """The report within a comment's limit; a line and a link where it cannot be made to fit."""
-    text = fit(edition.render, COMMENT_BUDGET, COMMENT_LIMIT - reserved, characters)
-    return _line(desk, edition) if text is None else text
-
-
-def _line(desk: _Desk, edition: _Edition) -> str:
-    said = markdown_text(describe(edition.report), 200)
-    return f"**{said}.** The report is too long for this place; it is with [the run]({desk.context.run_url})."
-
-
-def _check(desk: _Desk, commit: Commit, edition: _Edition) -> str:
-    context = desk.context
-    identity = f"{desk.options.instance}-{context.run_id}-{context.run_attempt}"
-    # 65,535 here, one less than a comment.
-    text = _text(desk, edition, reserved=1)
-    check = Check(edition.report, text, annotations_of(edition.report), identity)
-    return post_check(desk.client, commit, check)
-
-
-def _issue(desk: _Desk, edition: _Edition) -> issues.Outcome:
-    tracker = issues.Tracker(desk.context.repository, desk.options.instance, desk.options.author)
-    green = edition.report.verdict in ("pass", "warn")
-    text = _text(desk, edition, reserved=len(comments.marker(tracker.instance)) + 1)
-    news = issues.News(green, f"Keras upgrade: {plain(describe(edition.report), 200)}", text)
-    return issues.track(desk.client, tracker, news)
-
-
-def _finish(edition: _Edition, published: Published, desk: _Desk, stdout: TextIO) -> Published:
-    """What needs no token: summary, outputs, and last the workflow commands, which name every problem."""
-    summary = _summarize(edition, published, desk)
-    published = published.model_copy(update={"summary": summary, "problems": tuple(desk.problems)})
-    if desk.context.output is not None:
-        try:
-            write_outputs(desk.context.output, outputs_of(published))
-        except OSError as error:
-            desk.problems.append(Problem(sentence=f"The step's outputs cannot be written ({error.strerror})"))
-            published = published.model_copy(update={"problems": tuple(desk.problems)})
-    _print(edition.report, published, desk.options, stdout)
-    return published
-
-
-def _summarize(edition: _Edition, published: Published, desk: _Desk) -> bool:
-    """Append the report and the problems to the job summary; whether the report is in it."""
-    file = desk.context.step_summary
-    if file is None or not (desk.options.summary or published.comment == "failed"):
-        return False
-    section = _section(desk.problems)
-    try:
-        if append_summary(file, lambda budget: edition.render(max(budget - len(section), 1)) + section):
-            return True
-        line = _line(desk, edition)
-        append_summary(file, lambda _: line + section)
-        desk.problems.append(Problem(sentence="The report does not fit what is left of this job summary"))
-    except OSError as error:
-        desk.problems.append(Problem(sentence=f"The job summary cannot be written ({error.strerror})"))
-    return False
+def creates_comment(policy: CommentPolicy, report: Report) -> bool:
+    """Whether `policy` creates a comment for `report`. "changes" is anything not proven unchanged."""
+    green = all(cell.verdict in GREEN for model in report.models for cell in model.cells)
+    created = {
+        "always": True,
+        "changes": report.verdict != "pass" or not green,
+        "failures": report.verdict in ("fail", "inconclusive"),
+        "never": False,
+    }
+    return created[policy]
 
 
 def outputs_of(published: Published) -> dict[str, str]:
@@ -334,20 +128,162 @@ def outputs_of(published: Published) -> dict[str, str]:
     }
 
 
-def _section(problems: list[Problem]) -> str:
+def _refused(reason: str, edition_of: Callable[[Report], Edition]) -> Edition:
+    reasons = (Reason(kind="error", error=reason),)
+    report = Report(
+        verdict="inconclusive", reasons=reasons, baseline="", environments=(), models=(), tool=__version__
+    )
+    text = f"**Keras upgrade: inconclusive.** {markdown_text(reason, 600)}"
+    return replace(edition_of(report), render=lambda _: text, refused=reason)
+
+
+class _Publication:
+    """One publication: the client, and the problems so far."""
+
+    def __init__(self, edition: Edition, context: Context, options: PublishOptions, outlet: Outlet) -> None:
+        self.edition, self.context, self.options = edition, context, options
+        self.stdout = outlet.stdout
+        self.client = Client(context.api_url, context.token, outlet.clock, outlet.limits)
+        self.publisher = Publisher(self.client, context.repository, options.instance, options.author)
+        self.problems: list[PublishProblem] = []
+        # Nobody asked for a comment, so a weak token matters only if there is one to update.
+        self.quiet = options.comment == "never"
+        self._token_works = True
+
+    def run(self) -> Published:
+        """Everything that needs a token, then the files of the step, and last the workflow commands."""
+        context, options = self.context, self.options
+        target = self._attempt(lambda: resolve(self.client, context), quiet=self.quiet)
+        comment = self._comment(target)
+        mark = CommitMark(context.repository, context.head_sha, options.name, context.run_url)
+        status = self._attempt(lambda: post_status(self.client, mark, self.edition), options.status)
+        check = self._attempt(lambda: self._check(mark), options.check)
+        issue = self._attempt(self._issue, options.issue) or Posted[IssueAction]("none")
+        summary = self._summarize(comment.action == "failed")
+        published = Published(
+            verdict=self.edition.report.verdict,
+            pull_request=target.number if target else None,
+            comment=comment.action,
+            comment_url=comment.url,
+            status_url=status or "",
+            check_url=check or "",
+            issue=issue.action,
+            issue_url=issue.url,
+            summary=summary,
+            refused=self.edition.refused,
+            problems=tuple(self.problems),
+            notes=(target.note,) if target and target.note else (),
+        )
+        return self._announce(published)
+
+    def _attempt(self, action: Callable[[], _T], enabled: bool = True, quiet: bool = False) -> _T | None:
+        """The result of `action` where it is `enabled`, or None and a problem; `quiet` omits the token's."""
+        if not (enabled and self._token_works):
+            return None
+        try:
+            return action()
+        except GitHubError as error:
+            if error.kind in ("no-token", "bad-token"):
+                self._token_works = False  # reported once, and not used again
+            if not (quiet and error.kind in ("no-token", "bad-token", "permission")):
+                self.problems.append(self._problem(error))
+            return None
+
+    def _problem(self, error: GitHubError) -> PublishProblem:
+        if error.kind != "permission":
+            return PublishProblem(sentence=str(error))
+        event, options = self.context.event, self.options
+        if event.pull_request is not None and event.pull_request.fork:
+            return PublishProblem(
+                sentence=f"{error}. The pull request comes from a fork, whose token is always read-only: "
+                "publish from a workflow started by `workflow_run`"
+            )
+        needed = {
+            "actions: read": event.workflow_run,
+            "checks: write": options.check,
+            "issues: write": options.issue,
+            "pull-requests: write": event.pull_request or event.workflow_run,
+            "statuses: write": options.status,
+            error.permission: True,
+        }
+        # All of them: a block grants nothing else.
+        lines = "".join(f"\n  {line}" for line in sorted(needed) if needed[line])
+        sentence = f"{error}. Add this block to the job that publishes"
+        return PublishProblem(sentence=sentence, yaml=f"permissions:{lines}")
+
+    def _comment(self, target: Target | None) -> Posted[CommentOutcome]:
+        failed: Posted[CommentOutcome] = Posted("none" if self.quiet else "failed")
+        if target is None:
+            return failed
+        if target.number is None:
+            return Posted("none")
+        if not target.current:
+            return Posted("stale")
+        thread = Thread(self.publisher, target.number)
+        text = self._text(len(self.publisher.marker) + 1)
+        allowed = creates_comment(self.options.comment, self.edition.report)
+        return self._attempt(lambda: thread.upsert(text, allowed), quiet=self.quiet) or failed
+
+    def _text(self, reserved: int) -> str:
+        """The report within a comment's limit; a line and a link where it cannot be made to fit."""
+        text = fit(self.edition.render, COMMENT_BUDGET, COMMENT_LIMIT - reserved)
+        return self._line() if text is None else text
+
+    def _line(self) -> str:
+        headline = markdown_text(self.edition.headline, 200)
+        return f"**{headline}.** The report is too long to show here; see [the run]({self.context.run_url})."
+
+    def _check(self, mark: CommitMark) -> str:
+        identity = f"{self.options.instance}-{self.context.run_id}-{self.context.run_attempt}"
+        # 65,535 here, one less than a comment.
+        return post_check(self.client, mark, self.edition, self._text(reserved=1), identity)
+
+    def _issue(self) -> Posted[IssueAction]:
+        tracker = Tracker(self.publisher)
+        if self.edition.report.verdict in ("pass", "warn"):
+            return tracker.close()
+        title = f"Keras upgrade: {plain(self.edition.headline, 200)}"
+        return tracker.upsert(title, self._text(len(self.publisher.marker) + 1))
+
+    def _summarize(self, failed: bool) -> bool:
+        """Append the report and the problems to the job summary; whether the report is in it."""
+        file, section = self.context.step_summary, _section(self.problems)
+        if file is None or not (self.options.summary or failed):
+            return False
+
+        def render(budget: int) -> str:
+            return self.edition.render(max(budget - len(section), 1)) + section
+
+        try:
+            if append_summary(file, render):
+                return True
+            append_summary(file, lambda _: self._line() + section)
+            sentence = "The report does not fit into this job summary"
+        except OSError as error:
+            sentence = f"The job summary cannot be written ({error.strerror})"
+        self.problems.append(PublishProblem(sentence=sentence))
+        return False
+
+    def _announce(self, published: Published) -> Published:
+        """Write the step's outputs, then print every problem as a warning and every note as a notice."""
+        try:
+            if self.context.output is not None:
+                write_outputs(self.context.output, outputs_of(published))
+        except OSError as error:
+            sentence = f"The step's outputs cannot be written ({error.strerror})"
+            problems = (*published.problems, PublishProblem(sentence=sentence))
+            published = published.model_copy(update={"problems": problems})
+        warnings = [Annotation("warning", "Not published", str(problem)) for problem in published.problems]
+        lines = [*commands(warnings), *(f"::notice::{escape_data(note)}" for note in published.notes)]
+        self.stdout.write("".join(f"{line}\n" for line in lines))
+        self.stdout.flush()
+        return published
+
+
+def _section(problems: list[PublishProblem]) -> str:
     """The problems as Markdown."""
-    if not problems:
-        return ""
-    parts = ["", "", "### Not published", ""]
+    parts = ["", "", "### Not published", ""] if problems else []
     for problem in problems:
         parts.append(markdown_text(problem.sentence, 1000))
-        parts.extend([f"\n{fence(problem.yaml, 1000, 'yaml')}\n"] if problem.yaml else [""])
+        parts.append(f"\n{fence(problem.yaml, 1000, 'yaml')}\n" if problem.yaml else "")
     return "\n".join(parts)
-
-
-def _print(report: Report, published: Published, options: Options, stdout: TextIO) -> None:
-    own = [Annotation("warning", "Not published", str(problem)) for problem in published.problems]
-    found = annotations_of(report) if options.annotations else ()
-    lines = [*commands([*own, *found]), *(f"::notice::{escape_data(note)}" for note in published.notes)]
-    stdout.write("".join(f"{line}\n" for line in lines))
-    stdout.flush()

@@ -4,132 +4,100 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from validator.github.client import Call, Client, Shape
-from validator.github.context import Context
+from validator.github.answers import ApiCall
+from validator.github.client import Client
+from validator.github.context import Author, Branch, Context, Payload, RepositoryName
 from validator.text import plain
 
 _READ = "pull-requests: read"
 
 
-class _Repository(Shape):
-    full_name: str
-
-
-class _Owner(Shape):
-    login: str
-
-
-class _HeadRepository(Shape):
-    full_name: str
-    owner: _Owner
-
-
-class _Head(Shape):
-    sha: str
-    repo: _Repository | None = None
-
-
-class _Pull(Shape):
+class _Pull(Payload):
     number: int
-    head: _Head
+    head: Branch
 
 
-class _PullNumber(Shape):
+class _Number(Payload):
     number: int
 
 
-class _Run(Shape):
+class _HeadRepository(RepositoryName):
+    owner: Author
+
+
+class _Run(Payload):
     head_sha: str
     event: str
     head_branch: str | None = None
     head_repository: _HeadRepository | None = None
-    pull_requests: tuple[_PullNumber, ...] | None = None
+    pull_requests: tuple[_Number, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where results go. `head` is the commit they must be about.
+    """Where results go.
 
     `number` is null where there is no pull request to write to, and `note` then says why. `current` is false
     when the pull request has moved on to another commit: nothing is written to it then.
     """
 
-    head: str
     number: int | None = None
     current: bool = True
-    fork: bool = False
     note: str = ""
 
 
 def resolve(client: Client, context: Context) -> Target:
     """The pull request of this workflow run and whether its head is still the commit of the run.
 
-    Raises GitHubError when GitHub cannot be asked.
+    An event without a pull request needs no request. Raises GitHubError.
     """
     if context.event.workflow_run is not None:
         return _of_run(client, context, context.event.workflow_run.id)
     event = context.event.pull_request
     if event is None:
-        return Target(context.head_sha, note=f"The event {context.event.name!r} belongs to no pull request")
-    call = Call(
-        f"read pull request #{event.number}",
-        _READ,
-        "GET",
-        f"/repos/{context.repository}/pulls/{event.number}",
-    )
-    pull = client.fetch(call, _Pull)
-    return _target(context, pull)
+        return Target(note=f"The event {context.event.name!r} belongs to no pull request")
+    path = f"/repos/{context.repository}/pulls/{event.number}"
+    call = ApiCall(f"read pull request #{event.number}", _READ, "GET", path)
+    return _target(context, client.fetch(call, _Pull))
 
 
 def _target(context: Context, pull: _Pull) -> Target:
-    current = pull.head.sha == context.head_sha
-    fork = pull.head.repo is None or pull.head.repo.full_name.casefold() != context.repository.casefold()
-    note = ""
-    if not current:
-        note = (
-            f"Pull request #{pull.number} has moved on from {context.head_sha[:9]} to {pull.head.sha[:9]}; "
-            "the run of that commit reports"
-        )
-    return Target(context.head_sha, pull.number, current, fork, note)
+    if pull.head.sha == context.head_sha:
+        return Target(pull.number)
+    note = (
+        f"Pull request #{pull.number} has moved on from {context.head_sha[:9]} to {pull.head.sha[:9]}; "
+        "the run of that commit reports"
+    )
+    return Target(pull.number, current=False, note=note)
 
 
 def _of_run(client: Client, context: Context, run_id: int) -> Target:
     path = f"/repos/{context.repository}/actions/runs/{run_id}"
-    run = client.fetch(Call(f"read workflow run {run_id}", "actions: read", "GET", path), _Run)
+    run = client.fetch(ApiCall(f"read workflow run {run_id}", "actions: read", "GET", path), _Run)
     head = context.head_sha
     if run.event not in ("pull_request", "pull_request_target"):
-        return Target(
-            head, note=f"Workflow run {run_id} was started by {run.event!r} and belongs to no pull request"
-        )
+        note = f"Workflow run {run_id} was started by {run.event!r} and belongs to no pull request"
+        return Target(note=note)
     if run.head_sha != head or run.head_repository is None or run.head_branch is None:
-        return Target(head, note=f"The branch of workflow run {run_id} is gone, and so is its pull request")
+        return Target(note=f"The branch of workflow run {run_id} is gone, and so is its pull request")
     pulls = _open_pulls(client, context, run.head_repository, run.head_branch)
     matching = [pull for pull in pulls if pull.head.sha == head]
-    known = {pull.number for pull in run.pull_requests or ()}
-    if len(matching) > 1 and known:
-        matching = [pull for pull in matching if pull.number in known]
-    if len(matching) == 1:
-        return _target(context, matching[0])
-    if len(pulls) == 1 and not matching:
-        return _target(context, pulls[0])
-    if not matching:
-        return Target(head, note=f"No open pull request has {head[:9]} as its head")
-    numbers = ", ".join(f"#{pull.number}" for pull in matching)
-    return Target(
-        head, note=f"The pull requests {numbers} have the same head {head[:9]}; it is not known which one ran"
-    )
+    if len(matching) > 1:
+        known = {pull.number for pull in run.pull_requests or ()}
+        matching = [pull for pull in matching if pull.number in known] or matching
+    if len(matching) > 1:
+        numbers = ", ".join(f"#{pull.number}" for pull in matching)
+        note = f"The pull requests {numbers} have the same head {head[:9]}; which one ran is unknown"
+        return Target(note=note)
+    if matching or len(pulls) == 1:
+        return _target(context, (matching or pulls)[0])
+    return Target(note=f"No open pull request has {head[:9]} as its head")
 
 
 def _open_pulls(client: Client, context: Context, source: _HeadRepository, branch: str) -> list[_Pull]:
     """Open pull requests from `branch` of `source`; an owner may have it in two repositories."""
-    call = Call(
-        f"find the pull request of branch {plain(branch, 100)!r}",
-        _READ,
-        "GET",
-        f"/repos/{context.repository}/pulls",
-        query={"state": "open", "head": f"{source.owner.login}:{branch}"},
-    )
-    found = client.pages(call, _Pull)
-    return [
-        pull for pull in found if pull.head.repo is not None and pull.head.repo.full_name == source.full_name
-    ]
+    what = f"find the pull request of branch {plain(branch, 100)!r}"
+    path = f"/repos/{context.repository}/pulls"
+    query = {"state": "open", "head": f"{source.owner.login}:{branch}"}
+    pulls = client.pages(ApiCall(what, _READ, "GET", path, query), _Pull)
+    return [pull for pull in pulls if pull.head.repo and pull.head.repo.full_name == source.full_name]

@@ -1,21 +1,22 @@
-"""A report that came as an artifact: written by whoever opened the pull request, until proven otherwise.
+"""A report that came as an artifact: whoever opened the pull request may have written it.
 
-Nothing in it says where it is posted. It is read once, within limits, against the schema; and it must be
+Nothing in it decides where it is posted. It is read once, within limits, against the schema, and it must be
 about the commit that GitHub names.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
 from validator.errors import CannotJudgeError
-from validator.results import Report
 from validator.text import plain
+from validator.verdict.results import Report
 
 REPORT_LIMIT = 5 * 1024 * 1024
 DEPTH_LIMIT = 32
@@ -23,18 +24,14 @@ _INTEGER_DIGITS = 18
 
 
 class RefusedReportError(CannotJudgeError):
-    """The report is not one of ours, or about another commit. The text is one sentence."""
+    """The report is not of this tool, or about another commit. The text is one sentence."""
 
 
 def read_report(path: Path, head_sha: str) -> Report:
-    """The report in the file `path`, about the commit `head_sha`.
-
-    Raises RefusedReportError for anything else: no file, a link, too large, no JSON, keys twice, numbers
-    that are not finite, another schema, another commit.
-    """
+    """The report in the file `path`, about the commit `head_sha`. Raises RefusedReportError for all else."""
     try:
         if path.is_symlink() or not path.is_file():
-            _refuse("there is no such file")
+            _refuse("the file does not exist")
         with path.open("rb") as file:
             content = file.read(REPORT_LIMIT + 1)
     except OSError as error:
@@ -61,40 +58,45 @@ def parse_report(content: bytes, head_sha: str) -> Report:
 
 
 def _check_json(content: bytes) -> None:
-    """What JSON allows and a report does not. Of two equal keys, parsers differ in which they keep."""
+    """Refuse what JSON allows and a report does not. Of two equal keys, parsers differ in which they keep."""
     try:
         text = content.decode("utf-8")
-        parsed = json.loads(text, object_pairs_hook=_unique, parse_constant=_constant, parse_int=_integer)
+        parsed = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_finite,
+            parse_float=_finite,
+            parse_int=_integer,
+        )
     except UnicodeDecodeError:
         _refuse("it is not UTF-8")
     except RecursionError:
         _refuse(f"it is nested more than {DEPTH_LIMIT} deep")
     except json.JSONDecodeError as error:
         _refuse(f"it is no JSON (line {error.lineno}, column {error.colno})")
-    level = [parsed]
-    for _ in range(DEPTH_LIMIT):
-        level = [child for node in level for child in _children(node)]
+    level: list[Any] = [[parsed]]
+    for _ in range(DEPTH_LIMIT + 1):
+        groups = (node.values() if isinstance(node, dict) else node for node in level)
+        level = [child for group in groups for child in group if isinstance(child, dict | list)]
         if not level:
             return
     _refuse(f"it is nested more than {DEPTH_LIMIT} deep")
 
 
-def _children(node: object) -> list[object]:
-    if isinstance(node, dict):
-        return list(node.values())
-    return node if isinstance(node, list) else []
-
-
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         _refuse(f"it has the key {plain(twice, 60)!r} twice")
-    return found
+    return unique
 
 
-def _constant(name: str) -> NoReturn:
-    _refuse(f"it holds {name}, which is no finite number")
+def _finite(digits: str) -> float:
+    """Some fields may hold infinity in memory, but a report writes null instead."""
+    value = float(digits)
+    if not math.isfinite(value):
+        _refuse(f"it holds {plain(digits, 20)}, a number that is out of range")
+    return value
 
 
 def _integer(digits: str) -> int:
@@ -104,4 +106,6 @@ def _integer(digits: str) -> int:
 
 
 def _refuse(reason: str) -> NoReturn:
-    raise RefusedReportError(f"The report was refused: {reason}; it must be the one this very run uploaded")
+    raise RefusedReportError(
+        f"The report was refused: {reason}; pass the file that the validating job of this run uploaded"
+    )

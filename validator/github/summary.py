@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from validator.github.budget import Render, fit, octets
+from validator.github.edition import Render, fit
 
 #: GitHub drops a larger summary as a whole and fails the step.
 SUMMARY_LIMIT = 1024 * 1024
@@ -23,7 +23,7 @@ def append_summary(path: Path, render: Render) -> bool:
     """
     written = path.stat().st_size if path.exists() else 0
     room = SUMMARY_LIMIT - _MARGIN - written
-    text = fit(render, room, room, octets)
+    text = fit(render, room, room, lambda text: len(text.encode("utf-8")))
     if text is None:
         return False
     with path.open("ab") as file:

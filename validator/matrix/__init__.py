@@ -1,7 +1,29 @@
-"""Settings → the plan: environments × variants = cells."""
+"""Settings and what a pull request changes → the plan: environments × variants = cells with stable ids.
+
+In come typed settings, the common requirements and, on a pull request, its two sides; out comes a `Plan`.
+Nothing is installed or run in this room.
+"""
 
 from validator.matrix.environment import Environment
-from validator.matrix.plan import Cell, LeftOut, Plan, make_plan
-from validator.matrix.variants import Variant
+from validator.matrix.plan import Cell, Plan, make_plan
+from validator.matrix.pull_request import BASE, HEAD, environments, install_of, install_with
+from validator.matrix.requirements import common_requirements
+from validator.matrix.variants import AS_SAVED, Variant, impossible, own_setting, written
 
-__all__ = ["Cell", "Environment", "LeftOut", "Plan", "Variant", "make_plan"]
+__all__ = [
+    "AS_SAVED",
+    "BASE",
+    "HEAD",
+    "Cell",
+    "Environment",
+    "Plan",
+    "Variant",
+    "common_requirements",
+    "environments",
+    "impossible",
+    "install_of",
+    "install_with",
+    "make_plan",
+    "own_setting",
+    "written",
+]

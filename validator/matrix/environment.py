@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
+
+from validator.upgrade import exact, name_of
 
 
 @dataclass(frozen=True)
@@ -26,22 +27,13 @@ class Environment:
     @property
     def keras(self) -> Version | None:
         """The version of Keras that is asked for; None where only the resolver will know, and for legacy."""
-        if self.legacy:
-            return None
-        for line in (*self.requirements, *self.constraints):
-            try:
-                requirement = Requirement(line)
-            except InvalidRequirement:
-                continue
-            if canonicalize_name(requirement.name) != "keras":
-                continue
-            for specifier in requirement.specifier:
-                if specifier.operator == "==" and not specifier.version.endswith(".*"):
-                    return _version(specifier.version)
-        return None
+        lines = () if self.legacy else (*self.requirements, *self.constraints)
+        pinned = (exact(Requirement(line)) for line in lines if name_of(line) == "keras")
+        return next((version_of(version) for version in pinned if version is not None), None)
 
 
-def _version(text: str) -> Version | None:
+def version_of(text: str) -> Version | None:
+    """A version; None for `legacy` and whatever else is none."""
     try:
         return Version(text)
     except InvalidVersion:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import asdict, dataclass, replace
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
-from validator.config.settings import Matrix, ModelSettings, Settings
+from validator.config.settings import EnvironmentSettings, Matrix, ModelSettings, Settings
 from validator.errors import ConfigurationError
-from validator.matrix.environment import Environment
+from validator.matrix.environment import Environment, version_of
 from validator.matrix.requirements import environment_requirements
 from validator.matrix.variants import Variant, impossible, variants
+from validator.upgrade import Requirements
 
 
 @dataclass(frozen=True)
@@ -53,71 +53,52 @@ class Plan:
     left_out: tuple[LeftOut, ...] = ()
 
     def environment(self, name: str) -> Environment:
-        """The environment of that name.
-
-        Raises:
-            ConfigurationError: there is none.
-        """
+        """The environment of that name; one that is not there is a `ConfigurationError`."""
         for environment in self.environments:
             if environment.name == name:
                 return environment
         known = ", ".join(environment.name for environment in self.environments)
         raise ConfigurationError(f"no environment is called {name!r}; the plan has {known}")
 
-    def cells_of(self, environment: str) -> tuple[Cell, ...]:
-        """The cells that run in an environment, in the order of the models."""
-        return tuple(cell for cell in self.cells if cell.environment == environment)
-
     def baseline_of(self, cell: Cell) -> Cell:
         """The cell that `cell` is compared with: the same model and variant in the baseline environment."""
         return Cell(cell.model, self.baseline, cell.variant)
 
-    def twin_of(self, cell: Cell) -> Cell | None:
-        """The cell that runs the same model in float32, where the matrix has one: its twin for nothing."""
-        twin = Cell(cell.model, cell.environment, replace(cell.variant, precision="float32"))
-        return twin if twin != cell and twin in self.cells else None
+    def float32_of(self, cell: Cell) -> Cell | None:
+        """The cell that runs the same model in float32, where the matrix has one besides `cell` itself."""
+        sibling = Cell(cell.model, cell.environment, replace(cell.variant, precision="float32"))
+        return sibling if sibling != cell and sibling in self.cells else None
 
     def only(self, ids: Sequence[str]) -> Plan:
-        """The plan cut down to some cells and the baseline cells they need.
-
-        Raises:
-            ConfigurationError: an id is not in the plan.
-        """
+        """The plan cut down to some cells and the baseline cells they need."""
         by_id = {cell.id: cell for cell in self.cells}
-        unknown = [name for name in ids if name not in by_id]
-        if unknown:
-            for one in self.left_out:
-                if one.what == unknown[0]:
-                    raise ConfigurationError(f"--only {one.what}: it cannot be run: {one.reason}")
-            raise ConfigurationError(
-                f"--only {unknown[0]}: no such cell; `keras-validator plan` lists them: {', '.join(by_id)}"
-            )
-        wanted = {by_id[name] for name in ids} | {self.baseline_of(by_id[name]) for name in ids}
-        cells = tuple(cell for cell in self.cells if cell in wanted)
+        unknown = next((name for name in ids if name not in by_id), None)
+        if unknown is not None:
+            listed = f"no such cell; `keras-validator plan` lists them: {', '.join(by_id)}"
+            reasons = {each.what: f"it cannot be run: {each.reason}" for each in self.left_out}
+            raise ConfigurationError(f"--only {unknown}: {reasons.get(unknown, listed)}")
+        chosen = {by_id[name] for name in ids}
+        chosen |= {self.baseline_of(cell) for cell in chosen}
+        cells = tuple(cell for cell in self.cells if cell in chosen)
         used = {cell.environment for cell in cells}
         environments = tuple(environment for environment in self.environments if environment.name in used)
         return Plan(self.baseline, environments, cells)
 
 
 def make_plan(
-    settings: Settings, requirements: Sequence[str], sides: tuple[Environment, Environment] | None = None
+    settings: Settings, common: Requirements, sides: tuple[Environment, Environment] | None = None
 ) -> Plan:
-    """Lay out the matrix.
+    """Lay out the matrix, whose environments are all built from the `common` requirements.
 
-    Args:
-        settings: a validator.yml.
-        requirements: the common requirements (the lines of the file, where the settings name one).
-        sides: the environments `base` and `head` of a pull request. The base side is then the baseline.
+    `sides` are the environments `base` and `head` of a pull request; the base side is then the baseline.
 
     Raises:
         ConfigurationError: the baseline is not one environment of the matrix, or a model has nothing to run.
     """
     left_out: list[LeftOut] = []
-    environments = {
-        environment.name: environment
-        for axes in _environment_axes(settings.matrix, left_out)
-        for environment in [_environment(settings, requirements, axes)]
-    }
+    axes = _environment_axes(settings.matrix, left_out)
+    matrix = (_environment(settings, common, each) for each in axes)
+    environments = {environment.name: environment for environment in matrix}
     _check_names(settings, environments)
     ordered = (*(sides or ()), *environments.values())
     if not ordered:
@@ -165,22 +146,19 @@ def _environment_axes(matrix: Matrix, left_out: list[LeftOut]) -> Iterator[dict[
         "onednn": matrix.onednn,
     }
     used = {name: values for name, values in axes.items() if values}
-    seen: list[dict[str, str]] = []
-    if matrix.keras:
-        seen = [dict(zip(used, values, strict=True)) for values in itertools.product(*used.values())]
+    products = itertools.product(*used.values()) if matrix.keras else ()
+    seen = [dict(zip(used, values, strict=True)) for values in products]
     first = {name: values[0] for name, values in used.items() if name != "keras"}
     for entry in matrix.include:
         combination = first | {str(axis): value for axis, value in entry.items()}
         if "keras" not in combination:
             raise ConfigurationError(f"matrix.include: {entry} names no keras version")
-        reason = _tensorflow_alone(combination)
-        if reason:
+        if reason := _tensorflow_alone(combination):
             raise ConfigurationError(f"matrix.include: {entry} cannot be run: {reason}")
         if combination not in seen:
             seen.append(combination)
     for combination in seen:
-        reason = _tensorflow_alone(combination)
-        if reason:
+        if reason := _tensorflow_alone(combination):
             left_out.append(LeftOut(_environment_name(combination), reason))
         else:
             yield combination
@@ -189,15 +167,12 @@ def _environment_axes(matrix: Matrix, left_out: list[LeftOut]) -> Iterator[dict[
 def _tensorflow_alone(axes: Mapping[str, str]) -> str:
     """Why a Keras of before the rewrite cannot have another backend; empty for any other combination."""
     keras, backend = axes["keras"], axes.get("backend", "tensorflow")
-    if backend == "tensorflow":
+    version = version_of(keras)  # what is no version is refused where requirements are made of it
+    old = keras == "legacy" or (version is not None and version < Version("3"))
+    if not old or backend == "tensorflow":
         return ""
-    if keras == "legacy":
-        return f"tf-keras runs on TensorFlow alone, not on {backend}"
-    try:
-        old = Version(keras) < Version("3")
-    except InvalidVersion:  # refused where requirements are made of it
-        return ""
-    return f"Keras {keras} runs on TensorFlow alone, not on {backend}" if old else ""
+    name = "tf-keras" if keras == "legacy" else f"Keras {keras}"
+    return f"{name} runs on TensorFlow alone, not on {backend}"
 
 
 def _environment_name(axes: Mapping[str, str]) -> str:
@@ -208,63 +183,53 @@ def _environment_name(axes: Mapping[str, str]) -> str:
     return "-".join(parts)
 
 
-def _environment(settings: Settings, common: Sequence[str], axes: Mapping[str, str]) -> Environment:
+def _environment(settings: Settings, common: Requirements, axes: Mapping[str, str]) -> Environment:
     keras, backend = axes["keras"], axes.get("backend", "tensorflow")
     legacy = keras == "legacy"
     name = _environment_name(axes)
-    own = settings.environments.get(name)
+    own = settings.environments.get(name) or EnvironmentSettings()
     variables = {"KERAS_BACKEND": backend}
     if legacy:
         variables["TF_USE_LEGACY_KERAS"] = "1"
     if axes.get("onednn", "as-is") != "as-is":
         variables["TF_ENABLE_ONEDNN_OPTS"] = "1" if axes["onednn"] == "on" else "0"
     reference = next((version for version in settings.matrix.keras if version != "legacy"), None)
-    requirements, overrides = environment_requirements(
-        common, axes, own.requirements if own else (), reference
-    )
+    requirements, overrides = environment_requirements(common.requirements, axes, own.requirements, reference)
     return Environment(
         name=name,
-        python=own.python if own and own.python else settings.python,
+        python=own.python or settings.python,
         requirements=requirements,
         overrides=(*overrides, *settings.install.overrides),
-        variables=tuple({**variables, **(own.variables if own else {})}.items()),
+        variables=tuple({**variables, **own.variables}.items()),
         legacy=legacy,
         backend=backend,
         axes=tuple(axes.items()),
+        constraints=common.constraints,
     )
 
 
 def _excluded(matrix: Matrix, model: ModelSettings, environment: Environment, variant: Variant) -> bool:
     stands = {
+        "backend": environment.backend,
         **dict(environment.axes),
         "model": model.name,
-        "precision": variant.precision,
-        "jit": variant.jit,
-        "attention": variant.attention,
-        "setting": variant.setting,
+        **asdict(variant),
     }
-    stands.setdefault("backend", environment.backend)
-    return any(all(stands.get(name) == value for name, value in entry.items()) for entry in matrix.exclude)
+    return any(entry.items() <= stands.items() for entry in matrix.exclude)
 
 
 def _baseline(settings: Settings, environments: Sequence[Environment]) -> str:
-    if not settings.baseline:
-        return environments[0].name
-    wanted = cast(dict[str, str], dict(settings.baseline))
-    matching = [
-        environment.name
-        for environment in environments
-        if all(dict(environment.axes).get(axis) == value for axis, value in wanted.items())
-    ]
-    written = ", ".join(f"{axis}: {value}" for axis, value in wanted.items())
-    known = ", ".join(environment.name for environment in environments)
-    if not matching:
+    asked = settings.baseline.items()
+    names = [each.name for each in environments if asked <= dict(each.axes).items()]
+    if len(names) == 1 or not asked:
+        return names[0]
+    written = ", ".join(f"{axis}: {value}" for axis, value in asked)
+    if not names:
+        known = ", ".join(environment.name for environment in environments)
         raise ConfigurationError(f"baseline {{{written}}} is not in the matrix, which has {known}")
-    if len(matching) > 1:
-        raise ConfigurationError(
-            f"baseline {{{written}}} fits {' and '.join(matching)}; name every axis so that one remains"
-        )
-    return matching[0]
+    raise ConfigurationError(
+        f"baseline {{{written}}} fits {' and '.join(names)}; name every axis so that one remains"
+    )
 
 
 def _check_names(settings: Settings, environments: Mapping[str, Environment]) -> None:
@@ -276,16 +241,15 @@ def _check_names(settings: Settings, environments: Mapping[str, Environment]) ->
 
 
 def _check_cells(plan: Plan, settings: Settings) -> None:
-    present = set(plan.cells)
     for model in settings.models:
         cells = [cell for cell in plan.cells if cell.model == model.name]
         if not cells:
-            lost = next((one for one in plan.left_out if one.what.split("@")[0] == model.name), None)
+            lost = next((each for each in plan.left_out if each.what.split("@")[0] == model.name), None)
             why = f"cannot be run: {lost.what}: {lost.reason}" if lost else "is excluded"
             raise ConfigurationError(f"model {model.name}: every cell {why}; nothing would be compared")
         for cell in cells:
             baseline = plan.baseline_of(cell)
-            if baseline not in present:
+            if baseline not in plan.cells:
                 raise ConfigurationError(
                     f"{cell.id}: its baseline {baseline.id} is excluded, so it could not be judged"
                 )

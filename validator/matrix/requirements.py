@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
+from validator.config.settings import Settings
 from validator.errors import ConfigurationError
+from validator.matrix.environment import version_of
+from validator.upgrade import Requirements, read_requirements
 
 #: Distributions that are TensorFlow itself. Two of them in one environment overwrite each other's files.
 TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tensorflow-intel", "tensorflow-rocm")
+
+
+def common_requirements(settings: Settings, folder: Path) -> Requirements:
+    """What every environment of the matrix is built from: the settings' list, or the file that they name.
+
+    `folder` is where the validator.yml lies; a relative path starts in it.
+    """
+    if isinstance(settings.requirements, str):
+        return read_requirements(folder / settings.requirements)
+    return Requirements(requirements=settings.requirements)
 
 
 def environment_requirements(
@@ -23,14 +36,10 @@ def environment_requirements(
     Args:
         common: requirements of every environment, as strings of PEP 508.
         axes: where the environment stands, for example `{"keras": "3.5.0", "backend": "jax"}`.
-        own: requirements that replace the ones of the same name or are added.
+        own: requirements that replace those of the same name or are added.
         reference: the Keras 3 that is installed beside tf-keras, which depends on one but does not use it.
-
-    Raises:
-        ConfigurationError: a requirement cannot be read.
     """
-    chosen = {_name(line): line for line in common}
-    chosen.update({_name(line): line for line in own})
+    chosen = {_name(line): line for line in (*common, *own)}
     tensorflow = next((name for name in TENSORFLOWS if name in chosen), None)
     if "tensorflow" in axes:
         tensorflow = tensorflow or "tensorflow"
@@ -45,9 +54,16 @@ def environment_requirements(
             chosen[_name(line)] = line
         else:
             chosen.setdefault(_name(line), line)
-    # tf-keras and keras-nlp depend on `tensorflow`; beside tensorflow-cpu that is the same files once more
-    overrides = ("tensorflow ; sys_platform == 'never'",) if tensorflow not in {None, "tensorflow"} else ()
-    return tuple(chosen.values()), overrides
+    return tuple(chosen.values()), tensorflow_overrides({tensorflow} if tensorflow else ())
+
+
+def tensorflow_overrides(names: Collection[str]) -> tuple[str, ...]:
+    """The override that keeps `tensorflow` out where another of `TENSORFLOWS` is among the packages.
+
+    tf-keras and keras-nlp depend on `tensorflow`; beside tensorflow-cpu that would be the same files twice.
+    """
+    another = "tensorflow" not in names and any(name in names for name in TENSORFLOWS)
+    return ("tensorflow ; sys_platform == 'never'",) if another else ()
 
 
 def _keras(version: str, tensorflow: str | None, reference: str | None) -> list[str]:
@@ -56,10 +72,9 @@ def _keras(version: str, tensorflow: str | None, reference: str | None) -> list[
         line = f"tf-keras~={pinned.major}.{pinned.minor}.0" if pinned else "tf-keras"
         return [line] + ([f"keras=={reference}"] if reference else [])
     lines = [f"keras=={version}"]
-    try:
-        parsed = Version(version)
-    except InvalidVersion:
-        raise ConfigurationError(f"matrix.keras: {version!r} is neither a version nor `legacy`") from None
+    parsed = version_of(version)
+    if parsed is None:
+        raise ConfigurationError(f"matrix.keras: {version!r} is neither a version nor `legacy`")
     if Version("3") <= parsed < Version("3.5"):
         lines.append("packaging")  # imported there without being declared
     if Version("3") <= parsed < Version("3.1"):
@@ -68,12 +83,9 @@ def _keras(version: str, tensorflow: str | None, reference: str | None) -> list[
 
 
 def _pin(line: str | None) -> Version | None:
-    if line is None:
-        return None
-    for specifier in Requirement(line).specifier:
-        if specifier.operator in {"==", "~="}:
-            return Version(specifier.version.removesuffix(".*"))
-    return None
+    specifiers = Requirement(line).specifier if line is not None else ()
+    pinned = (each.version.removesuffix(".*") for each in specifiers if each.operator in {"==", "~="})
+    return next(map(Version, pinned), None)
 
 
 def _name(line: str) -> str:
@@ -82,29 +94,3 @@ def _name(line: str) -> str:
     except InvalidRequirement as error:
         reason = str(error).splitlines()[0]
         raise ConfigurationError(f"requirement {line!r} cannot be read: {reason}") from None
-
-
-def read_requirements(path: Path) -> tuple[str, ...]:
-    """The requirements of a plain requirements file: one a line, comments and blank lines left out.
-
-    Raises:
-        ConfigurationError: the file is missing, or a line is an option, which belongs into `install`.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise ConfigurationError(f"requirements: {path} does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"requirements: {path} cannot be read: {error}") from None
-    found = []
-    for number, line in enumerate(lines, 1):
-        text = line.split(" #", 1)[0].strip()
-        if not text or text.startswith("#"):
-            continue
-        if text.startswith("-"):
-            raise ConfigurationError(
-                f"{path} line {number}: {text!r} is an option; indexes and links belong into `install`"
-            )
-        _name(text)
-        found.append(text)
-    return tuple(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -20,11 +20,7 @@ _ARCHIVES = frozenset({".keras", ".h5", ".hdf5", ".hdf"})
 
 @dataclass(frozen=True)
 class Variant:
-    """How a model is run. Its name is empty when everything is as saved.
-
-    Attributes:
-        setting: the name of one of the model's own settings.
-    """
+    """How a model is run: `setting` is one of the model's own. Its name is empty when all is as saved."""
 
     precision: Precision = "as-saved"
     jit: Jit = "as-saved"
@@ -42,23 +38,17 @@ class Variant:
 def variants(matrix: Matrix, model: ModelSettings) -> Iterator[Variant]:
     """Every combination of a model's variant axes; its own come before those of all models."""
     own = model.matrix
-    yield from itertools.starmap(
-        Variant,
-        itertools.product(
-            matrix.precision if own.precision is None else own.precision,
-            matrix.jit if own.jit is None else own.jit,
-            matrix.attention if own.attention is None else own.attention,
-            own.setting,
-        ),
+    axes = itertools.product(
+        matrix.precision if own.precision is None else own.precision,
+        matrix.jit if own.jit is None else own.jit,
+        matrix.attention if own.attention is None else own.attention,
+        own.setting,
     )
+    yield from itertools.starmap(Variant, axes)
 
 
 def own_setting(model: ModelSettings, variant: Variant) -> OwnSetting:
-    """What a variant's setting stands for; nothing at all for `as-saved`.
-
-    Raises:
-        KeyError: the model has no setting of that name (the settings refuse such a matrix).
-    """
+    """What a variant's setting stands for; nothing at all for `as-saved`."""
     return OwnSetting() if variant.setting == AS_SAVED else model.settings[variant.setting]
 
 
@@ -66,38 +56,37 @@ def written(model: ModelSettings, variant: Variant) -> str:
     """A variant as one would write it down: `precision: float32, attention: causal`."""
     setting = own_setting(model, variant)
     axes = {"precision": variant.precision, "jit": variant.jit, "attention": variant.attention}
-    said = [f"{axis}: {value}" for axis, value in axes.items() if value != AS_SAVED]
-    said += [f"{name}: {_yaml(value)}" for name, value in setting.builder_arguments.items()]
-    said += [f"{name}={value}" for name, value in setting.variables.items()]
-    return ", ".join(said)
-
-
-def _yaml(value: str | int | float | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    parts = [f"{axis}: {value}" for axis, value in axes.items() if value != AS_SAVED]
+    for name, value in setting.builder_arguments.items():
+        parts.append(f"{name}: {str(value).lower() if isinstance(value, bool) else value}")
+    parts += [f"{name}={value}" for name, value in setting.variables.items()]
+    return ", ".join(parts)
 
 
 def impossible(environment: Environment, model: ModelSettings, variant: Variant) -> str:
     """Why an environment cannot run a model under a variant, as far as a plan can know; empty if it can."""
-    return next(
-        (reason for check in _CHECKS if (reason := check(environment, model, variant))),
-        "",
+    torch = variant.jit == "on" and environment.backend == "torch"
+    return (
+        _frozen(model, variant)
+        or _without_flash(environment, variant)
+        or ("jit is compilation by XLA, which the torch backend does not have" if torch else "")
+        or _cut(environment, model, variant)
     )
 
 
-def _frozen(environment: Environment, model: ModelSettings, variant: Variant) -> str:
+def _frozen(model: ModelSettings, variant: Variant) -> str:
     """A SavedModel is a graph: dtypes and kernels were chosen when it was exported."""
-    if model.artifact is None or model.builder is not None:
+    built = model.artifact is None or model.builder is not None
+    if built or PurePath(model.artifact or "").suffix.lower() in _ARCHIVES:
         return ""
-    if PurePath(model.artifact).suffix.lower() in _ARCHIVES:
-        return ""
-    axis = {"precision": variant.precision, "attention": variant.attention}
-    asked = next((name for name, value in axis.items() if value != AS_SAVED), None)
+    axes = {"precision": variant.precision, "attention": variant.attention}
+    asked = next((name for name, value in axes.items() if value != AS_SAVED), None)
     if asked is None:
         return ""
     return f"the {asked} of a SavedModel is frozen when it is exported; give a .keras file or a builder"
 
 
-def _flash(environment: Environment, model: ModelSettings, variant: Variant) -> str:
+def _without_flash(environment: Environment, variant: Variant) -> str:
     if variant.attention == AS_SAVED:
         return ""
     if environment.legacy:
@@ -110,13 +99,7 @@ def _flash(environment: Environment, model: ModelSettings, variant: Variant) -> 
     return ""
 
 
-def _jit(environment: Environment, model: ModelSettings, variant: Variant) -> str:
-    if variant.jit == "on" and environment.backend == "torch":
-        return "jit is compilation by XLA, which the torch backend does not have"
-    return ""
-
-
-def _wide(environment: Environment, model: ModelSettings, variant: Variant) -> str:
+def _cut(environment: Environment, model: ModelSettings, variant: Variant) -> str:
     if variant.precision != "float64" or environment.backend != "jax":
         return ""
     variables = {**dict(environment.variables), **own_setting(model, variant).variables}
@@ -126,6 +109,3 @@ def _wide(environment: Environment, model: ModelSettings, variant: Variant) -> s
         "JAX cuts float64 down to float32; set JAX_ENABLE_X64: '1' under "
         f"environments.{environment.name}.variables"
     )
-
-
-_CHECKS: tuple[Callable[[Environment, ModelSettings, Variant], str], ...] = (_frozen, _flash, _jit, _wide)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from validator import config, recording
-from validator.compare.metrics import find_metric
+from validator import config
 from validator.config.settings import Install, ModelSettings, Settings
 from validator.errors import ConfigurationError
-from validator.matrix import Plan, make_plan
-from validator.matrix.requirements import read_requirements
-from validator.pipeline import sides
-from validator.pipeline.pull_request import Found
+from validator.matrix import (
+    BASE,
+    HEAD,
+    Plan,
+    common_requirements,
+    environments,
+    install_of,
+    install_with,
+    make_plan,
+)
+from validator.numbers.metrics import find_metric
+from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.run_folder import WORK, RunFolder, locked
-from validator.upgrade import Side
+from validator.storage import recording
+from validator.upgrade import Index, Side
 
 
 @dataclass(frozen=True)
@@ -24,14 +32,16 @@ class Project:
     """A configuration and where its files are.
 
     Attributes:
-        path: the validator.yml, absolute; its folder is where relative paths start and modules are found.
-        found: what a pull request changes, where one is run.
+        path: the validator.yml, absolute; its folder is where relative paths start and modules are imported.
+        index: where the requirements file that the settings name says packages come from.
+        pull_request: what changes between two commits, where two are compared.
     """
 
     path: Path
     settings: Settings
     plan: Plan
-    found: Found | None = None
+    index: Index = field(default_factory=Index)
+    pull_request: PullRequest | None = None
 
     @property
     def folder(self) -> Path:
@@ -39,13 +49,13 @@ class Project:
         return self.path.parent
 
     @property
-    def shown_path(self) -> str:
+    def display_path(self) -> str:
         """The validator.yml as a person in the current folder would write it."""
-        return shown_path(self.path)
+        return display_path(self.path)
 
     @property
     def work(self) -> Path:
-        """Where environments, locks and, unless told otherwise, runs are kept."""
+        """Where environments, locks and, by default, runs are kept."""
         return self.folder / WORK
 
     @property
@@ -57,67 +67,70 @@ class Project:
     @property
     def install(self) -> Install:
         """The install settings with absolute `find_links`."""
-        install = self.settings.install
+        install = install_with(self.settings.install, self.index)
         places = tuple(place if "://" in place else str(self.folder / place) for place in install.find_links)
         return install.model_copy(update={"find_links": places})
 
     def install_of(self, environment: str) -> Install:
         """How an environment is installed: `base` and `head` also from the indexes of their manifests."""
         side = self._side(environment)
-        if side is None or self.found is None:
+        if side is None or self.pull_request is None:
             return self.install
-        return sides.install_of(self.install, side, self.found.instant)
+        return install_of(self.install, side, self.pull_request.instant)
 
     def locks_of(self, environment: str) -> Path:
         """Where an environment's lock is kept. Those of `base` and `head` are another pull request's soon."""
         return self.locks if self._side(environment) is None else self.work / "locks"
 
     def _side(self, environment: str) -> Side | None:
-        if self.found is None:
+        if self.pull_request is None:
             return None
-        detected = self.found.detected
-        return {sides.BASE: detected.base, sides.HEAD: detected.head}.get(environment)
+        detected = self.pull_request.detected
+        return {BASE: detected.base, HEAD: detected.head}.get(environment)
 
     def run_folder(self, output: Path | None) -> RunFolder:
-        """The folder of a run: the one asked for, or `run` beside the environments."""
+        """The folder of a run: `output`, or `run` beside the environments."""
         return RunFolder((output or self.work / "run").resolve())
+
+    def model(self, name: str) -> ModelSettings:
+        """The settings of a model of the plan."""
+        return next(model for model in self.settings.models if model.name == name)
 
     def resolve(self, name: str) -> str:
         """A path of the configuration, absolute."""
         return str((self.folder / name).resolve())
 
 
-def shown_path(path: Path) -> str:
+def display_path(path: Path) -> str:
     """An absolute path as a person in the current folder would write it."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    current = Path.cwd()
+    return str(path.relative_to(current) if path.is_relative_to(current) else path)
 
 
-def open_project(path: Path, only: Sequence[str] = (), found: Found | None = None) -> Project:
+def open_project(path: Path, only: Sequence[str] = (), pull_request: PullRequest | None = None) -> Project:
     """Read a validator.yml and lay out its plan.
 
     Args:
         path: the validator.yml.
         only: ids of the cells to keep; all if empty.
-        found: what a pull request changes; its sides then stand before the matrix, and base is the baseline.
-            Where no manifest names a framework, the matrix stands alone.
+        pull_request: what changes between two commits; `base` and `head` then stand before the matrix, and
+            base is the baseline. Where no manifest names a framework, the matrix stands alone.
 
     Raises:
         ConfigurationError: the file, its requirements file or the matrix cannot be used.
     """
     path = path.resolve()
     settings = config.load(path)
-    requirements = settings.requirements
-    lines = read_requirements(path.parent / requirements) if isinstance(requirements, str) else requirements
-    pair = sides.environments(settings, found.detected) if found else None
-    if found and pair is None and not (settings.matrix.keras or settings.matrix.include):
+    common = common_requirements(settings, path.parent)
+    pair = environments(settings, pull_request.detected) if pull_request else None
+    if pull_request and pair is None and not (settings.matrix.keras or settings.matrix.include):
         raise ConfigurationError(
             "no requirements file, lock or pyproject.toml of this repository names keras, tensorflow, jax or "
-            "torch, so base and head cannot be built; list the right one under `upgrade.manifests` in "
-            f"{path.name}, or lay out a `matrix`"
+            "torch, so base and head cannot be built; list the right file under `upgrade.manifests` in "
+            f"{path.name}, or define a `matrix`"
         )
-    plan = make_plan(settings, lines, pair)
-    return Project(path, settings, plan.only(only) if only else plan, found)
+    plan = make_plan(settings, common, pair)
+    return Project(path, settings, plan.only(only) if only else plan, common.index, pull_request)
 
 
 def check_files(project: Project) -> None:

@@ -1,4 +1,4 @@
-"""A run inside GitHub Actions: what it tells the job, and how its report reaches the pull request."""
+"""A run inside GitHub Actions: what the job shows, and how its report reaches the pull request."""
 
 from __future__ import annotations
 
@@ -12,142 +12,134 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from validator.errors import ConfigurationError, Exit, ValidatorError
-from validator.github import Context, Options, Published, publish_file, read_context
+from validator.github import Context, Edition, Published, PublishOptions, publish_file, read_context
 from validator.github.annotations import annotations_of, commands, escape_data, foreign_output
-from validator.github.budget import Render
 from validator.github.summary import append_summary, write_outputs
 from validator.pipeline.pull_request import persisted_credentials
 from validator.pipeline.run import Request, run_matrix
 from validator.pipeline.show import read_report
-from validator.report import markdown
-from validator.report.markdown import SMALLEST_BUDGET, Links
-from validator.results import SEVERITY, Report
+from validator.report.content import Content
+from validator.report.json import worded
+from validator.report.markdown import SMALLEST_BUDGET, Links, comment
+from validator.report.words import registered_words
+from validator.report.words.run import headline
 from validator.text import plain
+from validator.verdict.bands import SEVERITY
+from validator.verdict.results import Report
 
 #: GitHub keeps at most 1 MiB of outputs of a job; the report is in its file.
-_OUTPUT_REASONS = 20
+_OUTPUT_REASONS, _OUTPUT_CHANGES = 20, 200
 
 
 def run_in_actions(request: Request) -> Exit:
     """Run as a step of GitHub Actions: job summary, annotations and step outputs beside the report.
 
-    Needs no token and asks GitHub for nothing. What a model or an installer printed cannot speak to the
-    runner: the terminal report stands between `stop-commands`.
-
-    Raises:
-        ConfigurationError: as `run_matrix`; the job is told before.
+    Needs no token and sends no request to GitHub. Output of models and installers cannot issue workflow
+    commands: the terminal report stands between `stop-commands`. Raises as `run_matrix` does.
     """
     context = read_context(os.environ)
     if persisted_credentials(request.config.resolve()):
-        warn(
-            "The checkout keeps a token in .git/config, where every model's own code can read it: "
-            "give actions/checkout `persist-credentials: false`"
+        _show(
+            "::warning::The checkout keeps a token in .git/config, where the code of every model can read "
+            "it: set `persist-credentials: false` for actions/checkout"
         )
     try:
         with foreign_output(sys.stdout):
             return run_matrix(request)
     finally:
-        _tell(request, context)
+        _hand_over(request.folder.report(), context)
 
 
-def publish_run(run: Path, options: Options, environ: Mapping[str, str]) -> tuple[Published, Exit]:
-    """Publish a finished run's report: comment, status, check run, issue.
+def publish_run(run: Path, options: PublishOptions, environ: Mapping[str, str]) -> tuple[Published, Exit]:
+    """Publish the report of a finished run: comment, status, check run, issue.
 
-    The report is taken for a stranger's: it was made beside a pull request's own code. What GitHub refuses is
-    said, and changes no exit code: the gate is the job that validates.
-
-    Returns:
-        What was published, and the exit code: 0, or 3 where the report was refused.
+    The report is untrusted: it was made next to the code of a pull request. What GitHub refuses is reported
+    and changes no exit code: the gate is the job that validates. The code is 3 where the report was refused.
 
     Raises:
         ConfigurationError: this is no job of GitHub Actions, or GITHUB_API_URL is unusable.
     """
     context = read_context(environ)
     path = run / "report.json" if run.is_dir() else run
-    published = publish_file(path, lambda report: render(report, context), context, options)
+    published = publish_file(path, lambda report: edition(report, context), context, options)
     return published, Exit.CANNOT_JUDGE if published.refused else Exit.OK
 
 
-def publish_options(**given: object) -> Options:
-    """The options of a publication, checked.
-
-    Raises:
-        ConfigurationError: an instance or a name that cannot be used.
-    """
+def publish_options(**given: object) -> PublishOptions:
+    """Checked options of a publication. Raises ConfigurationError for an instance or a name of no use."""
     try:
-        return Options.model_validate(given)
+        return PublishOptions.model_validate(given)
     except ValidationError as error:
-        wrong = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        name = "-".join(str(part) for part in wrong["loc"])
-        raise ConfigurationError(f"--{name}: {plain(wrong['msg'], 200)}") from None
+        wrong = error.errors()[0]
+        raise ConfigurationError(f"--{wrong['loc'][0]}: {plain(wrong['msg'], 200)}") from None
 
 
-def render(report: Report, context: Context) -> Render:
-    """The comment's text for a budget, without the marker that its author adds."""
+def edition(report: Report, context: Context) -> Edition:
+    """The report with its sentences made anew, and the comment without the marker that its publisher adds."""
+    report = worded(report)
+    title = headline(Content(report, registered_words()))
+    if report.verdict != "pass" and report.reasons:
+        title = f"{title}: {report.reasons[0].message}"
     links = Links(run=context.run_url)
 
-    def text(budget: int) -> str:
-        body = markdown.comment(report, budget=max(budget, SMALLEST_BUDGET), links=links)
-        return body.partition("\n")[2]
+    def render(budget: int) -> str:
+        return comment(report, budget=max(budget, SMALLEST_BUDGET), links=links).partition("\n")[2]
 
-    return text
+    return Edition(report, render, title)
 
 
 def describe(published: Published) -> str:
-    """What was published, in one line for the log."""
-    parts = [published.refused] if published.refused else [f"verdict {published.verdict}"]
-    if published.pull_request is not None:
-        where = f" {published.comment_url}" if published.comment_url else ""
-        parts.append(f"comment on #{published.pull_request}: {published.comment}{where}")
-    parts += [f"status {published.status_url}"] if published.status_url else []
-    parts += [f"check {published.check_url}"] if published.check_url else []
-    parts += [f"issue {published.issue}: {published.issue_url}"] if published.issue != "none" else []
-    return "; ".join(parts)
+    """What was published, on one line for the log."""
+    comment = f"comment on #{published.pull_request}: {published.comment} {published.comment_url}".rstrip()
+    parts = {
+        published.refused or f"verdict {published.verdict}": True,
+        comment: published.pull_request is not None,
+        f"status {published.status_url}": published.status_url,
+        f"check {published.check_url}": published.check_url,
+        f"issue {published.issue}: {published.issue_url}": published.issue != "none",
+    }
+    return "; ".join(part for part, made in parts.items() if made)
 
 
 def outputs_of(report: Report, path: Path) -> dict[str, str]:
     """The outputs of a step that ran: the verdict, where the report is, and what scripts branch on."""
-    counted = Counter(cell.verdict for model in report.models for cell in model.cells)
-    counts = {verdict: counted[verdict] for verdict in SEVERITY}
+    verdicts = Counter(cell.verdict for model in report.models for cell in model.cells)
+    changes = report.upgrade.changes[:_OUTPUT_CHANGES] if report.upgrade else ()
     summary = {
         "verdict": report.verdict,
         "relevant": report.upgrade is None or report.upgrade.relevant,
-        "reasons": [plain(reason, 500) for reason in report.reasons[:_OUTPUT_REASONS]],
-        "counts": counts,
-        "upgrade": [
-            {"name": change.name, "old": change.old, "new": change.new}
-            for change in (report.upgrade.changes if report.upgrade else ())[:200]
-        ],
+        "reasons": [plain(reason.message, 500) for reason in report.reasons[:_OUTPUT_REASONS]],
+        "counts": {verdict: verdicts[verdict] for verdict in SEVERITY},
+        "upgrade": [change.model_dump(include={"name", "old", "new"}) for change in changes],
     }
     return {
         "verdict": report.verdict,
         "relevant": json.dumps(summary["relevant"]),
-        "counts": json.dumps(counts),
+        "counts": json.dumps(summary["counts"]),
         "json": json.dumps(summary),
         "report": str(path),
         "folder": str(path.parent),
     }
 
 
-def warn(message: str) -> None:
-    """A warning in the job's log and on its page."""
-    sys.stdout.write(f"::warning::{escape_data(message)}\n")
-    sys.stdout.flush()
-
-
-def _tell(request: Request, context: Context) -> None:
-    path = request.folder.report()
+def _hand_over(path: Path, context: Context) -> None:
+    """Show a run's report in the job: summary, step outputs and annotations."""
     try:
-        report = read_report(path)
+        made = edition(read_report(path), context)
     except ValidatorError:
-        return  # interrupted, or a fault of ours that is on its way out
+        return  # interrupted, or another error is on its way out
     try:
         if context.step_summary is not None:
-            append_summary(context.step_summary, render(report, context))
+            append_summary(context.step_summary, made.render)
         if context.output is not None:
-            write_outputs(context.output, outputs_of(report, path))
+            write_outputs(context.output, outputs_of(made.report, path))
     except OSError as error:
-        warn(f"The job summary or the step's outputs cannot be written ({error.strerror})")
-    for line in commands(annotations_of(report)):
-        sys.stdout.write(f"{line}\n")
+        reason = escape_data(str(error.strerror))
+        _show(f"::warning::The job summary or the step's outputs cannot be written ({reason})")
+    _show(*commands(annotations_of(made)))
+
+
+def _show(*lines: str) -> None:
+    """Print workflow commands."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The folder of a run: where each thing lies, and that only one run writes it at a time."""
+"""The folder of a run: where each part lies, and that only one run writes it at a time."""
 
 from __future__ import annotations
 
@@ -29,17 +29,9 @@ class RunFolder:
         """Capture of a cell."""
         return self.captures(cell.environment) / cell.folder
 
-    def status(self, environment: str) -> Path:
-        """How far an environment came: written by its capture session, last."""
-        return self.captures(environment) / "status.json"
-
     def recordings(self) -> Path:
         """Recorded inputs and labels, converted once for every environment."""
         return self.root / "recordings"
-
-    def upgrade(self) -> Path:
-        """What a pull request changes, found once for every process of the run."""
-        return self.root / "upgrade.json"
 
     def report(self) -> Path:
         """The report."""
@@ -61,7 +53,7 @@ def locked(folder: Path, what: str, *, wait: bool = False) -> Iterator[None]:
             file.seek(0)
             holder = file.read().strip() or "another process"
             raise ConfigurationError(
-                f"{folder}: {what} is being written by {holder}; wait for it, or choose another --output"
+                f"{folder}: {holder} is writing {what}; wait for it, or choose another --output"
             ) from None
         file.truncate(0)
         file.write(f"process {os.getpid()}")

@@ -1,32 +1,26 @@
-"""Registers the Nox sessions of a run: one `capture(environment)` each, and `validate`, which needs them."""
+"""Registers the Nox sessions of a run: `validate`, and one `capture(environment)` for each environment."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
-import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import nox
 
-from validator.environments.uv import Uv
 from validator.errors import Exit, ValidatorError
+from validator.failure import Failure
 from validator.matrix import Environment
-from validator.pipeline import pull_request
-from validator.pipeline.capture import Run, capture
-from validator.pipeline.project import open_project
-from validator.results import Failure
-from validator.runner import Watcher
-
-RUN_ID = "KERAS_VALIDATOR_RUN"
-
-
-def session_name(environment: str) -> str:
-    """The Nox session that captures an environment."""
-    return f"capture({environment})"
+from validator.pipeline.jobs import JobMaker
+from validator.pipeline.project import Project, check_files, open_project
+from validator.pipeline.rounds import first_round
+from validator.pipeline.run import clear, workers
+from validator.pipeline.run_folder import RunFolder, locked
+from validator.pipeline.validate import Run, deliver, validate
+from validator.runner import Capture, Watcher
 
 
 def register(default_config: Path) -> None:
@@ -37,75 +31,82 @@ def register(default_config: Path) -> None:
     """
     options = _options(default_config)
     try:
-        found = pull_request.load(Path(options.upgrade)) if options.upgrade else None
-        project = open_project(Path(options.config), options.only, found)
+        project = open_project(Path(options.config), options.only)
     except ValidatorError as error:
         _register_refusal(str(error))
         return
-    # one id for the main process and, through the environment, for every process that `nox -j` starts
-    run_id = os.environ.setdefault(RUN_ID, uuid.uuid4().hex)
-    run = Run(project, project.run_folder(Path(options.output) if options.output else None), run_id)
+    folder = project.run_folder(Path(options.output) if options.output else None)
     for environment in project.plan.environments:
-        _register_capture(run, environment)
-    requires = [session_name(environment.name) for environment in project.plan.environments]
+        _register_capture(project, folder, environment)
 
-    @nox.session(name="validate", venv_backend="none", requires=requires)
-    def validate(session: nox.Session) -> None:
+    @nox.session(name="validate", venv_backend="none")
+    def validate_session(session: nox.Session) -> None:
         """Run every cell of the matrix, compare it with the baseline, and report."""
-        from validator.pipeline.validate import validate as judge
-
         try:
-            code = judge(run)
+            code = _validate(session, project, folder, options.jobs)
         except ValidatorError as error:
             session.error(str(error))
         if code != Exit.OK:
-            session.error(f"the verdict's exit code is {int(code)} ({code.name.lower().replace('_', ' ')})")
+            session.error(f"exit code {int(code)} ({code.name.lower().replace('_', ' ')})")
 
 
-def _register_capture(run: Run, environment: Environment) -> None:
-    @nox.session(
-        name=session_name(environment.name),
-        python=environment.python,
-        venv_backend="uv",
-        reuse_venv=True,
-        allow_parallel=True,
-        default=False,
-    )
+def _validate(session: nox.Session, project: Project, folder: RunFolder, jobs: int | None) -> Exit:
+    check_files(project)
+    with locked(folder.root, "the run"):
+        folder.report().unlink(missing_ok=True)
+        clear(folder)
+        report = validate(Run(project, folder, workers(project, jobs), _lines(session)))
+        return deliver(folder, report)
+
+
+def _register_capture(project: Project, folder: RunFolder, environment: Environment) -> None:
+    cells = tuple(cell for cell in project.plan.cells if cell.environment == environment.name)
+    plan = replace(project.plan, environments=(environment,), cells=cells)
+
+    @nox.session(name=f"capture({environment.name})", venv_backend="none", default=False)
     def capture_session(session: nox.Session) -> None:
-        uv = Uv.found(os.environ)
-        venv = Path(session.virtualenv.location).resolve()
+        """Build this environment, run the first round of its cells, and keep the captures."""
         try:
-            status = capture(run, environment, venv, uv, _lines(session))
+            check_files(project)
+            with locked(folder.captures(environment.name), f"the captures of {environment.name}"):
+                lost = _capture(session, replace(project, plan=plan), folder)
         except ValidatorError as error:
             session.error(str(error))
-        if status.failure:
-            session.warn(f"{environment.name}: {status.failure.stage} failed: {status.failure.message}")
-        else:
-            built = "reused" if status.reused else "built"
-            session.log(f"{environment.name}: {built}, all cells in {status.seconds:.1f} s")
+        for job, failure in lost.items():
+            session.warn(f"{job}: {failure.stage} failed: {failure.message}")
+
+
+def _capture(session: nox.Session, project: Project, folder: RunFolder) -> dict[str, Failure]:
+    run = Run(project, folder, 1, _lines(session))
+    with run.pool() as pool:
+        captures = pool.run(first_round(JobMaker(project, folder)))
+    return {job: capture for job, capture in captures.items() if not isinstance(capture, Capture)}
 
 
 def _register_refusal(message: str) -> None:
     """A configuration that cannot be used: say so when a session is run, not while Nox lists them."""
 
     @nox.session(name="validate", venv_backend="none")
-    def validate(session: nox.Session) -> None:
+    def validate_session(session: nox.Session) -> None:
         """Say what is wrong with the configuration."""
         session.error(message)
 
 
 def _lines(session: nox.Session) -> Watcher:
-    """Progress as one line a cell."""
+    """Progress as one line a job."""
     began: dict[str, float] = {}
 
-    def started(cell: str) -> None:
-        began[cell] = time.monotonic()
+    def state(environment: str, name: str) -> None:
+        session.log(f"{environment}: {name}")
 
-    def finished(cell: str, failure: Failure | None) -> None:
-        seconds = time.monotonic() - began.get(cell, time.monotonic())
-        session.log(f"{cell}: " + (f"failed: {failure.stage}" if failure else f"captured in {seconds:.1f} s"))
+    def started(job: str) -> None:
+        began[job] = time.monotonic()
 
-    return Watcher(started, finished)
+    def finished(job: str, failure: Failure | None) -> None:
+        seconds = time.monotonic() - began.get(job, time.monotonic())
+        session.log(f"{job}: " + (f"{failure.stage} failed" if failure else f"{seconds:.1f} s"))
+
+    return Watcher(state, started, finished)
 
 
 def _options(default_config: Path) -> argparse.Namespace:
@@ -114,7 +115,7 @@ def _options(default_config: Path) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="nox -s validate --", exit_on_error=True)
     parser.add_argument("--config", default=str(default_config), help="the validator.yml")
     parser.add_argument("--output", default=None, help="the folder of the run")
-    parser.add_argument("--upgrade", default=None, help="an upgrade.json: run its base and head as well")
+    parser.add_argument("--jobs", type=int, default=None, help="environments at a time; default one a core")
     parser.add_argument("--only", action="append", default=[], help="run this cell (and its baseline) alone")
     known, _ = parser.parse_known_args(arguments)
     return known

@@ -1,42 +1,139 @@
-"""Judges the captures of a run and writes the report."""
+"""The whole way: run every cell, judge it against its baseline, follow up once, and conclude."""
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Literal
 
 from rich.console import Console
 
+from validator import __version__
+from validator.config.settings import LimitSettings
 from validator.errors import Exit
-from validator.pipeline.capture import Run
-from validator.pipeline.decode import run_forced
-from validator.pipeline.diagnose import diagnose
-from validator.pipeline.judge import judge
-from validator.pipeline.parity import search_parity
+from validator.matrix import Cell
+from validator.pipeline.evidence import Captures
+from validator.pipeline.jobs import JobMaker
+from validator.pipeline.places import places
+from validator.pipeline.project import Project
+from validator.pipeline.rounds import first_round, second_round
 from validator.pipeline.run_folder import RunFolder
-from validator.pipeline.twins import run_twins
 from validator.report import json as report_json
 from validator.report import junit, markdown
 from validator.report.terminal import show
-from validator.results import Report
-from validator.runner.request import write_text
-from validator.verdict.gate import EXIT_CODES
+from validator.runner import Bounds, Pool, Watcher, default_memory, read_environment, write_text
+from validator.verdict.gate import EXIT_CODES, apply_gate, judge_run, worst_first
+from validator.verdict.judge import Judgement, judge_cell
+from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Report
 
 
-def validate(run: Run, *, json: bool = False) -> Exit:
-    """Compare every cell of a run with its baseline, write the report in all its forms, and print it.
+@dataclass(frozen=True)
+class Run:
+    """One run: the project, its folder, how many environments compute at a time, and when it began (UTC)."""
 
-    Returns:
-        The exit code: 0 pass or warn, 1 the gate failed, 3 cannot judge.
+    project: Project
+    folder: RunFolder
+    jobs: int
+    watcher: Watcher
+    began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+
+    def pool(self) -> Pool:
+        """Workers for every environment of the plan; none is started yet."""
+        return Pool(
+            places(self.project, self.folder),
+            bounds_of(self.project.settings.limits),
+            self.watcher,
+            self.jobs,
+        )
+
+
+def validate(run: Run) -> Report:
+    """Run every cell, judge it against its baseline, follow up on what moved.
+
+    Raises:
+        ConfigurationError: a recording cannot be used.
+        KeyboardInterrupt: passed on when every worker is gone.
     """
-    run_forced(run)
-    report = judge(run)
-    if run_twins(run, report):
-        report = judge(run)
-    return conclude(run.folder, search_parity(run, diagnose(run, report)), json=json)
+    maker = JobMaker(run.project, run.folder)
+    jobs = first_round(maker)
+    with run.pool() as pool:
+        captures = Captures(run.project.plan, pool.run(jobs))
+        judged = judge(maker, captures)
+        asked = second_round(maker, judged)
+        if asked.jobs:
+            captures = captures.with_second(
+                pool.run(list(asked.jobs.values()), budgets=asked.budgets), asked.round
+            )
+            judged = judge(maker, captures, only=asked.cells, before=judged)
+        environments = tuple(_environment(run, pool, name) for name in _names(run))
+    return conclude(run, judged, environments)
 
 
-def conclude(folder: RunFolder, report: Report, *, json: bool = False) -> Exit:
-    """Write a report in all its forms, print it, and say its exit code."""
+def judge(
+    maker: JobMaker,
+    captures: Captures,
+    only: Collection[Cell] | None = None,
+    before: Sequence[Judgement] = (),
+) -> list[Judgement]:
+    """Judge every candidate cell of the plan.
+
+    Args:
+        maker: knows the project.
+        captures: of every cell.
+        only: the cells with new evidence; for all others the judgement of `before` stands.
+        before: an earlier judgement of the same run.
+    """
+    plan = maker.project.plan
+    known = {judgement.subject.cell: judgement for judgement in before}
+    judged = []
+    for cell in plan.cells:
+        if cell.environment == plan.baseline:
+            continue
+        if only is not None and cell not in only:
+            judged.append(known[cell])
+            continue
+        judged.append(
+            judge_cell(maker.subject(cell), *captures.of(cell), _label(maker.project, cell, captures))
+        )
+    return judged
+
+
+def conclude(run: Run, judged: Sequence[Judgement], environments: tuple[EnvironmentResult, ...]) -> Report:
+    """Apply the gate, and put everything into the report."""
+    project = run.project
+    models = []
+    for model in project.settings.models:
+        cells = [
+            apply_gate(judgement.result, project.settings.gate)
+            for judgement in judged
+            if judgement.subject.cell.model == model.name
+        ]
+        if cells:
+            models.append(ModelResult(name=model.name, cells=worst_first(cells)))
+    verdict, reasons = judge_run(models)
+    return Report(
+        verdict=verdict,
+        reasons=reasons,
+        baseline=project.plan.baseline,
+        upgrade=project.pull_request.detected.upgrade if project.pull_request else None,
+        environments=environments,
+        models=tuple(models),
+        not_compared=tuple(
+            cell.cell for model in models for cell in model.cells if cell.verdict == "not-compared"
+        ),
+        tool=__version__,
+        configuration=project.display_path,
+        started=run.began.isoformat(timespec="seconds"),
+        seconds=round((datetime.now(timezone.utc) - run.began).total_seconds(), 1),
+        commit=project.pull_request.commit if project.pull_request else None,
+    )
+
+
+def deliver(folder: RunFolder, report: Report, *, json: bool = False) -> Exit:
+    """Write a report in all its forms, print it, and give its exit code."""
     write(folder, report)
     if json:
         sys.stdout.write(report_json.dump(report))
@@ -50,3 +147,53 @@ def write(folder: RunFolder, report: Report) -> None:
     write_text(folder.root / "report.md", markdown.summary(report))
     write_text(folder.root / "junit.xml", junit.dump(report))
     write_text(folder.report(), report_json.dump(report))
+
+
+def bounds_of(limits: LimitSettings) -> Bounds:
+    """The limits of a worker."""
+    memory = default_memory() if limits.memory_gib is None else int(limits.memory_gib * 2**30)
+    return Bounds(limits.start_seconds, limits.seconds, memory)
+
+
+def _names(run: Run) -> tuple[str, ...]:
+    return tuple(environment.name for environment in run.project.plan.environments)
+
+
+def _environment(run: Run, pool: Pool, name: str) -> EnvironmentResult:
+    """One environment as it really ran."""
+    role: Literal["baseline", "candidate"] = "baseline" if name == run.project.plan.baseline else "candidate"
+    failure = pool.failures().get(name)
+    facts = None if failure else read_environment(run.folder.captures(name))
+    if facts is None or facts.keras is None:
+        return EnvironmentResult(name=name, role=role, failure=failure)
+    features = " ".join(facts.cpu.features)
+    return EnvironmentResult(
+        name=name,
+        role=role,
+        packages=facts.packages,
+        python=facts.python,
+        cpu=f"{facts.cpu.model} ({features})",
+        keras=f"{facts.keras.module} {facts.keras.version}",
+        backend=facts.backend,
+        seconds=pool.seconds().get(name),
+        failure=failure,
+    )
+
+
+def _label(project: Project, cell: Cell, captures: Captures) -> CellResult:
+    """A cell's result before it is judged."""
+    return CellResult(
+        cell=cell.id,
+        environment=cell.environment,
+        variant=cell.variant.name,
+        verdict="not-compared",
+        seconds=captures.seconds(cell),
+        reproduce=_command(project, cell),
+    )
+
+
+def _command(project: Project, cell: Cell) -> str:
+    change = project.pull_request
+    base = f" --base {change.detected.revisions.base[:12]}" if change else ""
+    config = shlex.quote(project.display_path)
+    return f"keras-validator run --config {config}{base} --only {shlex.quote(cell.id)}"

@@ -1,31 +1,31 @@
-"""What a report says, before anyone decides how it looks: rows, differences, failures, reasons, commands."""
+"""What a report says and in which order, before anyone puts it into words or decides how it looks."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Container, Iterable
+import math
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Literal, TypeVar
 
-from validator.report import wording
-from validator.report.wording import Words
-from validator.results import (
-    SEVERITY,
-    CellResult,
-    CellVerdict,
-    EnvironmentResult,
-    Failure,
-    Finding,
-    OutputResult,
-    Report,
-)
+from validator.checks.accuracy.types import AccuracyComparison, MetricResult
+from validator.checks.bands import CellVerdict
+from validator.checks.loading.types import BaselineFailed, CellFailed
+from validator.checks.outputs.types import OutputNumbers, OutputsComparison
+from validator.checks.protocol import Finding
+from validator.failure import Failure
+from validator.report.document import Block
+from validator.report.phrases import Words
+from validator.report.words import Place, WordsByCheck
+from validator.report.words.failures import error_line
+from validator.verdict.bands import GREEN, SEVERITY
+from validator.verdict.results import CellResult, EnvironmentResult, Report
 
+#: Checks with the blocks that they unfold.
+Parts = tuple[tuple[str, tuple[Block, ...]], ...]
 State = Literal["good", "warn", "bad", "unknown"]
-AS_SAVED = ("", "as-saved")
-GREEN: tuple[CellVerdict, ...] = ("identical", "rounding")
-#: Kinds of findings that have a place of their own: in `Why`, or in the cell's message.
-SHOWN_ELSEWHERE = ("cause", "way-out", "baseline")
-KEY_PACKAGES = ("keras", "tf-keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
+#: Checks that a validator.yml has to ask for.
+OPTIONAL = ("accuracy", "decode", "training")
 
 _STATES: dict[CellVerdict, State] = {
     "identical": "good",
@@ -36,14 +36,29 @@ _STATES: dict[CellVerdict, State] = {
     "changed": "bad",
     "failed": "bad",
 }
+_T = TypeVar("_T", bound=Hashable)
+
+
+#: A check whose notes are repeated where another explains the cell.
+_EXPLAINS = {"structure": "layers"}
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A finding in words, and where it is shown."""
+
+    finding: Finding
+    place: Place
+    words: Words
 
 
 @dataclass(frozen=True)
 class Row:
-    """One cell of the table."""
+    """One cell of a model, and the words of each check."""
 
     model: str
     cell: CellResult
+    checks: WordsByCheck
 
     @property
     def state(self) -> State:
@@ -56,287 +71,194 @@ class Row:
         return self.state == "good"
 
     @property
-    def variant(self) -> str:
-        """The variant, empty when everything is as saved."""
-        return "" if self.cell.variant in AS_SAVED else self.cell.variant
+    def compared(self) -> bool:
+        """Whether there are predictions of both sides."""
+        return self.cell.verdict not in ("failed", "not-compared")
 
     @property
-    def place(self) -> str:
+    def where(self) -> str:
         """Environment and variant: `keras-3.5.0 float32`."""
-        return f"{self.cell.environment} {self.variant}".rstrip()
+        variant = "" if self.cell.variant in ("", "as-saved") else self.cell.variant
+        return f"{self.cell.environment} {variant}".rstrip()
 
     @property
-    def happened(self) -> Words:
-        """The verdict and what stands behind it, in one line."""
-        return wording.happened(self.cell)
+    def failure(self) -> Failure | None:
+        """Why the cell has no predictions, or its baseline has none."""
+        kinds = BaselineFailed | CellFailed
+        failures = (finding.failure for finding in self.cell.findings if isinstance(finding, kinds))
+        return self.cell.failure or next(failures, None)
 
     @property
-    def largest(self) -> str:
-        """The largest difference."""
-        return wording.number(wording.largest(self.cell))
+    def outputs(self) -> tuple[OutputNumbers, ...]:
+        """The numbers of every output."""
+        comparison = self.cell.comparison(OutputsComparison)
+        return comparison.outputs if comparison else ()
 
     @property
-    def ratio(self) -> str:
-        """Drift ÷ noise."""
-        return wording.ratio(wording.noise_ratio(self.cell))
+    def noise_ratio(self) -> float | None:
+        """The largest drift ÷ noise of all outputs; infinite over no noise."""
+        ratios = [output.drift.ratio for output in self.outputs if output.drift]
+        return max((each if math.isfinite(each) else math.inf for each in ratios), default=None)
 
     @property
-    def flips(self) -> str:
-        """`87 of 256`."""
-        return wording.share(*(wording.flips(self.cell) or (None, None)))
+    def max_abs(self) -> float | None:
+        """The largest absolute difference of all outputs."""
+        compared = [output.comparison for output in self.outputs if output.comparison]
+        return max((each.max_abs for each in compared if each.max_abs is not None), default=None)
 
     @property
-    def metric(self) -> str:
-        """The metric before and after, with its name unless it is the accuracy."""
-        one = wording.metric(self.cell)
-        if one is None:
-            return wording.NONE
-        moved = wording.change(one.baseline, one.candidate)
-        return moved if one.metric == "accuracy" else f"{one.metric} {moved}"
+    def metric(self) -> MetricResult | None:
+        """The metric to show where there is room for a single number: a worse one, else the largest move."""
+        return max(self.metrics, key=lambda metric: (metric.worse, abs(metric.delta or 0)), default=None)
 
     @property
-    def certainty(self) -> str:
-        """How sure it is that this metric is worse; empty where it is not, or did not move."""
-        one = wording.metric(self.cell)
-        return "" if one is None else wording.certainty(one)
+    def metrics(self) -> tuple[MetricResult, ...]:
+        """The metrics that have values on both sides, or got worse by losing one."""
+        comparison = self.cell.comparison(AccuracyComparison)
+        metrics = comparison.metrics if comparison else ()
+        return tuple(each for each in metrics if each.worse or None not in (each.baseline, each.candidate))
+
+    @cached_property
+    def remarks(self) -> tuple[Remark, ...]:
+        """The findings, each with its place and sentence."""
+        spoken = ((finding, self.checks[finding.check]) for finding in self.cell.findings)
+        return tuple(Remark(finding, its.place(finding), its.sentence(finding)) for finding, its in spoken)
+
+    def placed(self, *places: Place) -> list[Remark]:
+        """The remarks that belong into some places, place by place."""
+        return [remark for place in places for remark in self.remarks if remark.place == place]
+
+    def fits(self, remark: Remark) -> bool:
+        """Whether a remark is about the cell's verdict: training and decode have verdicts of their own."""
+        return remark.finding.verdict in (None, self.cell.verdict)
+
+    @cached_property
+    def lead(self) -> Words:
+        """The finding behind the verdict: the first fitting lead of the last check that has one."""
+        leads = [remark for remark in self.placed("lead") if self.fits(remark)]
+        order = list(self.checks)
+        latest = max(leads, key=lambda lead: order.index(lead.finding.check), default=None)
+        return latest.words if latest else ()
 
     @property
-    def metric_fell(self) -> bool:
-        """Whether that metric is worse than the gate allows."""
-        one = wording.metric(self.cell)
-        return one is not None and one.worse
+    def causes(self) -> tuple[Words, ...]:
+        """Why it has its verdict: leads too, of checks that explain and measure nothing."""
+        leads = [each for each in self.placed("lead") if not self.checks[each.finding.check].columns]
+        causes = [*(leads if self.compared else ()), *self.placed("why")]
+        return tuple(remark.words for remark in causes if self.fits(remark))
+
+    @property
+    def further(self) -> tuple[Words, ...]:
+        """What explains a verdict that is not the cell's: that of its training or decode."""
+        return tuple(remark.words for remark in self.placed("why") if not self.fits(remark))
+
+    @cached_property
+    def details(self) -> Parts:
+        """What its checks have to unfold."""
+        parts = []
+        for check, its in self.checks.items():
+            comparison = getattr(self.cell.checks, check, None)
+            findings = [finding for finding in self.cell.findings if finding.check == check]
+            blocks = its.details(comparison, findings) if comparison is not None else ()
+            parts += [(check, blocks)] if blocks else []
+        return tuple(parts)
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line of the table: a row, and all models and places that the same failure took."""
+class Content:
+    """A report, and the words of each check, by which findings get their place."""
 
-    row: Row
-    models: tuple[str, ...]
-    places: tuple[str, ...]
+    report: Report
+    checks: WordsByCheck
 
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """Every cell, worst first."""
+        rows = (Row(model.name, cell, self.checks) for model in self.report.models for cell in model.cells)
+        return tuple(sorted(rows, key=_badness, reverse=True))
 
-@dataclass(frozen=True)
-class Column:
-    """A column of numbers: its heading, what it says of a row, and what it says below that in small."""
+    @property
+    def quiet(self) -> bool:
+        """Whether there is nothing to look at."""
+        return self.report.verdict == "pass" and all(row.green for row in self.rows)
 
-    heading: str
-    show: Callable[[Row], str]
-    below: Callable[[Row], str] = lambda _: ""
+    @property
+    def broken(self) -> tuple[EnvironmentResult, ...]:
+        """Candidate environments that never got to run a model."""
+        environments = self.report.environments
+        return tuple(env for env in environments if env.failure and env.name != self.report.baseline)
 
+    @property
+    def baseline_failure(self) -> Failure | None:
+        """Why the baseline environment could not run."""
+        named = (env for env in self.report.environments if env.name == self.report.baseline)
+        return next((env.failure for env in named), None)
 
-_NUMBERS = (
-    Column("largest difference", lambda row: row.largest),
-    Column("drift ÷ noise", lambda row: row.ratio),
-    Column("flips", lambda row: row.flips),
-    Column("accuracy", lambda row: row.metric, lambda row: row.certainty),
-)
+    def notes(self) -> dict[Words, tuple[str, ...]]:
+        """What else is worth knowing, with its cells: what needs a look first, what holds last."""
+        cells: dict[Words, list[str]] = {}
+        ranks: dict[Words, int] = {}
+        for row in self.rows:
+            explained = {note.finding.check for note in row.placed("why", "lead")}
+            for note in row.placed("note"):
+                if _EXPLAINS.get(note.finding.check) in explained:
+                    continue
+                verdict = note.finding.verdict
+                rank = 1 if verdict is None else 2 if verdict in GREEN else 0
+                ranks[note.words] = min(rank, ranks.get(note.words, rank))
+                cells.setdefault(note.words, []).append(row.cell.cell)
+        return {words: unique(cells[words]) for words in sorted(cells, key=lambda words: ranks[words])}
 
+    def failures(self) -> list[tuple[Failure, tuple[str, ...]]]:
+        """Each failure once, with the environments or cells it took."""
+        broken = {env.name: env.failure for env in self.report.environments if env.failure is not None}
+        failed = list(broken.items())
+        for row in self.rows:
+            # What is lost with an environment, or with the baseline's, is listed with that.
+            baseless = row.cell.verdict == "not-compared" and self.baseline_failure is not None
+            if row.failure is not None and row.cell.environment not in broken and not baseless:
+                failed.append((row.cell.cell, row.failure))
+        groups: dict[object, tuple[Failure, list[str]]] = {}
+        for place, failure in failed:
+            groups.setdefault(failure_kind(failure), (failure, []))[1].append(place)
+        return [(failure, tuple(places)) for failure, places in groups.values()]
 
-@dataclass(frozen=True)
-class PackageDifference:
-    """One package that differs from the baseline's. `old` or `new` is empty where it is absent."""
-
-    name: str
-    old: str
-    new: str
-
-
-@dataclass(frozen=True)
-class EnvironmentDifference:
-    """What one candidate environment has otherwise than the baseline."""
-
-    name: str
-    packages: tuple[PackageDifference, ...]
-    total: int
-    facts: tuple[PackageDifference, ...]
-    same: tuple[str, ...]
-    same_more: int
-
-
-@dataclass(frozen=True)
-class FailureGroup:
-    """One failure and every cell it took."""
-
-    places: tuple[str, ...]
-    failure: Failure
-
-
-@dataclass(frozen=True)
-class Why:
-    """What is known about a model's difference: where it starts, since when and why, and the way out."""
-
-    model: str
-    causes: tuple[str, ...]
-    ways_out: tuple[str, ...]
-
-
-def rows(report: Report) -> tuple[Row, ...]:
-    """Every cell, worst first."""
-    every = [Row(model.name, cell) for model in report.models for cell in model.cells]
-    return tuple(sorted(every, key=_badness, reverse=True))
-
-
-def lines(shown: Iterable[Row]) -> tuple[Line, ...]:
-    """Rows as lines of a table: a failure that took several models or environments alike is said once."""
-    every = tuple(shown)
-    places: dict[tuple[object, str], list[Row]] = {}
-    for at, row in enumerate(every):
-        places.setdefault((_kind(row.cell.failure) or at, row.model), []).append(row)
-    models: dict[tuple[object, tuple[str, ...]], list[Row]] = {}
-    for (kind, _), alike in places.items():
-        models.setdefault((kind, tuple(row.place for row in alike)), []).append(alike[0])
-    return tuple(
-        Line(alike[0], tuple(row.model for row in alike), where) for (_, where), alike in models.items()
-    )
+    def unchecked(self) -> dict[str, tuple[str, ...]]:
+        """Each check that a model did not ask for, with those models; with none where no model did."""
+        models = unique(row.model for row in self.rows if row.compared)
+        gaps = {}
+        for check in OPTIONAL:
+            having = {row.model for row in self.rows if _answers(row, check)}
+            without = tuple(model for model in models if model not in having)
+            if without:
+                gaps[check] = without if having else ()
+        return gaps
 
 
-def _kind(failure: Failure | None) -> tuple[str, str] | None:
-    """What makes two failures one: not the log, which has times and addresses in it."""
-    return (failure.stage, wording.said_by(failure)) if failure else None
+def unique(items: Iterable[_T]) -> tuple[_T, ...]:
+    """Each item once, in the order of its first appearance."""
+    return tuple(dict.fromkeys(items))
+
+
+def by_model(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows by model, in their order."""
+    grouped: dict[str, list[Row]] = {}
+    for row in rows:
+        grouped.setdefault(row.model, []).append(row)
+    return grouped
+
+
+def failure_kind(failure: Failure) -> tuple[str, str]:
+    """What makes two failures the same: not the log, which has times and addresses in it."""
+    return failure.stage, error_line(failure)
+
+
+def _answers(row: Row, check: str) -> bool:
+    if check == "accuracy":  # no metric could be scored
+        return row.metric is not None
+    return row.compared and getattr(row.cell.checks, check, None) is not None
 
 
 def _badness(row: Row) -> tuple[bool, int, float, float]:
-    cell = row.cell
-    return (
-        bool(cell.gated),
-        SEVERITY.index(cell.verdict),
-        wording.noise_ratio(cell) or 0.0,
-        wording.largest(cell) or 0.0,
-    )
-
-
-def number_columns(shown: Iterable[Row], *, with_largest: bool = True) -> tuple[Column, ...]:
-    """The columns of numbers that say something about these rows."""
-    rows_shown = tuple(shown)
-    columns = _NUMBERS if with_largest else _NUMBERS[1:]
-    return tuple(column for column in columns if any(column.show(row) != wording.NONE for row in rows_shown))
-
-
-def outputs(shown: Iterable[Row]) -> tuple[tuple[Row, OutputResult], ...]:
-    """Every output of these rows, worst first within a row."""
-    return tuple(
-        (row, output)
-        for row in shown
-        for output in sorted(row.cell.outputs, key=lambda one: SEVERITY.index(one.verdict), reverse=True)
-    )
-
-
-def differences(report: Report) -> tuple[EnvironmentDifference, ...]:
-    """Package by package, what each candidate environment has otherwise than the baseline.
-
-    Empty when the baseline is not known.
-    """
-    baseline = next((one for one in report.environments if one.name == report.baseline), None)
-    if baseline is None or not baseline.packages:
-        return ()
-    candidates = [one for one in report.environments if one.name != report.baseline and one.packages]
-    return tuple(_difference(baseline, candidate) for candidate in candidates)
-
-
-def _difference(baseline: EnvironmentResult, candidate: EnvironmentResult) -> EnvironmentDifference:
-    before, after = baseline.packages, candidate.packages
-    names = sorted(before.keys() | after.keys())
-    moved = [one for one in names if before.get(one) != after.get(one)]
-    moved.sort(key=lambda one: one not in KEY_PACKAGES)
-    other_module = baseline.keras.split(" ")[0] != candidate.keras.split(" ")[0]
-    facts = {
-        "runs": (baseline.keras, candidate.keras if other_module else baseline.keras),
-        "Python": (baseline.python, candidate.python),
-        "backend": (baseline.backend, candidate.backend),
-        "CPU": (baseline.cpu, candidate.cpu),
-    }
-    kept = [one for one in KEY_PACKAGES if one in before and before.get(one) == after.get(one)]
-    same = [f"Python {baseline.python}"] if baseline.python and baseline.python == candidate.python else []
-    same += [f"{one} {before[one]}" for one in kept]
-    return EnvironmentDifference(
-        name=candidate.name,
-        packages=tuple(PackageDifference(one, before.get(one, ""), after.get(one, "")) for one in moved),
-        total=len(names),
-        facts=tuple(
-            PackageDifference(what, *pair) for what, pair in facts.items() if all(pair) and pair[0] != pair[1]
-        ),
-        same=tuple(same),
-        same_more=len(names) - len(moved) - len(kept),
-    )
-
-
-def failures(report: Report) -> tuple[FailureGroup, ...]:
-    """Each failure once, with the environments or cells it took."""
-    broken = {one.name: one.failure for one in report.environments if one.failure is not None}
-    found = list(broken.items())
-    for row in rows(report):
-        if row.cell.failure is not None and row.cell.environment not in broken:
-            found.append((row.cell.cell, row.cell.failure))
-    groups: dict[tuple[str, str] | None, list[tuple[str, Failure]]] = {}
-    for place, failure in found:
-        groups.setdefault(_kind(failure), []).append((place, failure))
-    return tuple(FailureGroup(tuple(place for place, _ in alike), alike[0][1]) for alike in groups.values())
-
-
-def whys(report: Report) -> tuple[Why, ...]:
-    """By model, worst first, the findings that explain: causes and ways out, each said once."""
-    cells: dict[str, list[CellResult]] = {}
-    for row in rows(report):
-        cells.setdefault(row.model, []).append(row.cell)
-    found = (
-        Why(model, _findings(of_it, "cause"), _findings(of_it, "way-out")) for model, of_it in cells.items()
-    )
-    return tuple(why for why in found if why.causes or why.ways_out)
-
-
-def _findings(cells: Iterable[CellResult], kind: str) -> tuple[str, ...]:
-    messages = [one.message for cell in cells for one in cell.findings if one.kind == kind]
-    return tuple(dict.fromkeys(messages))
-
-
-def notes(report: Report, told: Container[tuple[str, str]] = ()) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """All other findings, the important first: each message once, with the cells it belongs to.
-
-    `told` are those that the report says elsewhere, as cell and message.
-    """
-    cells: dict[str, list[str]] = {}
-    ranks: dict[str, int] = {}
-    for row in rows(report):
-        for finding in row.cell.findings:
-            if finding.kind in SHOWN_ELSEWHERE or (row.cell.cell, finding.message) in told:
-                continue
-            cells.setdefault(finding.message, []).append(row.cell.cell)
-            rank = _rank(finding, row.cell)
-            ranks[finding.message] = min(rank, ranks.get(finding.message, rank))
-    ordered = sorted(cells, key=lambda message: ranks[message])
-    return tuple((message, tuple(dict.fromkeys(cells[message]))) for message in ordered)
-
-
-def _rank(finding: Finding, cell: CellResult) -> int:
-    """Decode first, then what changed in the training, then the rest; last a training that holds."""
-    if finding.kind == "decode":
-        return 0
-    if finding.kind != "training" or cell.training is None:
-        return 2
-    verdict = next(
-        (
-            one.verdict
-            for one in cell.training.causes
-            if one.message and finding.message.endswith(one.message)
-        ),
-        cell.training.verdict,
-    )
-    return 3 if verdict in GREEN else 1
-
-
-def commands(report: Report, most: int) -> tuple[str, ...]:
-    """The commands that run the cells again that are not green, worst first."""
-    wanted = [row.cell.reproduce for row in rows(report) if not row.green and row.cell.reproduce]
-    return tuple(dict.fromkeys(wanted))[:most]
-
-
-def counts(report: Report) -> tuple[tuple[CellVerdict, int], ...]:
-    """How many cells have each verdict, worst first."""
-    counted = Counter(cell.verdict for model in report.models for cell in model.cells)
-    return tuple((verdict, counted[verdict]) for verdict in reversed(SEVERITY) if counted[verdict])
-
-
-def counted(report: Report) -> str:
-    """`2 changed, 1 failed, 6 identical`."""
-    return ", ".join(f"{count:,} {wording.VERDICTS[verdict]}" for verdict, count in counts(report))
+    severity = SEVERITY.index(row.cell.verdict)
+    return bool(row.cell.gated), severity, row.noise_ratio or 0.0, row.max_abs or 0.0

@@ -5,50 +5,47 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from validator.report import content, wording
-from validator.report.content import Row
-from validator.results import Report
+from validator.report.content import Content, Row
+from validator.report.figures import NONE
+from validator.report.lines import numbers
+from validator.report.phrases import unmarked
+from validator.report.words import WordsByCheck, registered_words
+from validator.report.words.cell import result
 from validator.text import multiline, plain, tail
+from validator.verdict.results import Report
 
 LIMIT, LOG_LIMIT = 1000, 20_000
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def dump(report: Report) -> str:
+def dump(report: Report, *, checks: WordsByCheck | None = None) -> str:
     """One suite per model, one test case per cell.
 
     What the gate fails on, and everything when the run cannot be judged, is a failure (an error where nothing
     could be compared), so that the file agrees with the exit code. What the gate lets pass has its words in
     `system-out`; a cell that was not compared is then `skipped`, never passed.
     """
+    content = Content(report, checks or registered_words())
     root = ElementTree.Element("testsuites", name="keras-validator")
     for model in report.models:
-        rows = [Row(model.name, cell) for cell in model.cells]
         suite = ElementTree.SubElement(root, "testsuite", name=_clean(model.name))
         if report.started:
             suite.set("timestamp", _clean(report.started.removesuffix("Z")))
-        cases = [_case(suite, row, report) for row in rows]
+        cases = [_case(suite, Row(model.name, cell, content.checks), content) for cell in model.cells]
         _count(suite, cases)
     _count(root, root.findall("./testsuite/testcase"))
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _case(suite: ElementTree.Element, row: Row, report: Report) -> ElementTree.Element:
+def _case(suite: ElementTree.Element, row: Row, content: Content) -> ElementTree.Element:
     cell = row.cell
-    case = ElementTree.SubElement(
-        suite,
-        "testcase",
-        classname=_clean(row.model),
-        name=_clean(cell.cell),
-        time=f"{cell.seconds or 0:.3f}",
-    )
-    message = _clean(wording.unmarked(row.happened))
-    breaks = bool(cell.gated) or (report.verdict == "inconclusive" and not row.green)
-    if breaks:
-        kind = "error" if cell.verdict in ("failed", "not-compared") else "failure"
-        found = ElementTree.SubElement(case, kind, message=message, type=cell.verdict)
-        found.text = _details(row)
+    case = ElementTree.SubElement(suite, "testcase", classname=_clean(row.model), name=_clean(cell.cell))
+    case.set("time", f"{cell.seconds or 0:.3f}")
+    message = _clean(unmarked(result(row)))
+    if cell.gated or (content.report.verdict == "inconclusive" and not row.green):
+        kind = "failure" if row.compared else "error"
+        ElementTree.SubElement(case, kind, message=message, type=cell.verdict).text = _details(row)
     elif cell.verdict == "not-compared":
         ElementTree.SubElement(case, "skipped", message=message)
     elif not row.green:
@@ -58,14 +55,15 @@ def _case(suite: ElementTree.Element, row: Row, report: Report) -> ElementTree.E
 
 def _details(row: Row) -> str:
     cell = row.cell
-    lines = [wording.unmarked(row.happened)]
-    lines += [wording.unmarked(wording.moved(output)) for _, output in content.outputs([row])]
-    lines += [finding.message for finding in cell.findings]
+    lines = [unmarked(result(row))]
+    measured = [(heading, unmarked(entry.words), unmarked(entry.small)) for heading, entry in numbers(row)]
+    lines += [f"{heading}: {text} {below}" for heading, text, below in measured if text != NONE]
+    lines += [unmarked(remark.words) for remark in row.remarks]
     lines += [f"gate: {', '.join(cell.gated)}"] if cell.gated else []
     lines += [f"again: {cell.reproduce}"] if cell.reproduce else []
-    told = "\n".join(plain(line, LIMIT) for line in lines if line)
-    log = tail(cell.failure.log.strip() or cell.failure.message, LOG_LIMIT) if cell.failure else ""
-    return _NOT_XML.sub("", multiline(f"{told}\n\n{log}", LOG_LIMIT + 20 * LIMIT))
+    text = "\n".join(plain(line, LIMIT) for line in dict.fromkeys(lines) if line)
+    log = tail(row.failure.log.strip() or row.failure.message, LOG_LIMIT) if row.failure else ""
+    return _NOT_XML.sub("", multiline(f"{text}\n\n{log}", LOG_LIMIT + 20 * LIMIT))
 
 
 def _clean(value: str) -> str:

@@ -5,232 +5,204 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import TracebackType
 
-from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.spinner import Spinner
+from rich import box, progress
+from rich.console import Console, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from validator.report import content, story, wording
-from validator.report.content import Line, Row, State
-from validator.report.wording import Words
-from validator.results import Report, Verdict
+from validator.failure import Failure
+from validator.report import document
+from validator.report.content import Content
+from validator.report.figures import seconds
+from validator.report.outline import Detail, Outline, Section, outline
+from validator.report.phrases import Words, plural, words
+from validator.report.words import WordsByCheck, registered_words
+from validator.report.words.run import counted
 from validator.text import plain
+from validator.verdict.results import Report, Verdict
 
 LIMIT = 400
 WIDE = 120
-MOST_NOTES = 6
-STYLES: dict[State, str] = {"good": "green", "warn": "yellow", "bad": "red", "unknown": "magenta"}
-MARKS: dict[State, str] = {"good": "✓", "warn": "!", "bad": "✗", "unknown": "?"}
-VERDICTS: dict[Verdict, tuple[str, str]] = {
-    "pass": ("PASS", "green"),
-    "warn": ("WARN", "yellow"),
-    "fail": ("FAIL", "red"),
-    "inconclusive": ("INCONCLUSIVE", "magenta"),
+MOST_ITEMS = 6
+MARKS: dict[str, Text] = {
+    "good": Text("✓", "green"),
+    "warn": Text("!", "yellow"),
+    "bad": Text("✗", "red"),
+    "unknown": Text("?", "magenta"),
+}
+VERDICTS: dict[Verdict, Text] = {
+    "pass": Text(" PASS ", "bold reverse green"),
+    "warn": Text(" WARN ", "bold reverse yellow"),
+    "fail": Text(" FAIL ", "bold reverse red"),
+    "inconclusive": Text(" INCONCLUSIVE ", "bold reverse magenta"),
 }
 _ASCII = str.maketrans(
-    {"→": "->", "×": "x", "÷": "/", "–": "-", "—": "-", "…": "...", "·": "|", "✓": "+", "✗": "x", "•": "*"}
-)
+    {"→": "->", "×": "x", "÷": "/", "–": "-", "—": "-", "…": "...", "·": "|", "✓": "+", "✗": "x", "•": "*",
+     "“": '"', "”": '"'}
+)  # fmt: skip
 
 
-def show(report: Report, console: Console) -> None:
-    """Print the table, worst first, the verdict in one line, notes, and the commands that run cells again."""
-    rows = content.rows(report)
-    if rows:
-        _print(console, _table(report, console))
-    _print(console, _verdict(report))
-    reasons = [] if rows and report.verdict != "inconclusive" else report.reasons[:20]  # else in the table
-    for words in (*story.gate(report), *(wording.prose(reason) for reason in reasons)):
-        _print(console, _line("•", words))
-    shown = {name for row in rows for name in (row.cell.cell, row.cell.environment)}
-    for group in content.failures(report)[:20]:
-        if shown.issuperset(group.places):
-            continue  # the table has said it
-        where = wording.listed([wording.name(place) for place in group.places])
-        _print(console, _line("✗", (*where, wording.text(" "), *wording.failed(group.failure))))
-    for why in content.whys(report):
-        _explain(why, console)
-    _notes(report, console)
-    again = content.commands(report, 20)
-    if again:
-        _print(console, Text("\nRun again:", style="bold"))
-        for command in again:  # unwrapped, to be copied
-            console.print(Text(_said(f"  {plain(command, 1000)}", console)), soft_wrap=True)
+def show(report: Report, console: Console, *, checks: WordsByCheck | None = None) -> None:
+    """Print the table, worst first, the verdict, why and what to do, notes, and commands to copy."""
+    detail = Detail(wide=console.width >= WIDE, together=True, items=20)
+    page = outline(Content(report, checks or registered_words()), detail)
+    if isinstance(page.table, document.Table):
+        _print(console, _table(page.table, wide=detail.wide))
+    _print(console, _verdict(page))
+    for paragraph in page.summary:
+        _print(console, _line("", paragraph))
+    for section in page.sections:
+        if section.kind in ("why", "do", "notes", "reproduce"):
+            _section(section, console)
 
 
-def _notes(report: Report, console: Console) -> None:
-    """The notes that matter most; they are long, and the report has all of them."""
-    notes = content.notes(report)
-    for note, cells in notes[:MOST_NOTES]:
-        where = wording.listed([wording.name(cell) for cell in cells])
-        _print(console, _line("•", (*wording.prose(note), wording.text(" ("), *where, wording.text(")"))))
-    if len(notes) > MOST_NOTES:
-        _print(console, _line("…", (wording.text(f"{len(notes) - MOST_NOTES:,} more in report.md"),)))
+def _verdict(page: Outline) -> Text:
+    verdict = Text.assemble(VERDICTS[page.content.report.verdict], " ", _text(page.headline, "bold"))
+    counts = counted(page.content)
+    return verdict.append(f" ({counts})" if counts else "")
 
 
-def _explain(why: content.Why, console: Console) -> None:
-    for cause in why.causes:
-        _print(console, _line("•", (wording.name(why.model), wording.text(": "), *wording.prose(cause))))
-    if why.ways_out:
-        words: Words = (wording.strong("way out"), wording.text(": "))
-        for at, way in enumerate(why.ways_out):
-            words += ((wording.text(" · "),) if at else ()) + wording.prose(way)
-        _print(console, _line(" ", words))
+def _section(section: Section, console: Console) -> None:
+    """Sentences under each other; commands unwrapped, to be copied. The report has the notes left out."""
+    _print(console, Text("\n").append_text(_text(section.title, "bold")))
+    for block in section.blocks:
+        if isinstance(block, document.Bullets):
+            for item in block.items[:MOST_ITEMS]:
+                _print(console, _line("•", item))
+            hidden = block.hidden + max(len(block.items) - MOST_ITEMS, 0)
+            if hidden:
+                _print(console, _line("…", words(f"{hidden:,} more in report.md")))
+        elif isinstance(block, document.Code):
+            for command in block.text.splitlines():
+                console.print(Text(_encoded(f"  {plain(command, 1000)}", console)), soft_wrap=True)
 
 
-def _verdict(report: Report) -> Text:
-    word, style = VERDICTS[report.verdict]
-    said = Text.assemble(
-        (f" {word} ", f"bold reverse {style}"), " ", (plain(story.headline(report), LIMIT), "bold")
-    )
-    upgrade = story.upgrade(report)
-    if upgrade:
-        said.append(": ").append_text(_text(upgrade))
-    counted = content.counted(report)
-    return said.append(f" ({counted})" if counted else "")
-
-
-def _table(report: Report, console: Console) -> Table:
-    rows = content.rows(report)
-    columns = content.number_columns(rows)
-    wide = console.width >= WIDE
+def _table(block: document.Table, *, wide: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    table.add_column("")
-    table.add_column("model", overflow="fold", min_width=6)
-    if wide:
-        table.add_column("environment", overflow="fold")
-    table.add_column("what happened", overflow="fold", ratio=1, min_width=18)
-    numbers = columns if wide else tuple(column for column in columns if column.heading == "accuracy")
-    for column in numbers:
-        table.add_column(column.heading, justify="right", overflow="fold", no_wrap=wide)
-    for line in content.lines(rows):
-        table.add_row(*_cells(line, numbers, wide), style=None)
+    for head in block.headings:
+        if head.numeric:
+            table.add_column(head.text, justify="right", overflow="fold", no_wrap=wide)
+        elif head.text == "result":
+            table.add_column(head.text, overflow="fold", ratio=1, min_width=18)
+        else:
+            table.add_column(head.text, overflow="fold", min_width=6 if head.text else 1)
+    for row in block.rows:
+        table.add_row(*(_entry(*each) for each in zip(row, block.headings, strict=True)))
     return table
 
 
-def _cells(line: Line, numbers: tuple[content.Column, ...], wide: bool) -> list[Text]:
-    row = line.row
-    models = Text("\n".join(plain(model, LIMIT) for model in line.models), style="bold")
-    places = Text("\n".join(plain(place, LIMIT) for place in line.places))
-    happened = _text(row.happened)
-    if not wide:  # what has no column of its own stands under the words
-        models.append("\n").append_text(places)
-        measured = wording.measured(row.cell)
-        happened.append(f"\n{measured}" if measured else "", style="dim")
-    where = [places] if wide else []
-    return [_mark(row), models, *where, happened, *(_number(row, column) for column in numbers)]
+def _entry(entry: document.Entry, heading: document.Heading) -> Text:
+    text = _text(entry.words, strong="bold red" if heading.numeric else "bold")
+    return text.append("\n").append_text(_text(entry.small, "dim")) if entry.small else text
 
 
-def _number(row: Row, column: content.Column) -> Text:
-    fell = row.metric_fell and column.heading == "accuracy"
-    shown = Text(plain(column.show(row), 80), style="bold red" if fell else "")
-    below = column.below(row)
-    return shown.append(f"\n{plain(below, 80)}", style="not bold dim") if below else shown
-
-
-def _mark(row: Row) -> Text:
-    return Text(MARKS[row.state], style=STYLES[row.state])
-
-
-def _line(mark: str, words: Words) -> Table:
+def _line(mark: str, pieces: Words) -> Table:
     """A mark with a sentence that wraps beside it, not under it."""
     grid = Table.grid(Column(width=1), Column(overflow="fold"), padding=(0, 1, 0, 0))
-    grid.add_row(mark, _text(words))
+    grid.add_row(mark, _text(pieces))
     return grid
 
 
-def _text(words: Words) -> Text:
-    text = Text()
-    for piece in words:
+def _text(pieces: Words, base: str = "", strong: str = "bold") -> Text:
+    text = Text(style=base)
+    styles = {"name": "cyan", "strong": strong, "link": "underline", "text": ""}
+    for piece in pieces:
+        if piece.kind == "mark":
+            text.append_text(MARKS[piece.text])
+            continue
         before = " " if piece.text[:1].isspace() else ""
         after = " " if piece.text[-1:].isspace() and piece.text.strip() else ""
-        style = {"name": "cyan", "strong": "bold", "link": "underline", "text": ""}[piece.kind]
-        shown = piece.url.replace("redirect.github.com", "github.com") if piece.kind == "link" else piece.text
-        text.append(f"{before}{plain(shown, LIMIT)}{after}", style=style)
+        url = piece.url.replace("redirect.github.com", "github.com")
+        text.append(f"{before}{plain(url or piece.text, LIMIT)}{after}", style=styles[piece.kind])
     return text
 
 
-def _print(console: Console, shown: RenderableType) -> None:
+def _print(console: Console, renderable: RenderableType) -> None:
     """Print; a terminal that cannot show `→` gets `->`, and never an error."""
     if console.encoding.lower().startswith("utf"):
-        console.print(shown)
+        console.print(renderable)
         return
     with console.capture() as capture:
-        console.print(shown)
-    console.out(_said(capture.get(), console), end="", highlight=False)
+        console.print(renderable)
+    console.out(_encoded(capture.get(), console), end="", highlight=False)
 
 
-def _said(text: str, console: Console) -> str:
+def _encoded(text: str, console: Console) -> str:
     if console.encoding.lower().startswith("utf"):
         return text
     return text.translate(_ASCII).encode(console.encoding, "replace").decode(console.encoding)
 
 
-@dataclass
 class Progress:
     """What is going on: a live view on a terminal, plain lines elsewhere. Events may come from any thread.
 
-    Use it as a context manager around the run; `total` is how many cells will run.
+    Use it as a context manager around the run. `cells` are the ids that count; a run does other jobs as well.
     """
 
-    console: Console
-    total: int
-    clock: Callable[[], float] = time.monotonic
-    _started: dict[str, float] = field(default_factory=dict, init=False)
-    _environments: dict[str, str] = field(default_factory=dict, init=False)
-    _finished: int = field(default=0, init=False)
-    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
-    _live: Live | None = field(default=None, init=False)
+    def __init__(
+        self, console: Console, cells: frozenset[str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console, self._cells, self._clock = console, cells, clock
+        self._running: dict[str, tuple[progress.TaskID, float]] = {}
+        self._finished = 0
+        self._lock = threading.Lock()
+        self._live = console.is_terminal and not console.is_dumb_terminal
+        self._view = progress.Progress(
+            progress.SpinnerColumn(),
+            progress.TextColumn("{task.description}", markup=False),
+            progress.TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not self._live,
+        )
+        self._count = self._view.add_task(f"0 of {plural(len(cells), 'cell')}")
 
     def __enter__(self) -> Progress:
-        if self.console.is_terminal and not self.console.is_dumb_terminal:
-            self._live = Live(
-                get_renderable=self._view, console=self.console, refresh_per_second=8, transient=True
-            )
-            self._live.start()
+        self._view.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        self._view.stop()
 
     def environment(self, name: str, state: str) -> None:
         """An environment is `resolving`, `installing`, `running`, `ready`, `failed` … ."""
         with self._lock:
-            self._environments[name] = state
-        if self._live is None or state == "failed":
-            self._say(f"{plain(name, 80)}: {plain(state, 80)}")
+            self._end(name)
+            if state != "done":
+                self._begin(name, f"{plain(name, 40)}: {plain(state, 60)}")
+        if not self._live or state == "failed":
+            self._print(f"{plain(name, 80)}: {plain(state, 80)}")
 
-    def cell_started(self, cell: str) -> None:
-        """A cell runs."""
+    def job_started(self, job: str) -> None:
+        """A job runs."""
         with self._lock:
-            self._started[cell] = self.clock()
+            self._begin(job, plain(job, 60))
 
-    def cell_finished(self, cell: str, state: str, seconds: float) -> None:
-        """A cell is done; `state` is its stage of failure, or `done`."""
+    def job_finished(self, job: str, failure: Failure | None) -> None:
+        """A job is done, or failed at a stage."""
+        total = len(self._cells)
         with self._lock:
-            self._started.pop(cell, None)
-            self._finished += 1
-            count = f"[{self._finished:>{len(str(self.total))}}/{self.total}]"
-        self._say(f"{count} {plain(cell, 160)}  {plain(state, 80)}  {wording.seconds(seconds)}")
+            took = self._end(job)
+            self._finished += job in self._cells
+            done = f"{self._finished} of {plural(total, 'cell')}"
+            self._view.update(self._count, description=done)
+            count = f"[{self._finished:>{len(str(total))}}/{total}]" if job in self._cells else ""
+        state = failure.stage if failure else "done"
+        self._print(f"{count:{2 * len(str(total)) + 3}} {plain(job, 160)}  {state}  {seconds(took)}")
 
-    def _say(self, line: str) -> None:
-        self.console.print(Text(_said(line, self.console)), soft_wrap=True)
+    def _begin(self, name: str, description: str) -> None:
+        self._running[name] = self._view.add_task(description), self._clock()
 
-    def _view(self) -> RenderableType:
-        with self._lock:
-            states = {name: state for name, state in self._environments.items() if state != "done"}
-            running = [(cell, self.clock() - since) for cell, since in self._started.items()]
-        lines: list[RenderableType] = [
-            Text(f"  {plain(name, 40)}: {plain(state, 60)}", style="dim") for name, state in states.items()
-        ]
-        lines += [
-            Spinner("dots", Text(f"{plain(cell, 60)}  {wording.seconds(took)}")) for cell, took in running
-        ]
-        return Group(*lines, Text(f"{self._finished} of {wording.plural(self.total, 'cell')}", style="bold"))
+    def _end(self, name: str) -> float:
+        if name not in self._running:
+            return 0.0
+        task, started = self._running.pop(name)
+        self._view.remove_task(task)
+        return self._clock() - started
+
+    def _print(self, line: str) -> None:
+        self._console.print(Text(_encoded(line, self._console)), soft_wrap=True)

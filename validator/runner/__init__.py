@@ -1,19 +1,26 @@
-"""Starts workers inside environments, survives their deaths, and reads what they leave behind."""
+"""Starts workers inside environments, survives their deaths, and reads what they leave behind.
+
+In come jobs (what to load, what to record, where); out comes one capture or failure for each. `Pool` runs the
+environments of a run beside each other and keeps their workers between its rounds.
+"""
 
 from validator.runner.captures import Capture, EnvironmentFacts, read_capture, read_environment
-from validator.runner.request import Job, write_json, write_request
-from validator.runner.supervise import Bounds, Supervisor, Watcher, default_memory
+from validator.runner.pool import EnvironmentState, Place, Pool, Watcher
+from validator.runner.request import Job, write_json, write_text
+from validator.runner.supervise import Bounds, default_memory
 
 __all__ = [
     "Bounds",
     "Capture",
     "EnvironmentFacts",
+    "EnvironmentState",
     "Job",
-    "Supervisor",
+    "Place",
+    "Pool",
     "Watcher",
     "default_memory",
     "read_capture",
     "read_environment",
     "write_json",
-    "write_request",
+    "write_text",
 ]

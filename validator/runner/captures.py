@@ -1,17 +1,18 @@
-"""Reads what a worker left: the facts of its environment, and one capture per cell."""
+"""Reads what a worker left: the facts of its environment, and one capture a job. Each file is parsed once."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
 from validator.base import Frozen
-from validator.errors import CannotJudgeError
-from validator.results import Failure, Stage
-from validator.tensors import TensorEntry
+from validator.failure import Failure, Stage
+from validator.storage.tensors import StoredTensor, TensorEntry, open_tensors
 
 _MAX_BYTES = 64 << 20
 _T = TypeVar("_T", bound=Frozen)
@@ -35,7 +36,6 @@ class KerasFacts(Frozen):
 
     module: str
     version: str
-    file: str
 
 
 class CpuFacts(Frozen):
@@ -43,33 +43,23 @@ class CpuFacts(Frozen):
 
     model: str
     features: tuple[str, ...]
-    cores: int
 
 
 class EnvironmentFacts(Frozen):
-    """`environment.json`: what a worker found after importing Keras."""
+    """`environment.json`: what a worker sees after importing Keras."""
 
     schema_version: Literal[1] = Field(alias="schema")
-    environment: str
     keras: KerasFacts | None = None
     backend: str = ""
     packages: dict[str, str] = {}
     python: str = ""
-    executable: str = ""
-    platform: str = ""
-    cpu: CpuFacts | None = None
-    threads: dict[str, int] = {}
-    onednn: bool | None = None
-    jit: str | bool | None = None
-    floatx: str = ""
-    policy: str = ""
-    seed: int = 0
-    seconds: float = 0.0
+    cpu: CpuFacts
+    isolation: Literal["fork", "process"] | None = None
     failure: WorkerFailure | None = None
 
 
 class Note(Frozen):
-    """Something worth saying about how a cell ran."""
+    """Something worth knowing about how a job ran."""
 
     kind: str
     message: str
@@ -83,8 +73,8 @@ class SelfDifference(Frozen):
     elements: int
 
 
-class Capture(Frozen):
-    """`response.json`: what running one cell gave."""
+class Response(Frozen):
+    """`response.json`: what one job gave (docs/protocol.md)."""
 
     schema_version: Literal[1] = Field(alias="schema")
     id: str
@@ -103,35 +93,71 @@ class Capture(Frozen):
     reported: dict[str, float | None] | None = None
     reported_failure: WorkerFailure | None = None
     notes: tuple[Note, ...] = ()
-    tasks: dict[str, JsonValue] = {}
+    tasks: dict[str, dict[str, JsonValue]] = {}
     seconds: dict[str, float] = {}
 
 
-def read_capture(folder: Path) -> Capture | None:
-    """The capture in a cell's folder, or None where the cell has not run.
+@dataclass(frozen=True)
+class Capture:
+    """What one job left: its response, and the folder that the paths in it start from."""
 
-    Raises:
-        CannotJudgeError: a file is there and is not a capture.
-    """
-    return _read(folder / "response.json", Capture)
+    folder: Path
+    response: Response
+
+    @cached_property
+    def outputs(self) -> tuple[StoredTensor, ...]:
+        """The predictions, their files checked.
+
+        Raises:
+            ConfigurationError: a file is missing or other than the response says.
+        """
+        return open_tensors(self.response.outputs, self.folder)
+
+    @property
+    def seconds(self) -> float:
+        """What the job took in the worker."""
+        return round(sum(self.response.seconds.values()), 3)
+
+    def answer(self, check: str, kind: type[_T]) -> _T | Failure | None:
+        """The typed answer of a check's task; its failure; None where the job had no such task."""
+        answer = self.response.tasks.get(check)
+        if answer is None:
+            return None
+        try:
+            failure = answer.get("failure")
+            if failure is not None:
+                return WorkerFailure.model_validate(failure).failure()
+            return kind.model_validate({name: value for name, value in answer.items() if name != "failure"})
+        except ValidationError as error:
+            return _broken(self.folder, f"the answer of the task {check}: {_reason(error)}")
+
+
+def read_capture(folder: Path) -> Capture | Failure:
+    """The capture in a job's folder, or why there is none: the job failed, or left no response."""
+    path = folder / "response.json"
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            return _broken(folder, f"response.json is larger than {_MAX_BYTES >> 20} MiB")
+        response = Response.model_validate(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return Failure(stage="crash", error="worker", message=f"{folder.name}: the worker left no response")
+    except (OSError, ValueError) as error:
+        return _broken(folder, _reason(error))
+    return response.failure.failure() if response.failure else Capture(folder, response)
 
 
 def read_environment(folder: Path) -> EnvironmentFacts | None:
-    """The facts of an environment's worker, or None where it never imported Keras.
-
-    Raises:
-        CannotJudgeError: a file is there and does not hold them.
-    """
-    return _read(folder / "environment.json", EnvironmentFacts)
-
-
-def _read(path: Path, kind: type[_T]) -> _T | None:
+    """The facts of an environment's worker; None where it wrote none, or what it wrote cannot be read."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise CannotJudgeError(f"{path}: larger than {_MAX_BYTES >> 20} MiB; run the cell again")
-        return kind.model_validate(json.loads(path.read_bytes()))
-    except FileNotFoundError:
+        return EnvironmentFacts.model_validate(json.loads((folder / "environment.json").read_bytes()))
+    except (OSError, ValueError):
         return None
-    except (OSError, ValueError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise CannotJudgeError(f"{path}: not a capture ({reason}); run the cell again") from None
+
+
+def _broken(folder: Path, reason: str) -> Failure:
+    message = f"{folder}: not a capture ({reason}); run the cell again"
+    return Failure(stage="crash", error="capture", message=message)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0]

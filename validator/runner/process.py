@@ -1,9 +1,10 @@
-"""One worker process: started with an allow-list of variables, logged within bounds, killed as a group."""
+"""One worker process: started with an allow-list of variables, logged within bounds, killed with its jobs."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,50 +15,35 @@ from typing import IO
 
 import psutil
 
-from validator.results import Failure
+from validator.failure import Failure
 
 WORKER = Path(__file__).resolve().parent.parent / "worker"
 _LOG_BYTES = 1 << 20
 _TAIL_BYTES = 8000
 #: What a worker may see of the caller's environment. Nothing else passes: no token, no write file of a CI.
-ALLOWED = frozenset(
-    {
-        "CUDA_VISIBLE_DEVICES",
-        "DYLD_LIBRARY_PATH",
-        "LANG",
-        "LC_ALL",
-        "LC_CTYPE",
-        "LD_LIBRARY_PATH",
-        "PATH",
-        "TZ",
-    }
+_ALLOWED = (
+    *("CUDA_VISIBLE_DEVICES", "DYLD_LIBRARY_PATH", "LD_LIBRARY_PATH", "PATH"),
+    *("LANG", "LC_ALL", "LC_CTYPE", "TZ"),
 )
-_HINTS = {
-    "SIGKILL": "; the system may have run out of memory",
-    "SIGBUS": "; the disk may be full",
-}
+_HINTS = {"SIGKILL": "; the system may have run out of memory", "SIGBUS": "; the disk may be full"}
 
 if sys.platform == "win32":  # pragma: no cover
     raise ImportError("workers run in process groups, which Windows lacks; use Linux, macOS or WSL")
 
 
 class WorkerProcess:
-    """A running worker. A context manager: when it is left, the worker and its children are gone."""
+    """A running worker. `pid` leads its process group; each forked child leads another."""
 
     def __init__(self, python: Path, folder: Path, variables: Mapping[str, str]) -> None:
-        """Start a worker on a folder with a request.
-
-        Raises:
-            OSError: the interpreter cannot be started.
-        """
-        # The worker notices by this pipe when its supervisor is gone, however that died.
+        """Start a worker in a folder, which takes its log and its home. Raises OSError where it cannot."""
+        # The worker notices by this pipe when its runner is gone, however that died.
         lifeline, self._holder = os.pipe()
         environ = {**worker_environ(folder, variables), "KERAS_VALIDATOR_LIFELINE": str(lifeline)}
         try:
             self._process = subprocess.Popen(
-                [str(python), "-I", str(WORKER), str(folder)],
+                [str(python), "-I", str(WORKER)],
                 env=environ,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
@@ -69,64 +55,83 @@ class WorkerProcess:
             raise
         finally:
             os.close(lifeline)
+        assert self._process.stdin is not None  # noqa: S101 - stdin=PIPE
         assert self._process.stdout is not None  # noqa: S101 - stdout=PIPE
-        self._log = _Log(folder / "worker.log")
-        self._reader = threading.Thread(target=self._log.keep, args=(self._process.stdout,), daemon=True)
+        self.pid = self._process.pid
+        self._requests = self._process.stdin
+        self._folder = folder
+        self.log = WorkerLog(folder / "worker.log")
+        self._reader = threading.Thread(target=self.log.keep, args=(self._process.stdout,), daemon=True)
         self._reader.start()
 
-    def __enter__(self) -> WorkerProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        os.close(self._holder)
-        self._reader.join(timeout=5)
+    def send(self, request: Path) -> None:
+        """Ask for the jobs of a request file. A worker that has ended takes none, and `ended` tells."""
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.write(os.fsencode(request) + b"\n")
+            self._requests.flush()
 
     def ended(self) -> bool:
         """Whether the worker has ended by itself."""
         return self._process.poll() is not None
 
-    def resident(self) -> int:
-        """Resident bytes of the worker and its children."""
-        total = 0
-        with contextlib.suppress(psutil.Error):
-            process = psutil.Process(self._process.pid)
-            for member in [process, *process.children(recursive=True)]:
-                with contextlib.suppress(psutil.Error):
-                    total += member.memory_info().rss
-        return total
+    def kill_job(self, pid: int) -> None:
+        """Kill a forked child and everything in its process group."""
+        with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
+            # The number may belong to another process by now. The parent says nothing where the worker died.
+            if psutil.Process(pid).environ().get("HOME") == str(self._folder / "home"):
+                os.killpg(pid, signal.SIGKILL)
 
-    def log_tail(self) -> str:
-        """The end of what the worker printed."""
-        return self._log.tail()
+    def end(self, job: int | None = None) -> None:
+        """Kill the worker with everything it started; `job` is the child that it runs."""
+        if job is not None:
+            self.kill_job(job)
+        os.close(self._holder)  # children that are not known yet end themselves
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.close()
+        self._reader.join(timeout=5)
+        shutil.rmtree(self._folder / "home", ignore_errors=True)
 
     def crash(self) -> Failure | None:
         """Why an ended worker ended, unless it ended well."""
-        code = self._process.returncode
-        if code == 0:
-            return None
-        if code > 0:
-            return Failure(
-                stage="crash", error=f"exit {code}", message=f"the worker ended with exit code {code}"
-            )
-        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-        message = f"the worker was ended by {name}{_HINTS.get(name, '')}"
-        return Failure(stage="crash", error=name, message=message)
+        return death(self._process.returncode) if self._process.returncode else None
+
+
+def resident(pid: int) -> int:
+    """Resident bytes of a process and its children."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for member in [process, *process.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                total += member.memory_info().rss
+    return total
+
+
+def death(code: int) -> Failure:
+    """The end of a process before its work was done. `code` is its exit status, or minus a signal."""
+    if code == 0:
+        message = "the worker ended with exit code 0 without finishing this job, as after os._exit(0)"
+        return Failure(stage="crash", error="exit 0", message=message)
+    if code > 0:
+        return Failure(stage="crash", error=f"exit {code}", message=f"the worker ended with exit code {code}")
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    hint = _HINTS.get(name, "")
+    return Failure(stage="crash", error=name, message=f"the worker was ended by {name}{hint}")
 
 
 def worker_environ(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """The worker's whole environment. Its home is a folder of the run: no credentials, no keras.json."""
-    home = folder / "home"
-    scratch = home / "tmp"
+    home, scratch = folder / "home", folder / "home" / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
-    allowed = {name: value for name, value in os.environ.items() if name in ALLOWED}
+    allowed = {name: os.environ[name] for name in _ALLOWED if name in os.environ}
     own = {"HOME": str(home), "KERAS_HOME": str(home / ".keras"), "TMPDIR": str(scratch)}
     return {**allowed, "TF_CPP_MIN_LOG_LEVEL": "2", **own, **variables}
 
 
-class _Log:
+class WorkerLog:
     """Keeps a worker's output: all of it up to a bound, and the end of it whatever its length."""
 
     def __init__(self, path: Path) -> None:

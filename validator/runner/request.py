@@ -12,14 +12,24 @@ from pydantic import JsonValue
 
 from validator.matrix import Environment
 
+#: Fields of a job that decide when and where it runs. The worker does not see them.
+_PLACING = frozenset(("environment", "needs", "budget"))
+
 
 @dataclass(frozen=True)
 class Job:
-    """One cell as the worker sees it: every path absolute."""
+    """One cell, or one task of it, as the worker sees it: every path absolute.
+
+    Attributes:
+        predict: without, only the tasks are done.
+        variables: a worker of its own is started with them.
+        environment: whose worker does it.
+        needs: ids of jobs, in any environment, that must have succeeded before it starts.
+        budget: the name of a time limit that it shares with other jobs.
+    """
 
     id: str
     folder: str
-    model: str
     artifact: str | None
     builder: str | None
     builder_arguments: dict[str, str | int | float | bool]
@@ -32,25 +42,34 @@ class Job:
     labels: str | None
     batch_size: int
     evaluate: bool
-    predict: bool = True  # without, only the tasks are done
+    environment: str
+    predict: bool = True
     tasks: dict[str, dict[str, JsonValue]] = field(default_factory=dict)
-    variables: dict[str, str] = field(default_factory=dict)  # a worker of its own is started with them
+    variables: dict[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    budget: str = ""
+
+    def file(self, name: str) -> Path:
+        """A file in the job's folder."""
+        return Path(self.folder, name)
 
 
 def write_request(
-    folder: Path, environment: Environment, jobs: Sequence[Job], pythonpath: Sequence[Path]
+    path: Path, environment: Environment, jobs: Sequence[Job], pythonpath: Sequence[Path]
 ) -> None:
-    """Write `request.json` into the folder of an environment's captures."""
+    """Write a request for the worker of an environment."""
     request = {
         "schema": 1,
         "environment": environment.name,
         "legacy": environment.legacy,
         "backend": environment.backend,
-        "pythonpath": [str(path) for path in pythonpath],
+        "pythonpath": [str(folder) for folder in pythonpath],
         "seed": 0,
-        "jobs": [asdict(job) for job in jobs],
+        "jobs": [
+            {name: value for name, value in asdict(job).items() if name not in _PLACING} for job in jobs
+        ],
     }
-    write_json(folder / "request.json", request)
+    write_json(path, request)
 
 
 def write_json(path: Path, value: object) -> None:

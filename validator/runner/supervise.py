@@ -1,24 +1,31 @@
-"""Runs the jobs of one environment in as few worker processes as their deaths allow."""
+"""Runs jobs in one environment over a live worker, whatever they do to it."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
-from validator.results import Failure
-from validator.runner.captures import read_capture, read_environment
-from validator.runner.process import WorkerProcess
-from validator.runner.request import Job, write_json
+from validator.failure import Failure
+from validator.matrix import Environment
+from validator.runner.captures import Capture, read_capture, read_environment
+from validator.runner.process import WorkerProcess, death, resident
+from validator.runner.request import Job, write_json, write_request
 
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.02
 _MEMORY_POLL_SECONDS = 0.25
+_KILL_SECONDS = 10.0  # after which a worker that does not report the end of a killed job is killed too
+
+
+class StoppedError(Exception):
+    """Another thread ended the run."""
 
 
 @dataclass(frozen=True)
@@ -30,175 +37,227 @@ class Bounds:
     memory: int
 
 
+class Listener(Protocol):
+    """Follows the jobs of a supervisor."""
+
+    def started(self, job: Job) -> None:
+        """A job begins."""
+
+    def deadline(self, job: Job) -> float:
+        """When a job that runs must end, on the clock `time.monotonic`."""
+
+    def ended(self, job: Job, result: Capture | Failure) -> None:
+        """A job ended."""
+
+
 @dataclass(frozen=True)
-class Watcher:
-    """Whom to tell about progress: a job's id as it starts, and with its failure or None as it ends."""
-
-    started: Callable[[str], None]
-    finished: Callable[[str, Failure | None], None]
-
-
-@dataclass(frozen=True)
-class Supervisor:
-    """Runs workers in one environment.
-
-    Attributes:
-        python: the environment's interpreter.
-        folder: the environment's captures, with a written `request.json` in it.
-        variables: variables of the worker besides the allowed ones of the caller.
-        bounds: limits in seconds and bytes.
-        watcher: told about each job as it starts and finishes.
-    """
+class Workplace:
+    """What a worker is started with: interpreter, folder, environment, user paths, all its variables."""
 
     python: Path
     folder: Path
+    environment: Environment
+    pythonpath: tuple[Path, ...]
     variables: Mapping[str, str]
-    bounds: Bounds
-    watcher: Watcher
 
-    def run(self, jobs: Sequence[Job]) -> None:
-        """Run every job of the request, and leave a `response.json` for each.
 
-        A worker that dies, hangs or eats the machine's memory loses the job it was at; the next worker goes
-        on with the rest. When it dies before any job starts, every job left is lost with it.
+@dataclass
+class _Attempt:
+    """A job that the worker does now, or will do next. `failure` is set as it breaks a limit."""
 
-        Jobs that need variables of their own get a worker of their own, after all others.
+    job: Job
+    pid: int | None = None
+    since: float = field(default_factory=time.monotonic)
+    measured: float = 0.0
+    failure: Failure | None = None
 
-        Raises:
-            KeyboardInterrupt: passed on when the worker and its children are gone; finished jobs are kept.
+
+class Supervisor:
+    """Runs jobs over one worker, which stays until `end`.
+
+    `starts` counts worker processes. `failure`: why this environment runs none (the import failed).
+    """
+
+    def __init__(self, place: Workplace, bounds: Bounds, listener: Listener, stop: threading.Event) -> None:
+        self._place = place
+        self._bounds = bounds
+        self._listener = listener
+        self._stop = stop
+        self._worker: WorkerProcess | None = None
+        self._is_new = True  # the worker has begun no job yet
+        self._requests = 0
+        self._attempt: _Attempt | None = None
+        self.starts = 0
+        self.failure: Failure | None = None
+
+    def run(self, jobs: Iterable[Job]) -> None:
+        """Run jobs in their order, and leave a `response.json` for each.
+
+        A job that dies, hangs or exceeds the memory limit costs itself. When the worker itself dies, another
+        does the rest; when it dies before its first job begins, every job left is lost with it.
+        `StoppedError` means that the run was ended from outside.
         """
-        # A worker does every job whose variables it has: those with fewer come first, or they would run in
-        # a process that has more.
-        for variables, alike in sorted(_by_variables(jobs).items(), key=lambda one: len(one[0])):
-            with self._facts_kept(bool(variables)):
-                self._run_alike(alike, dict(variables))
-        shutil.rmtree(self.folder / "home", ignore_errors=True)
+        queue = deque(jobs)
+        if self.failure is not None:
+            self._lose(queue, self.failure)
+            return
+        while queue:
+            try:
+                worker = self._living()
+            except OSError as error:
+                message = f"{self._place.python} cannot be started: {error.strerror or error}"
+                self._lose(queue, Failure(stage="crash", error=type(error).__name__, message=message))
+                return
+            self._ask(worker, queue)
+            broken = self._follow(worker, queue)
+            if queue:
+                self._bury(worker, queue, broken)
 
-    @contextlib.contextmanager
-    def _facts_kept(self, wanted: bool) -> Iterator[None]:
-        """Keep `environment.json` what it is: a worker with further variables says something else there."""
-        path = self.folder / "environment.json"
-        before = path.read_bytes() if wanted and path.exists() else None
-        try:
-            yield
-        finally:
-            if before is not None:
-                path.write_bytes(before)
+    def end(self) -> None:
+        """Kill the worker and everything it started."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.end(self._attempt.pid if self._attempt else None)
 
-    def _run_alike(self, jobs: Sequence[Job], variables: Mapping[str, str]) -> None:
-        left = list(jobs)
-        while left:
-            death = self._one_worker(left, variables)
-            left = [job for job in left if not _response(job).exists()]
-            begun = [job for job in left if _started(job).exists()]
-            lost = begun or left
-            failure = death or (_vanished() if begun else self._silence())
-            for job in lost:
-                self._lose(job, failure)
-            left = [job for job in left if job not in lost]
+    def _living(self) -> WorkerProcess:
+        if self._worker is not None and self._worker.ended():  # it died while it had nothing to do
+            self.end()
+        if self._worker is None:
+            self._place.folder.mkdir(parents=True, exist_ok=True)
+            self._worker = WorkerProcess(self._place.python, self._place.folder, self._place.variables)
+            self._is_new = True
+            self.starts += 1
+        return self._worker
 
-    def _one_worker(self, jobs: Sequence[Job], variables: Mapping[str, str]) -> Failure | None:
-        """Start one worker and watch it until it ends. Returns why it did not end well, if so."""
-        try:
-            worker = WorkerProcess(self.python, self.folder, {**self.variables, **variables})
-        except OSError as error:
-            message = f"{self.python} cannot be started: {error.strerror or error}"
-            return Failure(stage="crash", error=type(error).__name__, message=message)
-        with worker:
-            broken = self._watch(worker, jobs)
-        death = broken or worker.crash()
-        return death and death.model_copy(update={"log": worker.log_tail()})
+    def _ask(self, worker: WorkerProcess, jobs: Iterable[Job]) -> None:
+        self._requests += 1
+        name = "request.json" if self._requests == 1 else f"request-{self._requests}.json"
+        path = self._place.folder / name
+        write_request(path, self._place.environment, list(jobs), self._place.pythonpath)
+        worker.send(path)
 
-    def _watch(self, worker: WorkerProcess, jobs: Sequence[Job]) -> Failure | None:
-        """Wait for the worker's end, or for the first bound it breaks."""
-        queue = list(jobs)
-        since, running, looked = time.monotonic(), False, 0.0
+    def _follow(self, worker: WorkerProcess, queue: deque[Job]) -> Failure | None:
+        """Take each job from the queue as it ends. Jobs are left where the worker died or must die; why."""
+        attempt = self._attempt = _Attempt(queue[0])
         while True:
-            ended = worker.ended()
-            while queue:  # several short jobs may have passed since the last look
-                if not running and _started(queue[0]).exists():
-                    since, running = time.monotonic(), True
-                    self.watcher.started(queue[0].id)
-                if not running or not _response(queue[0]).exists():
-                    break
-                self._report(queue.pop(0))
-                since, running = time.monotonic(), False
-            if ended:
+            if self._stop.is_set():
+                raise StoppedError
+            is_dead = worker.ended()  # asked first: all that a dead worker wrote is in the files below
+            self._see_begin(attempt)
+            if attempt.job.file("ended").exists():
+                self._settle(worker, queue.popleft(), attempt.failure)
+                self._attempt = None
+                if not queue:
+                    return None
+                attempt = self._attempt = _Attempt(queue[0])
+            elif is_dead or self._must_die(worker, attempt):
+                return attempt.failure
+            else:
+                time.sleep(_POLL_SECONDS)
+
+    def _must_die(self, worker: WorkerProcess, attempt: _Attempt) -> bool:
+        """Kill a job that breaks a limit; whether that takes the whole worker."""
+        if attempt.failure is None:
+            attempt.failure = self._violation(attempt)
+            if attempt.failure is None:
+                return False
+            attempt.since = time.monotonic()
+            if attempt.pid is None or attempt.pid == worker.pid:
+                return True
+            worker.kill_job(attempt.pid)
+        return time.monotonic() - attempt.since > _KILL_SECONDS
+
+    def _see_begin(self, attempt: _Attempt) -> None:
+        if attempt.pid is None and attempt.job.file("started").exists():
+            attempt.pid = int(json.loads(attempt.job.file("started").read_bytes())["pid"])
+            attempt.since = time.monotonic()
+            self._is_new = False
+            self._listener.started(attempt.job)
+
+    def _violation(self, attempt: _Attempt) -> Failure | None:
+        """The first limit that a job breaks, if any."""
+        now = time.monotonic()
+        seconds = now - attempt.since
+        if attempt.pid is None:
+            if seconds <= self._bounds.start_seconds:
                 return None
-            now = time.monotonic()
-            broken = self._overtime(now - since, running) if queue else None
-            if broken is None and now - looked > _MEMORY_POLL_SECONDS:
-                looked, broken = now, self._overweight(worker.resident())
-            if broken:
-                return broken
-            time.sleep(_POLL_SECONDS)
-
-    def _overtime(self, seconds: float, running: bool) -> Failure | None:
-        if running and seconds > self.bounds.job_seconds:
-            message = f"not finished after {self.bounds.job_seconds:g} s (limits.seconds)"
-        elif not running and seconds > self.bounds.start_seconds:
-            message = f"no job started within {self.bounds.start_seconds:g} s (limits.start_seconds)"
-        else:
+            return _timeout(f"no job started within {self._bounds.start_seconds:g} s (limits.start_seconds)")
+        if seconds > self._bounds.job_seconds:
+            return _timeout(f"not finished after {self._bounds.job_seconds:g} s (limits.seconds)")
+        if now > self._listener.deadline(attempt.job):
+            return out_of_budget(attempt.job)
+        if now - attempt.measured < _MEMORY_POLL_SECONDS:
             return None
-        return Failure(stage="timeout", error="TimeLimit", message=message)
+        attempt.measured = now
+        return _excess(resident(attempt.pid), self._bounds.memory)
 
-    def _overweight(self, used: int) -> Failure | None:
-        if used <= self.bounds.memory:
-            return None
-        message = (
-            f"used {used / 2**30:.1f} GiB of memory, over the limit of "
-            f"{self.bounds.memory / 2**30:.1f} GiB (limits.memory_gib)"
-        )
-        return Failure(stage="crash", error="MemoryLimit", message=message)
+    def _bury(self, worker: WorkerProcess, queue: deque[Job], broken: Failure | None) -> None:
+        """Account for the jobs that a dead worker, or one that must die, leaves behind."""
+        broken = broken or worker.crash()
+        self.end()
+        self._attempt = None
+        if queue[0].file("started").exists():
+            self._settle(worker, queue.popleft(), broken or death(0))
+        elif self._is_new:
+            self._lose(queue, broken or self._silence(), worker.log.tail() if broken else "")
+            queue.clear()
 
     def _silence(self) -> Failure:
-        """Why a worker that ended well left jobs undone: Keras could not be imported, or it is our fault."""
-        facts = read_environment(self.folder)
+        """Why a worker that ended well began no job: Keras could not be imported, or it is our fault."""
+        facts = read_environment(self._place.folder)
         if facts is not None and facts.failure is not None:
-            return facts.failure.failure()
+            self.failure = facts.failure.failure()
+            return self.failure
         return Failure(stage="crash", error="worker", message="the worker ended without running this job")
 
-    def _lose(self, job: Job, failure: Failure) -> None:
-        """Answer for a job whose worker is gone: with its predictions, where it had come to its tasks."""
-        lost = {"stage": failure.stage, "error": failure.error, "message": failure.message}
-        predicted = Path(job.folder, "predicted.json")
-        if predicted.exists():
-            answer = json.loads(predicted.read_bytes())
-            answer["tasks"] = {name: {"failure": lost} for name in job.tasks}
-            message = f"what runs beside the prediction was lost: {failure.error}: {failure.message}"
-            answer["notes"].append({"kind": "tasks", "message": message})
-            write_json(_response(job), answer)
-            self._report(job)
+    def _settle(self, worker: WorkerProcess, job: Job, failure: Failure | None) -> None:
+        """Read what an ended job left; one without a response is lost, for the reason given or its own."""
+        if job.file("response.json").exists():
+            self._listener.ended(job, read_capture(Path(job.folder)))
             return
-        write_json(_response(job), {"schema": 1, "id": job.id, "failure": {**lost, "traceback": failure.log}})
-        self.watcher.finished(job.id, failure)
+        if failure is None:
+            ended = json.loads(job.file("ended").read_bytes())
+            failure = death(ended["exit"] if ended["signal"] is None else -ended["signal"])
+        self._lose([job], failure, worker.log.tail())
 
-    def _report(self, job: Job) -> None:
-        capture = read_capture(Path(job.folder))
-        failure = capture.failure.failure() if capture and capture.failure else None
-        self.watcher.finished(job.id, failure)
-
-
-def _by_variables(jobs: Sequence[Job]) -> dict[tuple[tuple[str, str], ...], list[Job]]:
-    found: dict[tuple[tuple[str, str], ...], list[Job]] = {}
-    for job in jobs:
-        found.setdefault(tuple(sorted(job.variables.items())), []).append(job)
-    return found
+    def _lose(self, jobs: Iterable[Job], failure: Failure, log: str = "") -> None:
+        for job in jobs:
+            self._listener.ended(job, lose(job, failure.model_copy(update={"log": log or failure.log})))
 
 
-def _vanished() -> Failure:
-    message = "the worker ended with exit code 0 without finishing this job, as after os._exit(0)"
-    return Failure(stage="crash", error="exit 0", message=message)
+def lose(job: Job, failure: Failure) -> Capture | Failure:
+    """Answer for a job that will not: with its predictions, where it had come to its tasks."""
+    lost = {"stage": failure.stage, "error": failure.error, "message": failure.message}
+    predicted = job.file("predicted.json")
+    if not predicted.exists():
+        answer = {"schema": 1, "id": job.id, "failure": {**lost, "traceback": failure.log}}
+        write_json(job.file("response.json"), answer)
+        return failure
+    answer = json.loads(predicted.read_bytes())
+    answer["tasks"] = {name: {"failure": lost} for name in job.tasks}
+    message = f"what runs beside the prediction was lost: {failure.error}: {failure.message}"
+    answer["notes"].append({"kind": "tasks", "message": message})
+    write_json(job.file("response.json"), answer)
+    return read_capture(Path(job.folder))
+
+
+def out_of_budget(job: Job) -> Failure:
+    """A job that the time limit of its budget ended, or that it never reached."""
+    message = f"the time limit shared by the jobs of {job.budget!r} is over"
+    return Failure(stage="timeout", error="TimeBudget", message=message)
+
+
+def _excess(used: int, most: int) -> Failure | None:
+    if used <= most:
+        return None
+    numbers = f"{used / 2**30:.1f} GiB of memory, over the limit of {most / 2**30:.1f} GiB"
+    return Failure(stage="crash", error="MemoryLimit", message=f"used {numbers} (limits.memory_gib)")
+
+
+def _timeout(message: str) -> Failure:
+    return Failure(stage="timeout", error="TimeLimit", message=message)
 
 
 def default_memory() -> int:
     """90 % of the machine's memory, in bytes."""
     return int(psutil.virtual_memory().total * 0.9)
-
-
-def _started(job: Job) -> Path:
-    return Path(job.folder, "started")
-
-
-def _response(job: Job) -> Path:
-    return Path(job.folder, "response.json")

@@ -1,23 +1,47 @@
-"""What a pull request upgrades, read through git: the changes, and what base and head are built from."""
+"""What a pull request upgrades, read through git: the changes, and what base and head are built from.
 
-from validator.upgrade.detection import Detected, Options, detect
-from validator.upgrade.manifests import Index
-from validator.upgrade.relevant import Relevance
-from validator.upgrade.resolver import Resolver, UvResolver
-from validator.upgrade.revisions import Event, Revisions
-from validator.upgrade.sides import Requirements, Side, Wanted
+In come a repository, a trigger and options; out comes a `Detected`. Only this room reads requirements files
+and locks. An `Installer` (uv, from `environments`) resolves ranges and exports uv's locks.
+"""
+
+from validator.upgrade.detection import detect
+from validator.upgrade.git import GitError, Repository
+from validator.upgrade.manifest import exact, name_of
+from validator.upgrade.reader import read_requirements
+from validator.upgrade.relevant import FRAMEWORKS
+from validator.upgrade.text import redact
+from validator.upgrade.types import (
+    Detected,
+    Index,
+    Installer,
+    Options,
+    PackageChange,
+    Requirements,
+    Revisions,
+    Side,
+    Trigger,
+    Upgrade,
+    UpgradeReason,
+)
 
 __all__ = [
+    "FRAMEWORKS",
     "Detected",
-    "Event",
+    "GitError",
     "Index",
+    "Installer",
     "Options",
-    "Relevance",
+    "PackageChange",
+    "Repository",
     "Requirements",
-    "Resolver",
     "Revisions",
     "Side",
-    "UvResolver",
-    "Wanted",
+    "Trigger",
+    "Upgrade",
+    "UpgradeReason",
     "detect",
+    "exact",
+    "name_of",
+    "read_requirements",
+    "redact",
 ]

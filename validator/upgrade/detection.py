@@ -1,220 +1,146 @@
-"""From an event to what a pull request changes, and what both environments are built from."""
+"""From a trigger to what a pull request changes, and what both environments are built from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from validator.base import Frozen
-from validator.results import Failure, Upgrade
+from validator.failure import Failure
 from validator.upgrade import labels, revisions, sides
-from validator.upgrade.changes import Move, Project, moves, project, pythons
-from validator.upgrade.discovery import Selection, select
-from validator.upgrade.git import Changed, Repository, Snapshot
-from validator.upgrade.manifests import Index, Reader
+from validator.upgrade.changes import Move, ProjectSide, moves, project_side, pythons
+from validator.upgrade.git import Repository, Snapshot
+from validator.upgrade.manifest import name_of, texts
+from validator.upgrade.reader import Reader
 from validator.upgrade.relevant import Relevance
-from validator.upgrade.resolver import Resolver
-from validator.upgrade.revisions import Event, Revisions
-from validator.upgrade.sides import Requirements, Side, Wanted
+from validator.upgrade.selection import Selection, select
 from validator.upgrade.text import join, show
+from validator.upgrade.types import (
+    Detected,
+    FileReason,
+    Installer,
+    IrrelevantReason,
+    Options,
+    PackageReason,
+    PythonReason,
+    Requirements,
+    Side,
+    Trigger,
+    UnresolvedReason,
+    Upgrade,
+    UpgradeReason,
+)
 
 
-class Options(Frozen):
-    """What the configuration says about the search. Paths are relative to the root of the repository.
-
-    `manifests` lists those to read (None: those that changed); `configuration` and `artifacts` are files and
-    folders that move a model's numbers without any package; `relevant` and `relevant_prefixes` add packages
-    to the built-in list; `exclude_newer` (RFC 3339) is the instant as of which ranges are resolved.
-    """
-
-    manifests: tuple[str, ...] | None = None
-    wanted: Wanted = Wanted()
-    relevant: tuple[str, ...] = ()
-    relevant_prefixes: tuple[str, ...] = ()
-    configuration: str | None = None
-    artifacts: tuple[str, ...] = ()
-    exclude_newer: str | None = None
-
-
-class Detected(Frozen):
-    """What a pull request changes. `reasons` say, a sentence each, why anything runs or why nothing does."""
-
-    upgrade: Upgrade
-    base: Side
-    head: Side
-    reasons: tuple[str, ...]
-    revisions: Revisions
-
-
-def detect(repository: Path, event: Event, options: Options, resolver: Resolver | None = None) -> Detected:
+def detect(repository: Path, trigger: Trigger, options: Options, installer: Installer) -> Detected:
     """Return what changes between base and head, and what the environments of both are built from.
 
-    Args:
-        repository: a folder inside the checkout.
-        event: what started the run.
-        options: what the configuration says.
-        resolver: resolves ranges; without one, or without `exclude_newer`, ranges are compared as written.
-
-    Raises:
-        ConfigurationError: a commit, a manifest or a setting cannot be used; the sentence says what to do.
+    `repository` is a folder inside the checkout. The installer resolves ranges, where `options.exclude_newer`
+    is set, and exports uv's locks. A commit, a manifest or a setting that cannot be used is a
+    `ConfigurationError` that says what to do.
     """
-    found = revisions.find(repository, event)
     git = Repository(repository)
-    base, head = Reader(Snapshot(git, found.base, "base")), Reader(Snapshot(git, found.head, "head"))
-    changed = git.changed(found.base, found.head)
-    relevance = Relevance(names=frozenset(options.relevant), prefixes=options.relevant_prefixes)
-    selections = select(base, head, changed, options.manifests, relevance)
-    built = (
-        sides.build(base, selections[0].installed, options.wanted),
-        sides.build(head, selections[1].installed, options.wanted),
+    commits = revisions.find(git, trigger)
+    readers = Reader(Snapshot(git, commits.base, "base")), Reader(Snapshot(git, commits.head, "head"))
+    changes = git.changes(commits.base, commits.head)
+    relevance = Relevance.of(options.relevant)
+    selections = select(readers, changes, options.manifests, relevance)
+    compared = _Comparison(
+        [
+            sides.build(reader, selection.installed, options, installer)
+            for reader, selection in zip(readers, selections, strict=True)
+        ],
+        installer,
+        options.exclude_newer,
     )
-    compared = _Comparison(base, head, selections, built).run(resolver, options.exclude_newer)
-    reasons = (*compared.reasons(relevance), *_files(changed, options))
+    compared.run(readers, selections)
+    reasons = (*compared.reasons(relevance), *_files(changes.touched, options))
+    base, head = compared.sides
     return Detected(
         upgrade=Upgrade(
             changes=tuple(move.change for move in compared.moves),
             relevant=bool(reasons),
-            source=labels.source(git.message(found.tip), event.ref),
+            source=labels.source(git.message(commits.tip), trigger.ref),
+            reasons=reasons or (_irrelevant(compared.moves),),
         ),
-        base=compared.side(built[0]),
-        head=compared.side(built[1]),
-        reasons=reasons or (_nothing(compared.moves),),
-        revisions=found,
+        base=base,
+        head=head,
+        revisions=commits,
     )
 
 
 class _Comparison:
-    """Every project of both sides, compared."""
+    """Every project of both sides, compared; `sides` gain what their ranges resolved to, or why not."""
 
-    def __init__(
-        self, base: Reader, head: Reader, selections: tuple[Selection, Selection], built: tuple[Side, Side]
-    ) -> None:
-        self._readers = (base, head)
-        self._selections = selections
-        self._built = built
-        self._resolved: dict[str, dict[str, str]] = {"base": {}, "head": {}}
-        self._failures: dict[str, Failure] = {}
-        self._python: list[str] = []
+    def __init__(self, built: list[Side], installer: Installer, instant: str | None) -> None:
+        self.sides = built
         self.moves: list[Move] = []
+        self._installer = installer
+        self._instant = instant
+        self._pythons: list[PythonReason] = []
 
-    def run(self, resolver: Resolver | None, instant: str | None) -> _Comparison:
+    def run(self, readers: tuple[Reader, Reader], selections: tuple[Selection, Selection]) -> None:
         """Compare project by project; ranges are resolved only where something was written anew."""
-        paths = [selection.by_project() for selection in self._selections]
-        for folder in sorted({*paths[0], *paths[1]}):
+        for folder in sorted({folder for selection in selections for folder in selection.compared}):
             base, head = (
-                project(reader, folder, each.get(folder, ()), selection.compared)
-                for reader, each, selection in zip(self._readers, paths, self._selections, strict=True)
+                project_side([reader.manifest(path) for path in selection.compared.get(folder, ())])
+                for reader, selection in zip(readers, selections, strict=True)
             )
-            if resolver is not None and instant is not None and _rewritten(base, head):
-                base, head = self._resolve(base, head, resolver, instant)
+            if self._instant is not None and (base.open or head.open) and base.asks() != head.asks():
+                base, head = self._resolve((base, head), self._instant)
             self.moves += moves(base, head)
-            self._python += pythons(base, head)
-        return self
+            self._pythons += pythons(base, head)
 
-    def side(self, side: Side) -> Side:
-        """Return the side with what its ranges resolved to, or why they did not."""
-        return side.model_copy(
-            update={"resolved": self._resolved[side.name], "failure": self._failures.get(side.name)}
-        )
-
-    def reasons(self, relevance: Relevance) -> Iterable[str]:
+    def reasons(self, relevance: Relevance) -> Iterator[UpgradeReason]:
         """Yield why the numbers can move."""
-        for move in self.moves:
-            change = move.change
-            if move.moved and change.name in relevance:
-                old, new = change.old or "absent", change.new or "absent"
-                yield f"{change.name} {old} → {new} in {show(change.manifest)}"
-        yield from dict.fromkeys(self._python)
-        if any(_name(text) in relevance for side in self._built for text in side.requirements):
-            yield from (
-                f"the {side} side cannot be resolved: {failure.message}"
-                for side, failure in self._failures.items()
-            )
+        for change in (move.change for move in self.moves if move.moved):
+            if change.name in relevance:
+                yield PackageReason(
+                    name=change.name, old=change.old, new=change.new, manifest=change.manifest
+                )
+        yield from dict.fromkeys(self._pythons)
+        if any(name_of(text) in relevance for side in self.sides for text in side.requirements):
+            for side in self.sides:
+                if side.failure is not None:
+                    yield UnresolvedReason(side=side.name, failure=side.failure)
 
     def _resolve(
-        self, base: Project, head: Project, resolver: Resolver, instant: str
-    ) -> tuple[Project, Project]:
-        resolved = []
-        for each, side in zip((base, head), self._built, strict=True):
-            answer: Mapping[str, str] | Failure | None = None
-            if each.open:
-                answer = resolver(_requirements(each, side), instant)
-                if isinstance(answer, Failure):
-                    self._failures.setdefault(side.name, answer)
-                    return base, head  # like is compared with like: both sides as they are written
-                self._resolved[side.name] |= answer
-            resolved.append(
-                each.model_copy(update={"resolved": dict(answer)}) if answer is not None else each
-            )
+        self, projects: tuple[ProjectSide, ProjectSide], instant: str
+    ) -> tuple[ProjectSide, ProjectSide]:
+        resolved = list(projects)
+        for number, (project, side) in enumerate(zip(projects, self.sides, strict=True)):
+            if not project.open:
+                continue
+            answer = self._installer.resolve(_requirements(project, side), instant)
+            if isinstance(answer, Failure):
+                self.sides[number] = side.model_copy(update={"failure": side.failure or answer})
+                return projects  # like is compared with like: both sides as they are written
+            self.sides[number] = side.model_copy(update={"resolved": {**side.resolved, **answer}})
+            resolved[number] = project.model_copy(update={"resolved": dict(answer)})
         return resolved[0], resolved[1]
 
 
-def _rewritten(base: Project, head: Project) -> bool:
-    """Whether anything that a resolver sees differs."""
-    if not (base.open or head.open):
-        return False
-    texts = [
-        (
-            sorted(pin.text for pin in each.asked),
-            sorted(pin.text for pin in each.limits),
-            len(each.locked),
-            _indexes(each),
-        )
-        for each in (base, head)
-    ]
-    return texts[0] != texts[1]
-
-
-def _indexes(each: Project) -> Index:
-    index = Index()
-    for one in each.manifests:
-        index += one.index
-    return index
-
-
-def _requirements(each: Project, side: Side) -> Requirements:
+def _requirements(project: ProjectSide, side: Side) -> Requirements:
     # A direct reference would have to be downloaded and built: it is compared by its text.
     return Requirements(
-        requirements=tuple(dict.fromkeys(pin.text for pin in each.asked if not pin.url)),
-        constraints=tuple(dict.fromkeys(pin.text for pin in each.limits if not pin.url)),
-        index=_indexes(each),
+        requirements=texts(pin for pin in project.asked if not pin.url),
+        constraints=texts(pin for pin in project.limits if not pin.url),
+        index=project.index,
         python=side.python,
     )
 
 
-def _name(text: str) -> str:
-    from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.utils import canonicalize_name
-
-    try:
-        return canonicalize_name(Requirement(text).name)
-    except InvalidRequirement:
-        return ""
-
-
-def _files(changed: Iterable[Changed], options: Options) -> tuple[str, ...]:
-    """Return a sentence for each configured file or folder that changed, or whose submodule moved."""
-    touched = {path for change in changed for path in (change.old, change.new) if path is not None}
-    listed = (*((options.configuration,) if options.configuration else ()), *options.artifacts)
-    reasons = []
+def _files(touched: Iterable[str], options: Options) -> Iterator[FileReason]:
+    """Yield each configured file or folder that changed, or whose submodule moved."""
+    listed = (*filter(None, (options.configuration,)), *options.artifacts)
     for name in dict.fromkeys(join("", each, "The configuration") for each in listed):
-        if any(
-            path == name or path.startswith(f"{name}/") or name.startswith(f"{path}/") for path in touched
-        ):
-            reasons.append(f"{show(name)} changed")
-    return tuple(reasons)
+        if any(_within(path, name) or _within(name, path) for path in touched):
+            yield FileReason(path=show(name))
 
 
-def _nothing(found: list[Move]) -> str:
-    if not found:
-        return "No dependency that can move a model's numbers changed"
-    ranges = sum(not move.moved for move in found)
-    words = (
-        [f"{len(found) - ranges} other package{'s' if len(found) - ranges != 1 else ''} moved"]
-        if ranges < len(found)
-        else []
-    )
-    words += (
-        [f"{ranges} range{'s' if ranges != 1 else ''} changed without moving a version"] if ranges else []
-    )
-    return f"No dependency that can move a model's numbers changed: {', '.join(words)}"
+def _within(path: str, folder: str) -> bool:
+    return f"{path}/".startswith(f"{folder}/")
+
+
+def _irrelevant(others: list[Move]) -> IrrelevantReason:
+    ranges = sum(not move.moved for move in others)
+    return IrrelevantReason(packages=len(others) - ranges, ranges=ranges)

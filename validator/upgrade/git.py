@@ -8,16 +8,19 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from io import BytesIO
+from itertools import accumulate
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
-from validator.base import Frozen
 from validator.errors import ConfigurationError
-from validator.upgrade.text import MAX_BYTES, join, printable, show
+from validator.upgrade.manifest import Source
+from validator.upgrade.text import MAX_BYTES, decode, join, show
+from validator.upgrade.types import SideName
 
 _LINK, _SUBMODULE = "120000", "160000"
-SideName = Literal["base", "head"]
 _SHA = re.compile(r"^[0-9a-f]{40}([0-9a-f]{24})?$")
+_SECONDS = 60.0  # wall time of one call; a fetch has ten times as much
 _SMALL = 1_000_000  # bytes of a blob that is read ahead
 _PREFETCHED = 64_000_000  # bytes that are read ahead in all
 _LINKS = 8  # symbolic links followed one after the other, as a file system would limit them
@@ -43,34 +46,34 @@ _PASSED = re.compile(
 )
 
 
-class Entry(Frozen):
+class TreeEntry(NamedTuple):
     """One path of a tree."""
 
     mode: str
     oid: str
 
+    @property
+    def submodule(self) -> bool:
+        """Whether it is another repository."""
+        return self.mode == _SUBMODULE
 
-class Changed(Frozen):
-    """One path that differs between two commits; `old` or `new` is null where it is absent."""
 
-    old: str | None
-    new: str | None
+class Changes(NamedTuple):
+    """What differs between two commits: every path of either, and old → new name of those renamed."""
+
+    touched: set[str]
+    renamed: dict[str, str]
 
 
 class GitError(Exception):
-    """Git said no, in its own words."""
+    """Git refused, in its own words."""
 
 
 class Repository:
-    """A git repository, bare or not, at or above `folder`.
+    """A git repository, bare or not, at or above `folder`; one that git refuses is a `ConfigurationError`."""
 
-    Raises:
-        ConfigurationError: there is no repository, no git, or the repository belongs to somebody else.
-    """
-
-    def __init__(self, folder: Path, *, seconds: float = 60) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._seconds = seconds
         self._blobs: dict[str, bytes] = {}
         if not folder.is_dir():
             raise ConfigurationError(
@@ -84,12 +87,8 @@ class Repository:
                 "Run in a checkout (actions/checkout before this step)."
             ) from None
 
-    def run(self, *arguments: str, seconds: float | None = None, lines: bytes = b"") -> bytes:
-        """Return what git prints, `lines` being its standard input.
-
-        Raises:
-            GitError: git failed or took longer than its limit.
-        """
+    def run(self, *arguments: str, seconds: float = _SECONDS, lines: bytes = b"") -> bytes:
+        """Return what git prints, `lines` being its standard input; a failure or timeout is a `GitError`."""
         try:
             done = subprocess.run(
                 ["git", "-C", str(self._folder), *_SAFE, *arguments],
@@ -97,26 +96,33 @@ class Repository:
                 capture_output=True,
                 input=lines,
                 env=_environment(os.environ),
-                timeout=seconds or self._seconds,
+                timeout=seconds,
             )
         except FileNotFoundError:
             raise ConfigurationError("git is not installed; install git 2.29 or newer.") from None
         except subprocess.TimeoutExpired as error:
             raise GitError(f"git {arguments[0]} took longer than {error.timeout:g} s") from None
         if done.returncode != 0:
-            words = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise GitError(show(words[-1]) if words else f"git {arguments[0]} ended with {done.returncode}")
+            reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            reason = reason or [f"git {arguments[0]} ended with {done.returncode}"]
+            raise GitError(show(reason[-1]))
         return done.stdout
+
+    def _answer(self, *arguments: str) -> bytes:
+        """Return what git prints, and nothing where it refuses."""
+        try:
+            return self.run(*arguments)
+        except GitError:
+            return b""
 
     def commit(self, revision: str) -> str | None:
         """Return the id of the commit that `revision` names, or None. Options in disguise are refused."""
         if not revision or revision.startswith("-") or re.search(r"[\s\x00-\x1f\x7f]", revision):
             raise ConfigurationError(f"{show(revision)!r} is not the name of a revision.")
-        try:
-            found = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-        except GitError:
-            return None
-        sha = found.decode("ascii", "replace").strip()
+        answer = self._answer(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+        )
+        sha = answer.decode("ascii", "replace").strip()
         return sha if _SHA.match(sha) else None
 
     def parents(self, sha: str) -> tuple[str, ...]:
@@ -127,18 +133,18 @@ class Repository:
 
     def message(self, sha: str) -> str:
         """Return the commit's message, or nothing where the commit is not here."""
-        try:
-            raw = self.run("cat-file", "commit", sha)
-        except GitError:
-            return ""
+        raw = self._answer("cat-file", "commit", sha)
         return raw.partition(b"\n\n")[2][:MAX_BYTES].decode("utf-8", "replace")
 
-    def merge_base(self, one: str, other: str) -> str | None:
+    def merge_base(self, base: str, head: str) -> str | None:
         """Return the best common ancestor, or None where the history at hand has none."""
-        try:
-            return self.run("merge-base", one, other).decode("ascii").split("\n")[0] or None
-        except GitError:
-            return None
+        return self._answer("merge-base", base, head).decode("ascii").partition("\n")[0] or None
+
+    @property
+    def root(self) -> Path:
+        """The folder of the work tree."""
+        raw = self.run("rev-parse", "--show-toplevel")
+        return Path(raw.decode("utf-8", "surrogateescape").rstrip("\n")).resolve()
 
     @property
     def shallow(self) -> bool:
@@ -151,61 +157,46 @@ class Repository:
             if b"origin" not in self.run("remote").split():
                 return False
             options = ("--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--quiet")
-            self.run("fetch", *options, *arguments, seconds=10 * self._seconds)
+            self.run("fetch", *options, *arguments, seconds=10 * _SECONDS)
         except GitError:
             return False
         return True
 
     def prefetch(self, oids: Iterable[str]) -> None:
         """Read blobs that will be asked for, all by one process; large ones are left to be asked for."""
-        asked = [oid for oid in dict.fromkeys(oids) if oid not in self._blobs]
+        # Sizes are asked of these alone: in a clone without blobs each other one would have to be fetched.
         small: list[str] = []
         total = 0
-        for line in self.run("cat-file", "--batch-check", lines=_lines(asked)).decode("ascii").splitlines():
+        for line in self._batch("--batch-check", dict.fromkeys(oids)).decode("ascii").splitlines():
             oid, kind, *size = line.split()
-            if kind == "blob" and int(size[0]) <= _SMALL and total + int(size[0]) <= _PREFETCHED:
+            if kind == "blob" and int(size[0]) <= min(_SMALL, _PREFETCHED - total):
                 small.append(oid)
                 total += int(size[0])
-        read = self.run("cat-file", "--batch", lines=_lines(small)) if small else b""
-        position = 0
+        stream = BytesIO(self._batch("--batch", small))
         for oid in small:
-            header, _, _ = read[position : position + 200].partition(b"\n")
-            start = position + len(header) + 1
-            position = start + int(header.split()[2])
-            self._blobs[oid] = read[start:position]
-            position += 1
+            self._blobs[oid] = stream.read(int(stream.readline().split()[2]))
+            stream.read(1)  # the line end behind each blob
+
+    def _batch(self, option: str, oids: Iterable[str]) -> bytes:
+        return self.run("cat-file", option, lines="".join(f"{oid}\n" for oid in oids).encode("ascii"))
 
     def blob(self, oid: str) -> bytes | None:
         """Return a blob, or None if it is larger than `MAX_BYTES`."""
-        if oid not in self._blobs:
-            if int(self.run("cat-file", "-s", oid)) > MAX_BYTES:
-                return None
-            return self.run("cat-file", "blob", oid)
-        return self._blobs[oid]
+        if oid not in self._blobs and int(self.run("cat-file", "-s", oid)) > MAX_BYTES:
+            return None
+        return self._blobs.get(oid) or self.run("cat-file", "blob", oid)
 
-    def changed(self, base: str, head: str) -> tuple[Changed, ...]:
+    def changes(self, base: str, head: str) -> Changes:
         """Return the paths that differ, renames found by content (`-M`)."""
-        options = ("-r", "-M", "-z", "--raw", "--no-abbrev", "--no-ext-diff", "--no-textconv")
-        fields = [path(field) for field in self.run("diff-tree", *options, base, head).split(b"\0")]
-        changes = []
-        position = 0
-        while position < len(fields) - 1:
-            status = fields[position].rsplit(" ", 1)[-1][:1]
-            first = fields[position + 1]
-            position += 2
-            if status in "RC":
-                second = fields[position]
-                position += 1
-                changes.append(Changed(old=first if status == "R" else None, new=second))
-            else:
-                changes.append(
-                    Changed(old=None if status == "A" else first, new=None if status == "D" else first)
-                )
-        return tuple(changes)
-
-
-def _lines(oids: Iterable[str]) -> bytes:
-    return "".join(f"{oid}\n" for oid in oids).encode("ascii")
+        options = ("-r", "-M", "-z", "--name-status", "--no-ext-diff", "--no-textconv")
+        fields = iter(path(field) for field in self.run("diff-tree", *options, base, head).split(b"\0"))
+        changes = Changes(set(), {})
+        for status in filter(None, fields):
+            old = new = next(fields)
+            if status.startswith("R"):
+                new = changes.renamed[old] = next(fields)
+            changes.touched.update((old, new))
+        return changes
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:
@@ -223,24 +214,23 @@ class Snapshot:
 
     def __init__(self, repository: Repository, commit: str, side: SideName) -> None:
         self.side = side
-        self.commit = commit
+        self._commit = commit
         self._repository = repository
 
     @cached_property
-    def entries(self) -> Mapping[str, Entry]:
+    def entries(self) -> Mapping[str, TreeEntry]:
         """Every path of the tree."""
-        listing = self._repository.run("ls-tree", "-r", "-z", "--full-tree", self.commit)
         entries = {}
-        for line in listing.split(b"\0"):
+        for line in self._repository.run("ls-tree", "-r", "-z", "--full-tree", self._commit).split(b"\0"):
             fields, _, name = line.partition(b"\t")
             if name:
                 mode, _kind, oid = fields.decode("ascii").split()
-                entries[path(name)] = Entry(mode=mode, oid=oid)
+                entries[path(name)] = TreeEntry(mode, oid)
         return entries
 
     def where(self, name: str) -> str:
         """Return how a message names a file of this side."""
-        return f"{printable(name)}@{self.side}"
+        return f"{show(name)}@{self.side}"
 
     def prefetch(self, names: Iterable[str]) -> None:
         """Read files that will be asked for, all by one process."""
@@ -257,12 +247,12 @@ class Snapshot:
         except ConfigurationError:
             return name
 
-    def read(self, name: str) -> bytes:
-        """Return the bytes of a file; symbolic links are followed inside the repository and nowhere else.
+    def source(self, name: str) -> Source:
+        """Return a file's text."""
+        return Source(path=name, text=decode(self.read(name), self.where(name)), where=self.where(name))
 
-        Raises:
-            ConfigurationError: no such file, a submodule's, over `MAX_BYTES`, or a link that leads out.
-        """
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a file; symbolic links are followed inside the repository and nowhere else."""
         real = self._follow(name)
         if real is None:
             raise ConfigurationError(f"{self.where(name)} does not exist.")
@@ -277,12 +267,9 @@ class Snapshot:
         """Return the path of the file behind every symbolic link, or None where there is none."""
         current = name
         for _ in range(_LINKS):
-            entry = self.entries.get(current)
-            if entry is not None and entry.mode not in {_LINK, _SUBMODULE}:
-                return current
             link = self._first_link(name, current)
             if link is None:
-                return None
+                return current if current in self.entries else None
             target = path(self._repository.blob(self.entries[link].oid) or b"")
             rest = current[len(link) :]
             current = join(posixpath.dirname(link), target + rest, f"The symbolic link {self.where(link)}")
@@ -290,15 +277,13 @@ class Snapshot:
 
     def _first_link(self, name: str, current: str) -> str | None:
         """Return the first part of a path that is a symbolic link."""
-        parts = current.split("/")
-        for count in range(1, len(parts) + 1):
-            prefix = "/".join(parts[:count])
-            mode = self.entries[prefix].mode if prefix in self.entries else ""
-            if mode == _SUBMODULE:
+        for prefix in accumulate(current.split("/"), posixpath.join):
+            entry = self.entries.get(prefix)
+            if entry is not None and entry.submodule:
                 raise ConfigurationError(
-                    f"{self.where(name)} lies in the submodule {printable(prefix)}; "
+                    f"{self.where(name)} lies in the submodule {show(prefix)}; "
                     "list manifests of this repository only."
                 )
-            if mode == _LINK:
+            if entry is not None and entry.mode == _LINK:
                 return prefix
         return None

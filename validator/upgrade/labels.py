@@ -6,31 +6,27 @@ import re
 
 import yaml
 
+from validator.errors import ConfigurationError
+from validator.upgrade.text import compose_yaml
+
 _FRAGMENT = re.compile(r"^---\n(updated-dependencies:\n.*?)^\.\.\.$", re.MULTILINE | re.DOTALL)
+_BRANCH = re.compile(r"^(?:refs/heads/)?(dependabot(?=/)|renovate(?=[/-]))")
 _MAX = 64_000  # characters of a message that are looked at
 
 
 def source(message: str, branch: str) -> str:
     """Return `dependabot`, `renovate` or nothing, by the commit's metadata and then by the branch's name."""
-    if _is_dependabot(message[:_MAX].replace("\r\n", "\n")) or re.match(
-        r"^(refs/heads/)?dependabot/", branch
-    ):
+    fragment = _FRAGMENT.search(message[:_MAX].replace("\r\n", "\n"))
+    if fragment is not None and _names_updates(fragment[1]):
         return "dependabot"
-    if re.match(r"^(refs/heads/)?renovate[/-]", branch):
-        return "renovate"
-    return ""
+    named = _BRANCH.match(branch)
+    return named[1] if named is not None else ""
 
 
-def _is_dependabot(message: str) -> bool:
-    match = _FRAGMENT.search(message)
-    if match is None:
-        return False
+def _names_updates(fragment: str) -> bool:
     try:
-        # Composed, not constructed: an alias stays a reference, whatever it would multiply to.
-        root = yaml.compose(match[1], Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError):
+        root = compose_yaml(fragment, "the commit message")
+    except ConfigurationError:
         return False
-    if not isinstance(root, yaml.MappingNode) or not root.value:
-        return False
-    updated = root.value[0][1]
+    updated = root.value[0][1] if isinstance(root, yaml.MappingNode) and root.value else None
     return isinstance(updated, yaml.SequenceNode) and bool(updated.value)

@@ -1,4 +1,4 @@
-"""Text that came out of a pull request: decoded once, capped, and made safe to show."""
+"""Text that came out of a pull request: decoded once, capped, checked for its shape, and safe to show."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import json
 import posixpath
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from typing import TypeVar
 
 import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from validator.errors import ConfigurationError
 from validator.text import plain
@@ -22,7 +24,7 @@ else:
 #: Bytes of one manifest. The largest real locks are about half of it.
 MAX_BYTES = 5_000_000
 #: Characters of a name or path inside a message.
-MAX_SHOWN = 200
+MAX_CHARACTERS = 200
 
 # The four-byte marks stand first: UTF-32-LE begins with the mark of UTF-16-LE.
 _BOMS = (
@@ -35,9 +37,15 @@ _BOMS = (
 _CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]*@")
 
 
-def printable(text: str) -> str:
-    """Return `text` as a message may carry it: one line of visible characters, capped."""
-    return plain(text, MAX_SHOWN)
+class Document(BaseModel):
+    """A part of a TOML or JSON manifest: unknown keys are ignored, nothing is converted."""
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, populate_by_name=True, alias_generator=lambda name: name.replace("_", "-")
+    )
+
+
+D = TypeVar("D", bound=Document)
 
 
 def redact(text: str) -> str:
@@ -52,15 +60,11 @@ def redact(text: str) -> str:
 
 def show(text: str) -> str:
     """Return `text` as a message or a report may carry it: redacted, on one line, capped."""
-    return printable(redact(text))
+    return plain(redact(text), MAX_CHARACTERS)
 
 
 def decode(data: bytes, where: str) -> str:
-    """Return the text of a manifest, by its byte order mark and UTF-8 without one.
-
-    Raises:
-        ConfigurationError: the bytes are not text, or there are more than `MAX_BYTES`.
-    """
+    """Return the text of a manifest, by its byte order mark and UTF-8 without one; line ends are LF."""
     if len(data) > MAX_BYTES:
         raise ConfigurationError(f"{where} has {len(data):,} bytes; a manifest may have {MAX_BYTES:,}.")
     encoding = next((name for mark, name in _BOMS if data.startswith(mark)), "utf-8")
@@ -72,7 +76,7 @@ def decode(data: bytes, where: str) -> str:
         ) from None
     if "\0" in text:
         raise ConfigurationError(f"{where} contains a NUL character; it is not a manifest.")
-    return text
+    return text.replace("\r\n", "\n")
 
 
 def parse_toml(text: str, where: str) -> Mapping[str, object]:
@@ -81,25 +85,23 @@ def parse_toml(text: str, where: str) -> Mapping[str, object]:
         # TOML knows no other line break than LF and CRLF, so a lone CR is left for the parser to refuse.
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        words, _, place = str(error).rpartition(" (at ")
+        message, _, place = str(error).rpartition(" (at ")
         number = re.match(r"line (\d+)", place)
         line = number[1] if number else text.rstrip("\n").count("\n") + 1  # "at end of document"
-        raise ConfigurationError(f"{where}:{line} is not valid TOML: {printable(words)}.") from None
+        raise ConfigurationError(f"{where}:{line} is not valid TOML: {show(message)}.") from None
     except RecursionError:
         raise ConfigurationError(f"{where} is nested too deeply to be a manifest.") from None
 
 
-def parse_json(text: str, where: str) -> Mapping[str, object]:
-    """Return the members of a JSON object; a `ConfigurationError` names the line."""
+def parse_json(text: str, where: str) -> object:
+    """Return the value of a JSON text; a `ConfigurationError` names the line."""
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigurationError(f"{where}:{error.lineno} is not valid JSON: {error.msg}.") from None
-    except (RecursionError, ValueError):
-        raise ConfigurationError(
-            f"{where} is not usable JSON; it is nested too deeply or too large."
-        ) from None
-    return table(value, where)
+    except (RecursionError, ValueError):  # ValueError: a number with too many digits
+        reason = "it is nested too deeply or too large"
+        raise ConfigurationError(f"{where} is not usable JSON; {reason}.") from None
 
 
 def compose_yaml(text: str, where: str) -> yaml.Node | None:
@@ -110,50 +112,34 @@ def compose_yaml(text: str, where: str) -> yaml.Node | None:
     """
     try:
         return yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark is not None else ""
-        raise ConfigurationError(
-            f"{where}{line} is not valid YAML: {printable(str(error.problem))}."
-        ) from None
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{where} is not valid YAML: {printable(str(error))}.") from None
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark is not None else ""
+        reason = getattr(error, "problem", None) or error
+        raise ConfigurationError(f"{where}{line} is not valid YAML: {show(str(reason))}.") from None
     except RecursionError:
         raise ConfigurationError(f"{where} is nested too deeply to be a manifest.") from None
 
 
+def validated(shape: type[D], value: object, where: str, key: str = "") -> D:
+    """Return a parsed value as `shape`; a `ConfigurationError` names the first key that does not fit."""
+    try:
+        return shape.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in ((key, *first["loc"]) if key else first["loc"]))
+        raise ConfigurationError(f"{where}: {show(place) or 'the document'}: {show(first['msg'])}.") from None
+
+
 def table(value: object, where: str, key: str = "") -> Mapping[str, object]:
-    """Return `value` if it is a mapping; an absent one is empty."""
-    if value is None:
-        return {}
+    """Return `value` if it is a mapping; anything else is a `ConfigurationError`."""
     if not isinstance(value, dict):
-        raise ConfigurationError(f"{where}: {printable(key) or 'the document'} must be a table.")
-    return value
-
-
-def sequence(value: object, where: str, key: str) -> tuple[object, ...]:
-    """Return `value` if it is an array; an absent one is empty."""
-    if value is None:
-        return ()
-    if not isinstance(value, list):
-        raise ConfigurationError(f"{where}: {printable(key)} must be an array.")
-    return tuple(value)
-
-
-def string(value: object, where: str, key: str) -> str:
-    """Return `value` if it is a string; an absent one is empty."""
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise ConfigurationError(f"{where}: {printable(key)} must be a string.")
+        raise ConfigurationError(f"{where}: {show(key) or 'the document'} must be a table.")
     return value
 
 
 def join(folder: str, path: str, where: str) -> str:
-    """Return `path`, written in a file of `folder`, relative to the root of the repository.
-
-    Raises:
-        ConfigurationError: the path is absolute or leaves the repository.
-    """
+    """Return `path`, written in a file of `folder`, relative to the root; it may not leave the repository."""
     joined = posixpath.normpath(posixpath.join(folder, path))
     if path.startswith("/") or re.match(r"^[A-Za-z]:", path) or "\\" in path or joined.split("/")[0] == "..":
         raise ConfigurationError(
@@ -163,51 +149,30 @@ def join(folder: str, path: str, where: str) -> str:
 
 
 class Lines:
-    """The lines of a text, searched from the place of the last find: where in a file a value was written."""
+    """The lines of a text, numbered from 1: where in a file a value was written."""
 
     def __init__(self, text: str) -> None:
         self._lines = text.split("\n")
-        self._found: dict[str, int] = {}
+        self._hits: dict[str, int] = {}
 
-    def find(self, *parts: str, after: int = 0) -> int | None:
-        """Return the number (from 1) of the next line that contains every part, or None."""
-        key = "\0".join(parts)
-        start = max(self._found.get(key, 0), after)
-        for number, line in enumerate(self._lines[start:], start=start + 1):
-            if all(part in line for part in parts):
-                self._found[key] = number
-                return number
-        return None
+    def find(self, pattern: str, after: int | None = None) -> int | None:
+        """Return the next line that matches, below `after` or else below the last hit of the pattern."""
+        start = self._hits.get(pattern, 0) if after is None else after
+        search = re.compile(pattern).search
+        rest = enumerate(self._lines[start:], start=start + 1)
+        number = next((number for number, line in rest if search(line)), None)
+        if number is not None:
+            self._hits[pattern] = number
+        return number
 
-    def key(self, name: str) -> int | None:
-        """Return the next line that sets `name`, bare or quoted."""
-        return self._search(rf"""^\s*["']?{re.escape(name)}["']?\s*=""")
+    def blocks(self, header: str, count: int) -> tuple[int | None, ...]:
+        """Return where each of `count` tables called `header` has its `version`, else where it begins."""
+        headers = [number for number, line in enumerate(self._lines, start=1) if line.strip() == header]
+        # A header inside a multi-line string would shift every line after it: then no line is given.
+        if len(headers) != count:
+            return (None,) * count
+        return tuple(self._version(header) for header in headers)
 
-    def requirement(self, name: str, after: int = 0) -> int | None:
-        """Return the first line below `after` in which a string begins with the package `name`."""
-        pattern = rf"""["']{re.escape(name)}(?![A-Za-z0-9]|[._-]+[A-Za-z0-9])"""
-        numbers = (number for number, line in self._from(after) if re.search(pattern, line))
-        return next(numbers, None)
-
-    def _search(self, pattern: str) -> int | None:
-        for number, line in self._from(self._found.get(pattern, 0)):
-            if re.search(pattern, line):
-                self._found[pattern] = number
-                return number
-        return None
-
-    def _from(self, after: int) -> Iterator[tuple[int, str]]:
-        return enumerate(self._lines[after:], start=after + 1)
-
-    def headers(self, header: str) -> tuple[int, ...]:
-        """Return the numbers of the lines that are exactly `header`."""
-        return tuple(number for number, line in enumerate(self._lines, start=1) if line.strip() == header)
-
-    def starting(self, prefix: str, after: int) -> int | None:
-        """Return the first line from `after` on that starts with `prefix`, up to the next table."""
-        for number, line in enumerate(self._lines[after:], start=after + 1):
-            if line.startswith(prefix):
-                return number
-            if line.startswith("["):
-                return None
-        return None
+    def _version(self, header: int) -> int:
+        number = self.find(r"^(version = |\[)", header)
+        return number if number is not None and self._lines[number - 1].startswith("version") else header

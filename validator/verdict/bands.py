@@ -1,76 +1,67 @@
-"""Every threshold of drift over noise, in one place. docs/verdicts.md says where each one comes from."""
+"""Every threshold, set and order of verdicts, in one place. docs/verdicts.md has where each comes from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from validator.checks.bands import (
+    Band,
+    Bands,
+    CellVerdict,
+    LayerBands,
+    OutputBands,
+    ReferenceBands,
+    ReportedBands,
+    TrainingBands,
+)
 
-from validator.compare.drift import Drift, NoiseFloor
-from validator.results import CellVerdict
+#: Worst last. `metric-only` stands above `suspicious`: it is certain, and needs a person to look.
+SEVERITY: tuple[CellVerdict, ...] = (
+    "identical",
+    "rounding",
+    "suspicious",
+    "metric-only",
+    "not-compared",
+    "changed",
+    "failed",
+)
+#: Verdicts that need no look.
+GREEN: frozenset[CellVerdict] = frozenset({"identical", "rounding"})
+#: Verdicts that ask where a difference starts, and which setting restores parity.
+MOVED: frozenset[CellVerdict] = frozenset({"suspicious", "changed"})
 
+#: Checks whose findings make a cell's verdict; decoding and training have rules of their own in the gate.
+DECIDING = frozenset({"loading", "structure", "outputs", "accuracy"})
+#: Verdicts of decoding and training that break their rules.
+BREAKS: frozenset[CellVerdict] = frozenset({"changed", "failed"})
 
-@dataclass(frozen=True)
-class Band:
-    """Below `rounding`: rounding. Above `changed`: changed. Between them: suspicious."""
+#: Root mean square of everything together. Benign pairs stay below 1.4, semantic changes above 4.8.
+_OVERALL = Band(2.0, 4.0)
 
-    rounding: float
-    changed: float
-
-    def verdict(self, ratio: float) -> CellVerdict:
-        """What a ratio of drift to noise says."""
-        if ratio < self.rounding:
-            return "rounding"
-        return "changed" if ratio > self.changed else "suspicious"
-
-
-#: Root mean square of the whole output. Benign pairs stay below 1.4, semantic changes above 4.8.
-OVERALL = Band(2.0, 4.0)
-
-#: The worst of all samples: the largest of many ratios, each over a floor that is known less well.
-SAMPLE = Band(8.0, 16.0)
-
-#: A split into other batches counts as rounding up to this many times the ensemble; above it the outputs
-#: depend on their batch, which is no noise.
-SPLIT = 4.0
-
-
-@dataclass(frozen=True)
-class Banded:
-    """A verdict and the rule that spoke, with its numbers."""
-
-    verdict: CellVerdict
-    rule: str
-
-
-def with_split(floor: NoiseFloor, split_rms: float | None) -> NoiseFloor:
-    """The floor raised to what another batch size does, where that is plausible as rounding."""
-    if split_rms is None or split_rms <= floor.rms or split_rms > SPLIT * floor.rms:
-        return floor
-    share = split_rms / floor.rms
-    return NoiseFloor(split_rms, None if floor.rows is None else floor.rows * share)
-
-
-def by_noise(drift: Drift) -> Banded:
-    """The worse of what everything together and the worst sample say."""
-    whole = OVERALL.verdict(drift.ratio)
-    rule = f"noise: drift is {_times(drift.ratio)} the floor of {drift.noise_rms:.2g} ({_bounds(OVERALL)})"
-    if drift.sample_ratio is None or drift.sample_noise is None:
-        return Banded(whole, rule)
-    single = SAMPLE.verdict(drift.sample_ratio)
-    if _RANK[single] <= _RANK[whole]:
-        return Banded(whole, rule)
-    rule = (
-        f"noise of a sample: sample {drift.sample} drifts {_times(drift.sample_ratio)} its floor of "
-        f"{drift.sample_noise:.2g} ({_bounds(SAMPLE)}), all together {_times(drift.ratio)}"
-    )
-    return Banded(single, rule)
-
-
-_RANK: dict[CellVerdict, int] = {"rounding": 0, "suspicious": 1, "changed": 2}
-
-
-def _bounds(band: Band) -> str:
-    return f"rounding below {band.rounding:g}, changed above {band.changed:g}"
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.2f}×" if ratio < 10 else f"{ratio:.3g}×"
+BANDS = Bands(
+    outputs=OutputBands(
+        overall=_OVERALL,
+        sample=Band(8.0, 16.0),  # the largest of many ratios, each over a floor that is known less well
+        batches=4.0,  # above it the outputs depend on their batch, which is no noise
+        quiet=0.5,  # an ensemble of three says little about a single sample
+        unsteady=_OVERALL.rounding,
+    ),
+    # `near` is the rule of PyTorch's torch._dynamo.utils.same, which takes 2 to 3.
+    reference=ReferenceBands(near=2.0, alike=4.0, bits=4.0, bias=0.1),
+    # Replayed layers measured 0.99 to 1.01 where nothing changed, and 317 where something did.
+    layers=LayerBands(diverges=4.0, reached=2.0),
+    training=TrainingBands(
+        link=_OVERALL,
+        tensor=4.0,
+        later=4.0,
+        same_maths=0.05,
+        moment_errors=6.0,
+        outliers=6.0,
+        double=1e-9,
+        batch=1e-3,
+    ),
+    decode=_OVERALL,
+    reported=ReportedBands(rtol=1e-3, atol=1e-4, mask=2e-3),
+    severity=SEVERITY,
+    green=GREEN,
+    moved=MOVED,
+    growth_errors=2.0,
+)

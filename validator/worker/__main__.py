@@ -1,4 +1,4 @@
-"""Captures what a model does, inside the environment under test: `python -I <this folder> <run folder>`.
+"""Captures what models do, inside the environment under test: `python -I <this folder>`, requests on stdin.
 
 Contract: docs/protocol.md. The folder stands alone: standard library, numpy, the environment's own Keras.
 """

@@ -1,4 +1,4 @@
-"""Builders for the tests of the noise floor and of twins. They run inside the environment under test."""
+"""Builders for the tests of the noise floor and of references. They run inside the environment under test."""
 
 import sys
 

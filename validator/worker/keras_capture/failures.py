@@ -1,4 +1,7 @@
-"""Failures of the user's environment and model, as values."""
+"""Failures of the user's environment and model, as values.
+
+Whatever is raised within a `stage` becomes its failure: no caller tells one kind of error from another.
+"""
 
 from __future__ import annotations
 
@@ -93,9 +96,9 @@ def _plainly(text: str) -> str:
     """Without colours, and with the cause first: tables show the first line, frameworks begin elsewhere."""
     text = _COLOUR.sub("", text).strip()
     for wrapping in _WRAPPINGS:
-        found = wrapping.match(text)
-        if found is not None:
-            parts = found.groupdict()
+        match = wrapping.match(text)
+        if match is not None:
+            parts = match.groupdict()
             cause = _ERROR_NAME.sub("", textwrap.dedent(parts["cause"]))
             where = f" (in {parts['where']})" if parts.get("where") else ""
             rest = f"\n\n{parts['rest'].strip()}" if parts.get("rest") else ""

@@ -10,16 +10,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from keras_capture.artifacts import Loaded, artifact_kind, load
-from keras_capture.evaluating import evaluate, is_compiled
+from keras_capture.accuracy.evaluating import evaluate, is_compiled
 from keras_capture.failures import StageError, stage
-from keras_capture.feeding import make_feed
-from keras_capture.files import write_json
-from keras_capture.imports import Framework
-from keras_capture.predicting import Captured, Prediction, capture, repeat
-from keras_capture.recording import open_recording
-from keras_capture.request import Job
+from keras_capture.model.artifacts import artifact_kind, load
+from keras_capture.model.feeding import make_feed
+from keras_capture.model.imports import Framework
+from keras_capture.outputs.predicting import Captured, Prediction, capture, repeat
 from keras_capture.tasks import Work, run_task
+from keras_capture.wire.files import write_json
+from keras_capture.wire.recording import open_recording
+from keras_capture.wire.request import Job
 
 
 @dataclass
@@ -46,10 +46,6 @@ class Response:
     notes: List[dict] = field(default_factory=list)
     seconds: Dict[str, float] = field(default_factory=dict)
 
-    def note(self, kind: str, message: str) -> None:
-        """Add something a person should know."""
-        self.notes.append({"kind": kind, "message": message})
-
     @contextlib.contextmanager
     def timed(self, name: str) -> Iterator[None]:
         """Record the seconds of a step, also when it fails."""
@@ -64,11 +60,10 @@ def run_job(framework: Framework, job: Job) -> dict:
     """Do a job in its folder and return its response; a fault of the model is a field of it."""
     response = Response(id=job.id, artifact_kind=artifact_kind(job.artifact), batch_size=job.batch_size)
     try:
-        with framework.fresh():
-            _steps(framework, job, response)
+        _steps(framework, job, response)
     except StageError as failed:
         response.failure = failed.as_dict()
-        response.artifact_failure = response.artifact_failure or _brief(failed.artifact_failure)
+        response.artifact_failure = response.artifact_failure or failed.artifact_failure
         response.outputs = []
         shutil.rmtree(job.folder / "outputs", ignore_errors=True)  # half a capture; on a full disk, room too
     return asdict(response)
@@ -77,14 +72,15 @@ def run_job(framework: Framework, job: Job) -> dict:
 def _steps(framework: Framework, job: Job, response: Response) -> None:
     with response.timed("load"):
         loaded = load(framework, job)
-    _record(response, loaded)
+    response.loaded_from, response.artifact_failure = loaded.source, loaded.artifact_failure
+    response.policy, response.jit = loaded.policy, loaded.jit
+    response.notes += loaded.notes
     with stage("structure", job.inputs):
         recording = open_recording(job.inputs)
         response.samples = recording.samples
         feed = make_feed(loaded.model, recording, job.batch_size)
         response.inputs_digest = recording.digest()
-    for message in feed.notes:
-        response.note("inputs", message)
+    response.notes += [{"kind": "inputs", "message": note} for note in feed.notes]
     prediction = Prediction(framework, loaded.model, feed, job.batch_size)
     captured = _predict(prediction, job.folder, response) if job.predict else None
     if captured and job.evaluate and job.labels and is_compiled(loaded.model):
@@ -97,24 +93,15 @@ def _steps(framework: Framework, job: Job, response: Response) -> None:
             response.tasks[name] = run_task(name, Work(job, loaded, prediction, captured), options)
 
 
-def _record(response: Response, loaded: Loaded) -> None:
-    response.loaded_from = loaded.source
-    response.policy = loaded.policy
-    response.jit = loaded.jit
-    response.notes.extend(loaded.notes)
-    response.artifact_failure = _brief(loaded.artifact_failure)
-
-
 def _predict(prediction: Prediction, folder: Path, response: Response) -> Captured:
     """Predict and store, then predict again and compare."""
     with response.timed("predict"), stage("predict"):
-        prediction.framework.keras.utils.set_random_seed(prediction.framework.seed)
+        prediction.framework.set_seed()
         captured = capture(prediction, folder / "outputs")
     response.outputs = captured.entries
-    for message in captured.notes:
-        response.note("outputs", message)
+    response.notes += [{"kind": "outputs", "message": note} for note in captured.notes]
     with response.timed("repeat"), stage("predict", "in the second prediction, which should give the same"):
-        response.self_difference = repeat(prediction, captured)
+        response.self_difference = repeat(prediction, captured, folder)
     response.deterministic = not response.self_difference
     return captured
 
@@ -126,8 +113,3 @@ def _evaluate(prediction: Prediction, captured: Captured, labels: str, response:
             response.reported = evaluate(prediction, captured, open_recording(labels))
     except StageError as failed:
         response.reported_failure = failed.as_dict()
-
-
-def _brief(failure: Optional[dict]) -> Optional[dict]:
-    """A failure without its traceback."""
-    return failure and {key: value for key, value in failure.items() if key != "traceback"}

@@ -1,29 +1,20 @@
-"""What a job may be asked for besides its predictions: each task is a module with a function `run`.
+"""What a job may be asked for besides its predictions: each task is a module `keras_capture.<name>`.
 
-A task starts when outputs and evaluation are on disk, and leaves the model as it found it. What goes wrong in
-one is a field of its own answer and costs nothing else.
+It has a function `run(work, options) -> dict`, and `STAGE`, the stage of a failure in it. A task starts when
+outputs and evaluation are on disk, and leaves the model as it was. Its failure costs nothing else.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Optional
 
-from keras_capture.artifacts import Loaded
-from keras_capture.failures import StageError, stage
-from keras_capture.predicting import Captured, Prediction
-from keras_capture.request import Job
-
-#: Task → (its module, the stage that its failures belong to).
-TASKS = {
-    "noise": ("noise", "predict"),
-    "twin": ("twin", "load"),
-    "layers": ("layers", "structure"),
-    "golden": ("golden", "predict"),
-    "training": ("training", "train"),
-    "decode": ("decoding", "decode"),
-}
+from keras_capture.failures import StageError, UnusableError, stage
+from keras_capture.model.artifacts import Loaded
+from keras_capture.outputs.predicting import Captured, Prediction
+from keras_capture.wire.request import Job
 
 
 @dataclass(frozen=True)
@@ -41,11 +32,18 @@ class Work:
 
 def run_task(name: str, work: Work, options: dict) -> dict:
     """The answer of a task, with `failure` set (and nothing else) where it failed."""
-    if name not in TASKS:
-        return {"failure": {"stage": "predict", "error": "KeyError", "message": f"unknown task {name!r}"}}
-    module, failing = TASKS[name]
     try:
-        with stage(failing, f"in the task {name}"):
-            return {"failure": None, **import_module(f"keras_capture.{module}").run(work, options)}
+        with stage("predict", f"in the task {name}"):
+            module = _module(name)
+        with stage(module.STAGE, f"in the task {name}"):
+            return {"failure": None, **module.run(work, options)}
     except StageError as failed:
         return {"failure": failed.as_dict()}
+
+
+def _module(name: str) -> object:
+    known = name.isidentifier() and find_spec(f"keras_capture.{name}") is not None
+    module = import_module(f"keras_capture.{name}") if known else None
+    if not (hasattr(module, "run") and hasattr(module, "STAGE")):
+        raise UnusableError(f"this worker has no task {name!r}")
+    return module

@@ -1,0 +1,163 @@
+"""The real uv, on packages that are small."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from validator.config.settings import Install
+from validator.environments import Built, Uv, prepare
+from validator.environments.build import MARKER
+from validator.failure import Failure
+from validator.matrix import Environment
+
+
+@pytest.fixture
+def uv() -> Uv:
+    return Uv.bundled({**os.environ, "VIRTUAL_ENV": "/nonexistent", "PYTHONPATH": "/nonexistent"})
+
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def environment(*requirements: str, python: str = PYTHON) -> Environment:
+    return Environment("small", python, requirements)
+
+
+def versions(built: Built) -> str:
+    code = "import importlib.metadata as m; print(m.version('packaging'))"
+    return subprocess.run(
+        [built.python, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_locked_once_reused_while_unchanged_and_rebuilt_when_changed(tmp_path: Path, uv: Uv) -> None:
+    locks = tmp_path / "locks"
+    first = prepare(environment("packaging==24.1"), Install(), tmp_path, locks, uv)
+    assert isinstance(first, Built)
+    assert not first.reused
+    assert versions(first) == "24.1"
+    kept = first.lock.stat().st_mtime_ns
+    second = prepare(environment("packaging==24.1"), Install(), tmp_path, locks, uv)
+    assert isinstance(second, Built)
+    assert second.reused
+    assert second.lock.stat().st_mtime_ns == kept
+    third = prepare(environment("packaging==24.2"), Install(), tmp_path, locks, uv)
+    assert isinstance(third, Built)
+    assert not third.reused
+    assert versions(third) == "24.2"
+
+
+def test_a_half_built_environment_is_built_again(tmp_path: Path, uv: Uv) -> None:
+    locks = tmp_path / "locks"
+    built = prepare(environment("packaging==24.1"), Install(), tmp_path, locks, uv)
+    assert isinstance(built, Built)
+    (tmp_path / "small" / MARKER).unlink()
+    subprocess.run(
+        [uv.binary, "pip", "uninstall", "-q", "--python", str(built.python), "packaging"], check=True
+    )
+    again = prepare(environment("packaging==24.1"), Install(), tmp_path, locks, uv)
+    assert isinstance(again, Built)
+    assert not again.reused
+    assert versions(again) == "24.1"
+
+
+def test_a_hand_edited_lock_is_installed_as_it_stands(tmp_path: Path, uv: Uv) -> None:
+    locks = tmp_path / "locks"
+    built = prepare(environment("packaging"), Install(), tmp_path, locks, uv)
+    assert isinstance(built, Built)
+    lines = [line for line in built.lock.read_text().splitlines() if not line.startswith("packaging==")]
+    built.lock.write_text("\n".join([*lines, "packaging==24.1"]) + "\n")
+    again = prepare(environment("packaging"), Install(), tmp_path, locks, uv)
+    assert isinstance(again, Built)
+    assert versions(again) == "24.1"
+
+
+@pytest.mark.parametrize(
+    ("requirements", "stage", "words"),
+    [
+        (("packaging==9999",), "resolve", "packaging==9999"),
+        (("packaging==24.1", "packaging==24.2"), "resolve", "24.1"),
+        (("no-such-package-of-keras-validator",), "resolve", "no-such-package-of-keras-validator"),
+    ],
+)
+def test_what_cannot_be_resolved_fails_in_uvs_words(
+    tmp_path: Path, uv: Uv, requirements: tuple[str, ...], stage: str, words: str
+) -> None:
+    failure = prepare(environment(*requirements), Install(), tmp_path, tmp_path / "locks", uv)
+    assert isinstance(failure, Failure)
+    assert failure.stage == stage
+    assert words in failure.message
+    assert "╰" not in failure.message
+    assert not (tmp_path / "small" / MARKER).exists()
+
+
+def test_what_cannot_be_installed_fails_and_leaves_no_marker(tmp_path: Path, uv: Uv) -> None:
+    locks = tmp_path / "locks"
+    built = prepare(environment("packaging==24.1"), Install(), tmp_path, locks, uv)
+    assert isinstance(built, Built)
+    built.lock.write_text(built.lock.read_text().replace("24.1", "9999"))
+    failure = prepare(environment("packaging==24.1"), Install(), tmp_path, locks, uv)
+    assert isinstance(failure, Failure)
+    assert failure.stage == "install"
+    assert not (tmp_path / "small" / MARKER).exists()
+
+
+def test_exclude_newer_is_passed_on(tmp_path: Path, uv: Uv) -> None:
+    built = prepare(
+        environment("packaging"), Install(exclude_newer="2024-07-01"), tmp_path, tmp_path / "locks", uv
+    )
+    assert isinstance(built, Built)
+    assert versions(built) == "24.1"
+
+
+def test_many_threads_build_an_environment_once(tmp_path: Path, uv: Uv) -> None:
+    def job(_: int) -> Built | Failure:
+        return prepare(environment("packaging==24.1"), Install(), tmp_path, tmp_path / "locks", uv)
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(job, range(4)))
+
+    assert sorted(isinstance(built, Built) and built.reused for built in results) == [False, True, True, True]
+
+
+def test_an_environment_of_another_python_is_made_anew(tmp_path: Path, uv: Uv) -> None:
+    locks = tmp_path / "locks"
+    first = prepare(environment("packaging==24.1"), Install(), tmp_path, locks, uv)
+    assert isinstance(first, Built)
+    configuration = tmp_path / "small" / "pyvenv.cfg"
+    configuration.write_text(configuration.read_text().replace("version_info = 3.", "version_info = 2."))
+
+    again = prepare(environment("packaging==24.1"), Install(), tmp_path, locks, uv)
+
+    assert isinstance(again, Built)
+    assert not again.reused
+    assert f"version_info = {PYTHON}" in configuration.read_text()
+
+
+def test_an_environment_whose_interpreter_is_gone_is_made_anew(tmp_path: Path, uv: Uv) -> None:
+    first = prepare(environment("packaging==24.1"), Install(), tmp_path, tmp_path / "locks", uv)
+    assert isinstance(first, Built)
+    first.python.unlink()
+    first.python.symlink_to("/nowhere/python")
+
+    again = prepare(environment("packaging==24.1"), Install(), tmp_path, tmp_path / "locks", uv)
+
+    assert isinstance(again, Built)
+    assert versions(again) == "24.1"
+
+
+def test_a_python_that_cannot_be_had_is_a_failure_that_names_it(tmp_path: Path, uv: Uv) -> None:
+    failure = prepare(
+        environment("packaging==24.1", python="3.99"), Install(), tmp_path, tmp_path / "locks", uv
+    )
+
+    assert isinstance(failure, Failure)
+    assert (failure.stage, failure.error) == ("install", "uv")
+    assert "Python 3.99" in failure.message
+    assert not (tmp_path / "small" / MARKER).exists()

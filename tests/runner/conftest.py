@@ -1,0 +1,90 @@
+"""Places with real environments, and jobs for them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from validator.failure import Failure
+from validator.matrix import Environment
+from validator.runner import Bounds, Capture, Job, Place, Pool, Watcher
+
+MODELS = Path(__file__).parent / "models"
+GIB = 2**30
+
+
+@dataclass
+class Bench:
+    """A pool under test, with all that it reported."""
+
+    folder: Path
+    python: Callable[[str], Path]
+    events: list[tuple[str, ...]] = field(default_factory=list)
+    preparations: list[str] = field(default_factory=list)
+
+    def place(self, name: str, broken: Failure | None = None, **fields: Any) -> Place:
+        """An environment of the tests' matrix."""
+        legacy = name == "legacy"
+        own = (("TF_USE_LEGACY_KERAS", "1"),) if legacy else ()
+        fields["variables"] = (*own, *fields.get("variables", ()))
+        environment = replace(Environment(name, "3.11", (), legacy=legacy), **fields)
+
+        def prepare() -> Path | Failure:
+            self.preparations.append(name)
+            return broken or self.python(name)
+
+        return Place(environment, self.folder / name, (MODELS,), prepare)
+
+    def pool(self, *places: Place, bounds: Bounds | None = None, jobs: int = 2) -> Pool:
+        lock = threading.Lock()
+
+        def note(*event: str) -> None:
+            with lock:
+                self.events.append(event)
+
+        watcher = Watcher(
+            note,
+            lambda job: note("started", job),
+            lambda job, failure: note("finished", job, failure.error if failure else ""),
+        )
+        return Pool(places, bounds or Bounds(120, 60, 64 * GIB), watcher, jobs)
+
+    def job(
+        self, identity: str, environment: str = "keras-3.3.3", builder: str = "dense", **fields: Any
+    ) -> Job:
+        arguments = fields.pop("arguments", {})
+        defaults: dict[str, Any] = {
+            "artifact": None,
+            "weights": None,
+            "custom_objects": (),
+            "safe_mode": True,
+            "signature": "serving_default",
+            "variant": {"precision": "as-saved", "jit": "as-saved", "attention": "as-saved"},
+            "inputs": "runner_models:inputs",
+            "labels": None,
+            "batch_size": 4,
+            "evaluate": False,
+        }
+        return Job(
+            id=identity,
+            folder=str(self.folder / environment / identity),
+            environment=environment,
+            builder=f"runner_models:{builder}",
+            builder_arguments=arguments,
+            **{**defaults, **fields},
+        )
+
+
+@pytest.fixture
+def bench(tmp_path: Path, keras_python: Callable[[str], Path]) -> Bench:
+    return Bench(tmp_path, keras_python)
+
+
+def failure_of(result: Capture | Failure) -> Failure:
+    assert isinstance(result, Failure), result
+    return result

@@ -1,0 +1,232 @@
+"""Whatever a job does to its process costs that job; everything else goes on over the same worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.runner.conftest import GIB, Bench, failure_of
+from validator.failure import Failure
+from validator.runner import Bounds, Capture, read_environment
+
+pytestmark = pytest.mark.environment
+FORK, PROCESS = (), (("KERAS_VALIDATOR_ISOLATION", "process"),)
+OLDEST = "keras-3.3.3"
+
+
+def is_running(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert time.monotonic() < deadline, path
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("variables", [FORK, PROCESS], ids=["fork", "process"])
+def test_a_job_that_breaks_its_process_costs_itself(
+    bench: Bench, variables: tuple[tuple[str, str], ...]
+) -> None:
+    jobs = [
+        bench.job("first"),
+        bench.job("segfault", builder="crashing"),
+        bench.job("exit-0", builder="exiting", arguments={"code": 0}),
+        bench.job("exit-7", builder="exiting", arguments={"code": 7}),
+        bench.job("hangs", builder="hanging_with_the_interpreter"),
+        bench.job("hogs", builder="hogging"),
+        bench.job("reads", builder="reading_stdin"),
+        bench.job("last"),
+    ]
+    bounds = Bounds(120, 8, 2 * GIB)
+    with bench.pool(bench.place(OLDEST, variables=variables), bounds=bounds) as pool:
+        results = pool.run(jobs)
+        facts = read_environment(bench.folder / OLDEST)
+        # a process that dies is replaced, with another import; a forked child is not missed
+        assert pool.starts == {OLDEST: 1 if variables == FORK else 6}
+    assert list(results) == [job.id for job in jobs]
+    assert facts is not None
+    assert facts.isolation == ("fork" if variables == FORK else "process")
+    errors = {
+        name: failure_of(results[name]).error for name in ("segfault", "exit-0", "exit-7", "hangs", "hogs")
+    }
+    assert errors == {
+        "segfault": "SIGSEGV",
+        "exit-0": "exit 0",
+        "exit-7": "exit 7",
+        "hangs": "TimeLimit",
+        "hogs": "MemoryLimit",
+    }
+    assert failure_of(results["hangs"]).stage == "timeout"
+    assert "runner_models.py" in failure_of(results["segfault"]).log
+    for name in ("first", "reads", "last"):
+        assert isinstance(results[name], Capture), results[name]
+    assert bench.events[:4] == [
+        (OLDEST, "installing"),
+        (OLDEST, "running"),
+        ("started", "first"),
+        ("finished", "first", ""),
+    ]
+    assert bench.events[-1] == (OLDEST, "done")
+
+
+def test_a_second_round_reuses_the_worker_and_no_model_reaches_another(bench: Bench) -> None:
+    with bench.pool(bench.place(OLDEST)) as pool:
+        first = pool.run([bench.job("spoils", builder="touching_the_class"), bench.job("after")])
+        written = (bench.folder / OLDEST / "environment.json").stat().st_mtime_ns
+        second = pool.run([bench.job("again"), bench.job("after", needs=("spoils",))])
+        assert pool.starts == {OLDEST: 1}
+        assert pool.seconds()[OLDEST] > 0
+    assert (bench.folder / OLDEST / "environment.json").stat().st_mtime_ns == written
+    assert bench.preparations == [OLDEST]
+    digests = [result.outputs[0].open().values.sum() for result in (first["after"], second["again"])]  # type: ignore[union-attr]
+    assert digests[0] == digests[1] != 0
+    assert sorted(path.name for path in (bench.folder / OLDEST).glob("request*")) == [
+        "request-2.json",
+        "request.json",
+    ]
+
+
+def test_a_worker_that_died_is_replaced(bench: Bench) -> None:
+    with bench.pool(bench.place(OLDEST)) as pool:
+        results = pool.run([bench.job("kills", builder="killing_the_worker"), bench.job("next")])
+        assert failure_of(results["kills"]).error == "SIGKILL"
+        assert isinstance(results["next"], Capture)
+        assert pool.starts == {OLDEST: 2}
+        killed = json.loads((bench.folder / OLDEST / "kills" / "started").read_text())["pid"]
+        assert not is_running(killed)
+    assert not (bench.folder / OLDEST / "home").exists()
+
+
+def test_what_a_job_leaves_running_ends_with_it(bench: Bench) -> None:
+    with bench.pool(bench.place(OLDEST)) as pool:
+        assert isinstance(pool.run([bench.job("leaves", builder="leaving_a_child")])["leaves"], Capture)
+        assert not is_running(int((bench.folder / OLDEST / "left.pid").read_text()))
+
+
+def test_jobs_wait_for_what_they_need_in_another_environment(bench: Bench) -> None:
+    jobs = [
+        bench.job("candidate", "legacy", needs=("baseline",)),
+        bench.job("needs-broken", "legacy", needs=("broken",)),
+        bench.job("broken", builder="exiting", arguments={"code": 3}),
+        bench.job("baseline"),
+    ]
+    with bench.pool(bench.place(OLDEST), bench.place("legacy"), jobs=1) as pool:
+        results = pool.run(jobs)
+        assert pool.failures() == {}
+    assert isinstance(results["candidate"], Capture)
+    failure = failure_of(results["needs-broken"])
+    assert (failure.stage, failure.error) == ("crash", "NeededJob")
+    assert "broken" in failure.message
+    assert ("started", "needs-broken") not in bench.events
+    assert bench.events.index(("finished", "baseline", "")) < bench.events.index(("started", "candidate"))
+
+
+def test_a_budget_ends_the_running_job_and_all_that_follow(bench: Bench) -> None:
+    jobs = [
+        bench.job("quick", budget="search"),
+        bench.job("hangs", builder="hanging", budget="search"),
+        bench.job("late", budget="search"),
+        bench.job("other"),
+    ]
+    with bench.pool(bench.place(OLDEST)) as pool:
+        results = pool.run(jobs, {"search": 6.0})
+    for name in ("hangs", "late"):
+        failure = failure_of(results[name])
+        assert (failure.stage, failure.error) == ("timeout", "TimeBudget")
+    assert ("started", "late") not in bench.events
+    assert isinstance(results["quick"], Capture)
+    assert isinstance(results["other"], Capture)
+
+
+def test_jobs_with_variables_get_a_worker_of_their_own(bench: Bench) -> None:
+    special = bench.job("special", builder="dense_with_variable", variables={"RUNNER_TEST": "set"})
+    with bench.pool(bench.place(OLDEST)) as pool:
+        results = pool.run([special, bench.job("plain")])
+        assert pool.starts == {OLDEST: 1}
+    assert all(isinstance(result, Capture) for result in results.values()), results
+    assert bench.events.index(("started", "plain")) < bench.events.index(("started", "special"))
+
+
+def test_an_environment_in_which_nothing_runs_costs_its_own_jobs(bench: Bench) -> None:
+    failure = Failure(stage="resolve", error="uv", message="no such release")
+    places = [
+        bench.place("keras-9", failure),
+        bench.place("legacy", variables=(("KERAS_BACKEND", "jax"),), legacy=False),
+        bench.place(OLDEST),
+    ]
+    with bench.pool(*places) as pool:
+        results = pool.run([bench.job(name, name) for name in ("keras-9", "legacy", OLDEST)])
+        again = pool.run([bench.job("again", "legacy")])
+        failures = pool.failures()
+    assert results["keras-9"] == failures["keras-9"] == failure
+    assert failure_of(results["legacy"]).stage == failures["legacy"].stage == "import"
+    assert again["again"] == failures["legacy"]
+    assert isinstance(results[OLDEST], Capture)
+    assert bench.preparations.count("legacy") == 1
+    assert ("keras-9", "failed") in bench.events
+
+
+def test_an_interpreter_that_cannot_be_started_loses_its_jobs(bench: Bench) -> None:
+    bench.python = lambda name: bench.folder / "no-such-python"
+    with bench.pool(bench.place(OLDEST)) as pool:
+        assert failure_of(pool.run([bench.job("never")])["never"]).error == "FileNotFoundError"
+
+
+def test_jobs_that_can_never_start_are_refused(bench: Bench) -> None:
+    with bench.pool(bench.place(OLDEST), bench.place("legacy")) as pool:
+        circle = [bench.job("a", needs=("b",)), bench.job("b", "legacy", needs=("a",))]
+        for jobs in ([bench.job("x", "keras-9")], [bench.job("x", needs=("unknown",))], circle):
+            with pytest.raises(ValueError, match=r"jobs"):
+                pool.run(jobs)
+
+
+def test_an_error_in_a_thread_ends_everything_and_is_passed_on(bench: Bench) -> None:
+    def prepare() -> Path:
+        wait_for(bench.folder / OLDEST / "hangs" / "started")
+        raise RuntimeError("not ours to handle")
+
+    place = bench.place("legacy")
+    places = [bench.place(OLDEST), type(place)(place.environment, place.folder, (), prepare)]
+    jobs = [bench.job("hangs", builder="hanging"), bench.job("never", "legacy")]
+    with pytest.raises(RuntimeError, match="not ours"), bench.pool(*places) as pool:
+        pool.run(jobs)
+    pid = json.loads((bench.folder / OLDEST / "hangs" / "started").read_text())["pid"]
+    assert not is_running(pid)
+
+
+RUNNER = """
+import os, sys
+sys.path.insert(0, os.getcwd())
+from pathlib import Path
+from tests.runner.conftest import Bench
+bench = Bench(Path(sys.argv[1]), lambda name: Path(sys.argv[2]))
+with bench.pool(bench.place("keras-3.3.3")) as pool:
+    pool.run([bench.job("hangs", builder=sys.argv[3])])
+"""
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+@pytest.mark.parametrize("builder", ["hanging", "hanging_with_the_interpreter"])
+def test_a_runner_that_ends_leaves_no_process(bench: Bench, kill: signal.Signals, builder: str) -> None:
+    command = [sys.executable, "-c", RUNNER, str(bench.folder), str(bench.python(OLDEST)), builder]
+    runner = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[2])
+    started = bench.folder / OLDEST / "hangs" / "started"
+    wait_for(started)
+    child = json.loads(started.read_text())["pid"]
+    worker = psutil.Process(child).ppid()
+    os.kill(runner.pid, kill)
+    runner.wait(timeout=30)
+    deadline = time.monotonic() + 10
+    while is_running(child) or is_running(worker):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,245 @@
+"""How two recorded models differ before any number does: operations, dtypes, masks, settings, weights.
+
+What releases of Keras merely write or trace otherwise is no difference: automatic names, settings that one
+side does not know, the inside of the framework's own layers, operations across the line of Keras 2 and 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from validator.checks.structure.alignment import WRAPPERS, Alignment, class_of, is_operation
+from validator.checks.structure.configurations import configuration_changes
+from validator.checks.structure.graph import CallGraph, LayerFacts
+from validator.checks.structure.signatures import (
+    FLOATING,
+    CallInput,
+    inputs_of,
+    masked_before,
+    masks_come_from,
+    visible,
+)
+from validator.checks.structure.types import DifferenceKind, LayerCall, StructuralDifference
+
+
+def compare_architecture(alignment: Alignment) -> tuple[StructuralDifference, ...]:
+    """Every difference, in the order of the baseline's calls; what has no partner comes last."""
+    differences: list[StructuralDifference] = []
+    seen: set[int] = set()
+    for baseline, candidate in alignment.pairs:
+        if not visible(alignment.baseline, baseline):
+            continue
+        pair = _Pair(alignment, baseline, candidate)
+        if pair.operation:
+            continue  # what an operation made of a tensor is reported at the layer that gets it
+        layer = alignment.baseline.calls[baseline].layer
+        if layer not in seen:
+            seen.add(layer)
+            differences += pair.layer_differences()
+        differences += pair.call_differences()
+    differences += _unpaired(alignment, _named(differences))
+    return tuple(_blamed_inside(alignment, differences))
+
+
+def layer_call(graph: CallGraph, call: int) -> LayerCall:
+    """A call as a person would name it."""
+    facts = graph.calls[call]
+    class_name = graph.layer_of(call).class_name
+    return LayerCall(layer=facts.path, class_name=class_name, occurrence=facts.occurrence)
+
+
+def _named(differences: Sequence[StructuralDifference]) -> set[str]:
+    """Layers that these differences name."""
+    calls: list[LayerCall | None] = []
+    for difference in differences:
+        calls += [difference, difference.receiver, difference.by if difference.kind == "input-mask" else None]
+    return {call.layer for call in calls if call and not call.occurrence}
+
+
+def _blamed_inside(
+    alignment: Alignment, differences: Sequence[StructuralDifference]
+) -> Iterator[StructuralDifference]:
+    """A model gives what its layers make: where one of them is to blame, the model only passes it on."""
+
+    def of_model(difference: StructuralDifference) -> bool:
+        return difference.kind != "added" and alignment.baseline.layer_of(difference.call).container
+
+    inside = any(difference.cause and not of_model(difference) for difference in differences)
+    for difference in differences:
+        passed_on = inside and of_model(difference)
+        yield difference.model_copy(update={"cause": False}) if passed_on else difference
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """The same call on both sides."""
+
+    alignment: Alignment
+    baseline: int
+    candidate: int
+
+    @property
+    def old(self) -> LayerFacts:
+        return self.alignment.baseline.layer_of(self.baseline)
+
+    @property
+    def new(self) -> LayerFacts:
+        return self.alignment.candidate.layer_of(self.candidate)
+
+    @property
+    def operation(self) -> bool:
+        return is_operation(self.alignment.baseline.calls[self.baseline], self.old)
+
+    def difference(
+        self, kind: DifferenceKind, before: Any = None, after: Any = None, **more: Any
+    ) -> StructuralDifference:
+        place = layer_call(self.alignment.baseline, self.baseline).place
+        values = {**place, "kind": kind, "call": self.baseline, "before": before, "after": after, **more}
+        return StructuralDifference.model_validate(values)
+
+    def layer_differences(self) -> Iterator[StructuralDifference]:
+        """What the layer is: class, dtype policy, configuration, weights."""
+        old, new = self.old, self.new
+        if class_of(old) != class_of(new) and not (old.container and new.container):
+            yield self.difference("class", old.class_name, new.class_name)
+            return
+        floating = {old.compute_dtype, new.compute_dtype} <= FLOATING
+        if old.policy != new.policy and floating and not old.container:
+            yield self.difference("policy", old.policy, new.policy)
+        results = self.alignment.baseline.results(self.baseline).values()
+        rank = next((len(self.alignment.baseline.tensors[leaf.tensor].shape) for leaf in results), None)
+        for key, before, after in configuration_changes(old.config, new.config, rank):
+            yield self.difference("configuration", before, after, name=key)
+        if not (old.container or new.container):  # a model's weights are compared at its layers
+            yield from self._weights()
+
+    def _weights(self) -> Iterator[StructuralDifference]:
+        """The first thing that is different about a layer's own weights."""
+        old = [weight for weight in self.old.weights if weight.dtype in FLOATING]
+        new = [weight for weight in self.new.weights if weight.dtype in FLOATING]
+        if len(old) != len(new):
+            yield self.difference("weight-count", len(old), len(new))
+            return
+        for before, after in zip(old, new, strict=True):
+            if before.shape != after.shape:
+                yield self.difference("weight-shape", [*before.shape], [*after.shape], name=before.name)
+                return
+            if before.dtype != after.dtype:
+                yield self.difference("weight-dtype", before.dtype, after.dtype, name=before.name)
+                return
+        names, others = [weight.name for weight in old], [weight.name for weight in new]
+        if names != others and sorted(names) == sorted(others) and len(set(names)) == len(names):
+            yield self.difference("weight-order", names, others)
+
+    def call_differences(self) -> Iterator[StructuralDifference]:
+        """What the call takes and gives."""
+        inner = self.alignment.baseline.calls[self.baseline].parent is not None
+        old = list(inputs_of(self.alignment.baseline, self.baseline))
+        new = list(inputs_of(self.alignment.candidate, self.candidate))
+        inputs: list[StructuralDifference] = []
+        if len(old) == len(new) and inner:
+            for number, (before, after) in enumerate(zip(old, new, strict=True)):
+                if before.dtype != after.dtype:
+                    inputs.append(self._dtype_of_input(number, before, after))
+                if before.masked != after.masked:
+                    inputs.append(self._mask_of_input(number, before, after))
+        yield from inputs
+        masked = any(item.masked for item in new)
+        yield from self._results({difference.aspect for difference in inputs}, inner=inner, masked=masked)
+
+    def _dtype_of_input(self, number: int, old: CallInput, new: CallInput) -> StructuralDifference:
+        kind: DifferenceKind = "input-conversion" if old.given == new.given else "input-dtype"
+        by = None
+        if new.producer is not None and new.producer not in self.alignment.to_baseline:
+            kind, by = "input-cast", layer_call(self.alignment.candidate, new.producer)
+        elif old.producer is not None and old.producer not in self.alignment.to_candidate:
+            kind, by = "input-cast-removed", layer_call(self.alignment.baseline, old.producer)
+        place = {"name": old.argument, "input": number, "by": by, "cause": kind != "input-dtype"}
+        return self.difference(kind, old.dtype, new.dtype, **place)
+
+    def _mask_of_input(self, number: int, old: CallInput, new: CallInput) -> StructuralDifference:
+        candidate = self.alignment.candidate
+        cleared = None if new.masked else masked_before(candidate, new.tensor, self.candidate)
+        place: dict[str, object] = {"name": old.argument, "input": number, "cause": cleared is not None}
+        blamed = self
+        if cleared is not None:
+            # The layer before gave a mask, and whoever used the tensor in between took it away.
+            place["by"] = layer_call(candidate, cleared)
+            culprit = self.alignment.to_baseline.get(cleared)
+            if culprit is not None:
+                blamed = _Pair(self.alignment, culprit, cleared)
+                place["receiver"] = layer_call(self.alignment.baseline, self.baseline)
+        return blamed.difference("input-mask", old.masked, new.masked, **place)
+
+    def _results(self, aspects: set[str], *, inner: bool, masked: bool) -> Iterator[StructuralDifference]:
+        """What the call gives. `aspects`: what its inputs differ in; `masked`: whether one has a mask."""
+        old = self.alignment.baseline.results(self.baseline)
+        new = self.alignment.candidate.results(self.candidate)
+        if [*old] != [*new]:
+            yield self.difference("result-count", len(old), len(new))
+            return
+        for path, leaf in old.items():
+            before = self.alignment.baseline.tensors[leaf.tensor]
+            after = self.alignment.candidate.tensors[new[path].tensor]
+            if before.dtype != after.dtype:
+                yield self.difference("result-dtype", before.dtype, after.dtype, cause="dtype" not in aspects)
+            masks = leaf.mask is not None, new[path].mask is not None
+            if masks[0] != masks[1] and inner:
+                own = "mask" not in aspects
+                yield self.difference("result-mask", *masks, cause=own, input_masked=own and masked)
+            if len(before.shape) != len(after.shape):
+                yield self.difference("result-rank", len(before.shape), len(after.shape))
+        if inner and not self.old.container:
+            yield from self._mask_positions()
+
+    def _mask_positions(self) -> Iterator[StructuralDifference]:
+        """Whether the result carries a mask on both sides that keeps other positions, as recorded."""
+        graphs = self.alignment.baseline, self.alignment.candidate
+        old, new = (
+            {path: graph.hash_of(leaf.mask) for path, leaf in graph.results(call).items()}
+            for graph, call in zip(graphs, (self.baseline, self.candidate), strict=True)
+        )
+        if any(old[path] and new[path] and old[path] != new[path] for path in old):
+            source = masks_come_from(graphs[0], self.baseline)
+            own = source is not None and source == masks_come_from(graphs[1], self.candidate)
+            yield self.difference("result-mask-positions", cause=own)
+
+
+def _unpaired(alignment: Alignment, named: set[str]) -> Iterator[StructuralDifference]:
+    """Layers, and within one line of Keras operations, that only one side has."""
+    same_line = _keras_2(alignment.baseline) == _keras_2(alignment.candidate)
+    sides: tuple[tuple[CallGraph, Sequence[int], dict[int, int], DifferenceKind], ...] = (
+        (alignment.baseline, alignment.missing, alignment.to_candidate, "removed"),
+        (alignment.candidate, alignment.extra, alignment.to_baseline, "added"),
+    )
+    for graph, calls, aligned, kind in sides:
+        for call in calls:
+            facts, layer = graph.calls[call], graph.layer_of(call)
+            if facts.parent not in aligned or facts.occurrence or not visible(graph, call, wrapped=False):
+                continue  # the rest of something that is reported already
+            operation = is_operation(facts, layer)
+            harmless = operation and (not same_line or layer.class_name in ("Cast", "NotEqual"))
+            if harmless or facts.path in named or (operation and not _feeds_data(graph, call)):
+                continue
+            place = layer_call(graph, call).place
+            yield StructuralDifference(kind=kind, call=call, operation=operation, **place)
+
+
+def _feeds_data(graph: CallGraph, call: int) -> bool:
+    """Whether some call takes what this one made as data, rather than as a mask."""
+    made = {leaf.tensor for leaf in graph.results(call).values()}
+    return any(
+        item.tensor in made
+        for other in range(call + 1, len(graph.calls))
+        if not is_operation(graph.calls[other], graph.layer_of(other))
+        for item in inputs_of(graph, other)
+    )
+
+
+def _keras_2(graph: CallGraph) -> bool:
+    """Whether a recording was made by Keras 2: its operations are layers, and it converts no arguments."""
+    if any(layer.class_name in WRAPPERS for layer in graph.layers):
+        return True
+    return not any(call.operation or call.received for call in graph.calls)

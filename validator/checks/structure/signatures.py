@@ -1,0 +1,109 @@
+"""What a call takes, in terms that mean the same in every release of Keras, and where its masks come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from validator.checks.structure.graph import CallGraph, Leaf
+
+#: Layers of Keras around a layer that the user chose.
+_WRAPPERS = frozenset({"Bidirectional", "SpectralNormalization", "TimeDistributed"})
+FLOATING = frozenset({"float16", "bfloat16", "float32", "float64"})
+
+
+@dataclass(frozen=True)
+class CallInput:
+    """One tensor that a call takes.
+
+    Attributes:
+        argument: the name of the argument that it is, or is part of.
+        given: its dtype as the layer before gave it.
+        dtype: what the layer's own code sees, after the framework's conversion.
+        masked: whether a mask comes with it, attached or as an argument of its own.
+        producer: the call that made it, seen from where this one stands; None for an input of the model.
+    """
+
+    tensor: int
+    argument: str
+    given: str
+    dtype: str
+    masked: bool
+    producer: int | None
+
+
+def inputs_of(graph: CallGraph, call: int) -> Iterator[CallInput]:
+    """The tensors that a call takes as data, in the order of its arguments."""
+    facts = graph.calls[call]
+    names = {argument.name for argument in facts.arguments} | set(graph.layer_of(call).parameters)
+    masks = {a.name for a in facts.arguments if _is_mask(a.name, names) and list(a.value.leaves())}
+    data = [argument for argument in facts.arguments if not _is_mask(argument.name, names)]
+    for place, argument in enumerate(data):
+        explicit = f"{argument.name}_mask" in masks or (place == 0 and "mask" in masks)
+        received = facts.received.get(argument.name, ())
+        leaves = list(argument.value.leaves())
+        for index, leaf in enumerate(leaves):
+            tensor = graph.tensors[leaf.tensor]
+            known = len(received) == len(leaves)
+            yield CallInput(
+                tensor=leaf.tensor,
+                argument=argument.name,
+                given=tensor.dtype,
+                dtype=received[index] if known else _seen(graph, call, tensor.dtype, place),
+                masked=explicit or leaf.mask is not None,
+                producer=_maker(graph, tensor.producer, call),
+            )
+
+
+def _is_mask(name: str, names: set[str]) -> bool:
+    """Whether this is the mask of another argument: `attention_mask` is not, unless there is `attention`."""
+    return name == "mask" or (name.endswith("_mask") and name.removesuffix("_mask") in names)
+
+
+def _seen(graph: CallGraph, call: int, dtype: str, place: int) -> str:
+    """Keras 2 converts the first argument of a layer, where it is floating, to the layer's dtype."""
+    layer = graph.layer_of(call)
+    converts = layer.autocast and place == 0 and not graph.calls[call].operation
+    if converts and dtype in FLOATING and layer.compute_dtype in FLOATING:
+        return layer.compute_dtype or dtype
+    return dtype
+
+
+def _maker(graph: CallGraph, producer: int | None, call: int) -> int | None:
+    """The call that made a tensor, as a sibling of the given one or of what is around it."""
+    around = {None, *graph.around(call)}
+    while producer is not None and graph.calls[producer].parent not in around:
+        producer = graph.calls[producer].parent
+    return producer
+
+
+def visible(graph: CallGraph, call: int, *, wrapped: bool = True) -> bool:
+    """Whether all around a call is a model or the user's code: inside its own layers Keras is free.
+
+    `wrapped`: or a layer of Keras around one that the user chose, which releases call in different ways.
+    """
+    return all(
+        layer.container or layer.own_code or (wrapped and layer.class_name in _WRAPPERS)
+        for layer in map(graph.layer_of, graph.around(call))
+    )
+
+
+def masks_come_from(graph: CallGraph, call: int) -> list[str] | None:
+    """Hashes of what a call's mask is made of: the masks that it takes, or else the tensors.
+
+    None where nothing is known of them, or there is nothing.
+    """
+    leaves = graph.calls[call].inputs
+    masks = [leaf.mask for leaf in leaves if leaf.mask is not None]
+    hashes = [graph.hash_of(number) for number in masks or [leaf.tensor for leaf in leaves]]
+    known = [value for value in hashes if value is not None]
+    return known if known and len(known) == len(hashes) else None
+
+
+def masked_before(graph: CallGraph, tensor: int, call: int) -> int | None:
+    """The last call before the given one that still had a mask on this tensor, if any."""
+
+    def has_mask(leaf: Leaf) -> bool:
+        return leaf.tensor == tensor and leaf.mask is not None
+
+    return next((at for at in reversed(range(call)) if any(map(has_mask, graph.calls[at].inputs))), None)

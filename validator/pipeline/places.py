@@ -1,0 +1,33 @@
+"""The environments of a run as places where workers run: built when the first job needs them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from validator.environments import Uv, prepare
+from validator.failure import Failure
+from validator.matrix import Environment
+from validator.pipeline.project import Project
+from validator.pipeline.run_folder import RunFolder
+from validator.runner import Place
+
+
+def places(project: Project, folder: RunFolder) -> list[Place]:
+    """One place an environment of the plan."""
+    uv = Uv.bundled(os.environ)
+    return [_place(project, folder, environment, uv) for environment in project.plan.environments]
+
+
+def _place(project: Project, folder: RunFolder, environment: Environment, uv: Uv) -> Place:
+    def build() -> Path | Failure:
+        built = prepare(
+            environment,
+            project.install_of(environment.name),
+            project.work / "environments",
+            project.locks_of(environment.name),
+            uv,
+        )
+        return built if isinstance(built, Failure) else built.python
+
+    return Place(environment, folder.captures(environment.name), (project.folder,), build)

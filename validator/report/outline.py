@@ -1,0 +1,213 @@
+"""A report as an outline: headline, summary, main table, and sections in reading order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from validator.failure import Failure
+from validator.report.content import Content, Parts, Row, by_model, unique
+from validator.report.document import Block, Bullets, Code, Paragraph, shortened
+from validator.report.figures import seconds
+from validator.report.lines import Line, lines, table
+from validator.report.packages import EnvironmentDifference, differences
+from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
+from validator.report.words import run
+from validator.report.words.failures import failed
+from validator.report.words.upgrade import changed_package, moved_package
+from validator.text import tail
+
+SectionKind = Literal[
+    "why", "do", "unchanged", "details", "failures", "notes", "upgrade", "packages", "reproduce"
+]
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+_MOST_CAUSES, _MOST_COMMANDS = 6, 12
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How full an outline is."""
+
+    wide: bool = False  # whether the main table has all numbers in columns
+    together: bool = False  # whether the main table has the unchanged cells too
+    passing: bool = True  # whether the unchanged cells are listed in a table
+    lines: int = 100_000  # of the main table
+    cells: int = 12  # that are unfolded
+    green_cells: bool = False  # whether unchanged cells are unfolded too
+    rows: int = 24  # of every table of details
+    log: int = 4000  # characters of a failure's log
+    items: int = 40  # of every list
+
+
+@dataclass(frozen=True)
+class Section:
+    """Blocks under a title."""
+
+    kind: SectionKind
+    title: Words
+    blocks: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The whole report, in reading order. The summary has paragraphs."""
+
+    content: Content
+    icon: str
+    headline: Words
+    summary: tuple[Words, ...]
+    table: Block | None
+    legend: Words
+    sections: tuple[Section, ...]
+    footer: tuple[Words, ...]
+
+
+def outline(content: Content, detail: Detail) -> Outline:
+    """Lay a report out."""
+    worth = lines(row for row in content.rows if detail.together or not (content.quiet or row.green))
+    compared = run.compared(content)
+    return Outline(
+        content=content,
+        icon=run.ICONS[content.report.verdict],
+        headline=words(run.headline(content), ": " if compared else "", *compared),
+        summary=tuple(joined(part, " ") for part in (run.summary(content), run.context(content)) if part),
+        table=_table(worth, detail) if worth else None,
+        legend=run.legend(content.rows),
+        sections=tuple(_sections(content, detail)),
+        footer=tuple(_footer(content)),
+    )
+
+
+def _table(kept: Sequence[Line], detail: Detail) -> Block:
+    names = detail.items if detail.wide else min(detail.items, 4)
+    return shortened(table(kept, wide=detail.wide, names=names), detail.lines, detail.items)
+
+
+def _sections(content: Content, detail: Detail) -> Iterator[Section]:
+    yield from _explanations(content, detail)
+    green = [row for row in content.rows if row.green]
+    if green:
+        yield Section("unchanged", run.unchanged(green, 6), (_table(lines(green), detail),) * detail.passing)
+    yield from _details(content, detail)
+    failures = content.failures()
+    if failures:
+        blocks = [part for each in failures[: detail.items] for part in _failure(*each, detail.log)]
+        yield Section("failures", words(f"Failures ({len(failures):,})"), tuple(blocks))
+    if not detail.items:
+        return
+    notes = [words(note, *_in_brackets(cells)) for note, cells in content.notes().items()]
+    if notes:
+        bullets = shortened(Bullets(tuple(notes)), 0, detail.items)
+        yield Section("notes", words(f"Notes ({len(notes):,})"), (bullets,))
+    yield from _environments(content, detail.items)
+    again = unique(row.cell.reproduce for row in content.rows if not row.green and row.cell.reproduce)
+    if again:
+        commands = again[: min(detail.items, _MOST_COMMANDS)]
+        commit = content.report.commit or ""
+        checkout = [f"git checkout {commit}"] if _COMMIT.fullmatch(commit) else []
+        yield Section("reproduce", words("Reproduce"), (Code("\n".join([*checkout, *commands]), "console"),))
+
+
+def _in_brackets(cells: Sequence[str]) -> Words:
+    return words(" (", *listed([name(cell) for cell in cells]), ")")
+
+
+def _explanations(content: Content, detail: Detail) -> Iterator[Section]:
+    """By model, worst first: why it differs, and what to do about it; the same about several models once."""
+    models = list(by_model(content.rows).items())[: detail.items]
+    ways = {model: _ways(rows) for model, rows in models}
+    alike: dict[tuple[Words, ...], list[str]] = {}
+    for model, _ in models:
+        alike.setdefault(ways[model], []).append(model)
+    for model, rows in models:
+        causes = unique(each for row in rows for each in row.causes)
+        further = unique(each for row in rows for each in row.further)
+        yield from _sentences("why", run.why_title(rows[0]), causes)
+        yield from _sentences("why", words("Also in ", name(model)), further)
+        same = alike.pop(ways[model], [])
+        about = listed([name(each) for each in same])
+        yield from _sentences("do", words("What to do about ", about), ways[model] if same else ())
+
+
+def _ways(rows: Sequence[Row]) -> tuple[Words, ...]:
+    ways = unique(each.words for row in rows for each in row.placed("do"))
+    return ways if ways or rows[0].green else (run.advice(rows[0]),)
+
+
+def _sentences(kind: SectionKind, title: Words, sentences: Sequence[Words]) -> Iterator[Section]:
+    if sentences:
+        yield Section(kind, title, (Bullets(tuple(sentence(each) for each in sentences[:_MOST_CAUSES])),))
+
+
+def _details(content: Content, detail: Detail) -> Iterator[Section]:
+    """What the checks have to unfold, worst first; what is the same in several places of a model once."""
+    alike: dict[tuple[str, Parts], list[Row]] = {}
+    for row in sorted(content.rows, key=lambda row: row.green):
+        if row.details and (detail.green_cells or not row.green):
+            alike.setdefault((row.model, row.details), []).append(row)
+    cells = {model.name: len(model.cells) for model in content.report.models}
+    for (model, parts), rows in list(alike.items())[: detail.cells]:
+        blocks: list[Block] = []
+        for check, unfolded in parts:
+            blocks.append(Paragraph(words(strong(check.capitalize()))))
+            blocks += [shortened(block, detail.rows, max(detail.items, 1)) for block in unfolded]
+        places = [] if cells[model] == 1 else [row.where for row in rows]
+        yield Section(
+            "details", run.details_title(model, places, [check for check, _ in parts]), tuple(blocks)
+        )
+
+
+def _failure(failure: Failure, places: Sequence[str], log: int) -> Iterator[Block]:
+    where = listed([name(place) for place in places], most=8)
+    yield Paragraph(words(where, " ", *failed(failure)))
+    has_log = bool(failure.log.strip())
+    end = tail(failure.log if has_log else failure.message, log) if log else ""
+    if "\n" in end.strip() or (has_log and end.strip()):
+        yield Code(end)
+
+
+def _environments(content: Content, items: int) -> Iterator[Section]:
+    """What the upgrade changes, and package by package what differs between the environments."""
+    changes = content.report.upgrade.changes if content.report.upgrade else ()
+    if len(changes) > 1:
+        bullets = shortened(Bullets(tuple(changed_package(each) for each in changes)), 0, items)
+        yield Section("upgrade", words(f"The upgrade changes {plural(len(changes), 'package')}"), (bullets,))
+    environments = differences(content.report)
+    if environments:
+        moved = {package.name for each in environments for package in each.packages}
+        total = max(each.total for each in environments)
+        title = words(f"Package differences: {len(moved):,} of {total:,}")
+        yield Section(
+            "packages", title, tuple(Paragraph(_difference(each, items)) for each in environments[:items])
+        )
+
+
+def _difference(each: EnvironmentDifference, most: int) -> Words:
+    parts = [words(name(moved_package(package))) for package in each.packages[:most]]
+    if len(each.packages) > most:
+        parts.append(words(f"{len(each.packages) - most:,} more"))
+    parts += [words(moved_package(fact)) for fact in each.facts]
+    differs = words(strong(each.name), ": ", joined(parts, ", ") or "nothing differs", ".")
+    same = [Piece(kept) for kept in each.same]
+    same += [Piece(plural(each.same_more, "other package"))] if each.same_more else []
+    return words(differs, " Same: ", listed(same, most=12), ".") if same else differs
+
+
+def _footer(content: Content) -> Iterator[Words]:
+    report = content.report
+    if report.baseline:
+        yield words(f"baseline {report.baseline}")
+    if report.models:
+        sizes = f"{plural(len(report.models), 'model')}, {plural(len(report.environments), 'environment')}"
+        yield words(sizes, f" in {seconds(report.seconds)}" if report.seconds is not None else "")
+    if _COMMIT.fullmatch(report.commit or ""):
+        yield words("commit ", name((report.commit or "")[:7]))
+    if report.models:
+        lost = listed([name(row.cell.cell) for row in content.rows if not row.compared])
+        yield words("not compared: ", lost) if lost else words("every cell compared")
+    gaps = [run.not_checked(*gap) for gap in content.unchecked().items()]
+    if gaps:
+        yield words("not checked: ", joined(gaps, ", "))
+    yield words(f"keras-validator {report.tool}")

@@ -1,0 +1,41 @@
+"""What is said about one cell: its verdict, and what stands behind it."""
+
+from __future__ import annotations
+
+from validator.checks.bands import CellVerdict
+from validator.report.content import Row
+from validator.report.phrases import Words, strong, words
+from validator.report.words.failures import failed
+
+VERDICTS: dict[CellVerdict, str] = {
+    "identical": "identical",
+    "rounding": "rounding",
+    "suspicious": "suspicious",
+    "changed": "changed",
+    "metric-only": "metric only",
+    "failed": "failed",
+    "not-compared": "not compared",
+}
+
+
+def result(row: Row) -> Words:
+    """The verdict, and behind it the finding that explains it best; a failure by its stage."""
+    return words(_verdict(row), _rules(row))
+
+
+def _verdict(row: Row) -> Words:
+    verdict = row.cell.verdict
+    word = strong(VERDICTS[verdict])
+    if row.failure is not None and verdict == "not-compared":
+        return words(word, ": the baseline ", failed(row.failure))
+    if row.failure is not None and verdict == "failed":
+        return failed(row.failure)
+    if verdict == "identical" and not row.cell.gated:
+        return words("identical")
+    return words(word, ": ", row.lead) if row.lead else words(word)
+
+
+def _rules(row: Row) -> Words:
+    """The gate's rules that the verdict's word does not name."""
+    others = [rule for rule in row.cell.gated if rule != row.cell.verdict]
+    return words("; gate: ", strong(", ".join(others))) if others else ()

@@ -1,0 +1,351 @@
+"""What is said about a whole run: headline, summary, advice, and what was not checked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from validator.base import finite
+from validator.checks.accuracy.types import MetricResult
+from validator.checks.bands import CellVerdict
+from validator.report.content import Content, Row, by_model, unique
+from validator.report.figures import number, probability, ratio, scores
+from validator.report.packages import RUNS, differences
+from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
+from validator.report.words.cell import VERDICTS, result
+from validator.report.words.failures import STAGES, failed
+from validator.report.words.upgrade import moved_package, why_it_runs
+from validator.verdict.bands import BANDS, GREEN, SEVERITY
+from validator.verdict.results import EnvironmentResult, Reason, Verdict
+
+ICONS: dict[Verdict, str] = {"pass": "✅", "warn": "⚠️", "fail": "❌", "inconclusive": "❓"}
+#: What a check is called among those that were not run.
+UNCHECKED = {"accuracy": "accuracy (no labels)", "decode": "decoding", "training": "training"}
+_MOST_MODELS = 3
+
+
+def headline(content: Content) -> str:
+    """The verdict in a few words, without the upgrade."""
+    report = content.report
+    if report.verdict == "inconclusive":
+        return "Inconclusive: the baseline cannot be used" if _baseless(content) else "Inconclusive"
+    if report.upgrade is not None and not report.upgrade.relevant and not report.models:
+        return "No model was run: nothing relevant changed"
+    first, *others = _phrases(content)[:2]
+    return ", ".join([first, *(phrase[0].lower() + phrase[1:] for phrase in others)])
+
+
+def _phrases(content: Content) -> list[str]:
+    rows = content.rows
+    verdicts = {row.cell.verdict for row in rows}
+    fell = [row.metric for row in rows if row.metric and row.metric.worse]
+    phrases = {
+        "Predictions change": "changed" in verdicts,
+        _falls(fell[0]) if fell else "": bool(fell),
+        _environments_failed(content): bool(content.broken),
+        _models_failed(content): "failed" in verdicts and not content.broken,
+        "Not every model was compared": "not-compared" in verdicts and not content.broken,
+        "Predictions drift beyond noise": "suspicious" in verdicts,
+        "Predictions hold, a reported metric changes": "metric-only" in verdicts,
+    }
+    notable = [phrase for phrase, holds in phrases.items() if holds]
+    if notable or not rows:
+        return notable or ["Nothing was compared"]
+    hold = "Predictions hold, up to rounding" if "rounding" in verdicts else "Predictions are identical"
+    return [hold, "The gate fails"] if content.report.verdict == "fail" else [hold]
+
+
+def _falls(metric: MetricResult) -> str:
+    moves = "falls" if (metric.delta or 0) < 0 else "gets worse"
+    return f"{metric.metric[:1].upper()}{metric.metric[1:]} {moves}"
+
+
+def _environments_failed(content: Content) -> str:
+    broken = content.broken
+    return f"{broken[0].name if len(broken) == 1 else f'{len(broken)} environments'} {_stage(broken)}"
+
+
+def _models_failed(content: Content) -> str:
+    stopped = by_model(row for row in content.rows if row.cell.verdict == "failed")
+    return f"{plural(len(stopped), 'model')} {_stage([rows[0] for rows in stopped.values()])}"
+
+
+def _stage(lost: Sequence[Row | EnvironmentResult]) -> str:
+    """The stage at which all of them failed, if it is the same."""
+    stages = {each.failure.stage for each in lost if each.failure}
+    return STAGES[stages.pop()] if len(stages) == 1 else "failed"
+
+
+def compared(content: Content) -> Words:
+    """What is upgraded: `keras 3.3.3 → 3.5.0`; without an upgrade, what is compared with what."""
+    report = content.report
+    if report.upgrade is not None and report.upgrade.changes:
+        changes = sorted(report.upgrade.changes, key=lambda moved: not moved.direct)
+        return listed([name(moved_package(moved)) for moved in changes], most=3)
+    candidates = [name(env.name) for env in report.environments if env.name != report.baseline]
+    return words(listed(candidates, most=3), " against ", name(report.baseline)) if candidates else ()
+
+
+def summary(content: Content) -> tuple[Words, ...]:
+    """What a reader needs before any table: which models moved, how far, whether it matters, what held."""
+    report = content.report
+    if report.verdict == "inconclusive":
+        return _inconclusive(content)
+    if not report.models:
+        return _nothing_ran(content)
+    lost = {env.name for env in content.broken}
+    rows = [row for row in content.rows if row.cell.environment not in lost]
+    worrying = by_model(row for row in rows if not row.green)
+    sentences = [_environment(content, each) for each in content.broken[:_MOST_MODELS]]
+    if len(worrying) <= _MOST_MODELS:
+        for model in worrying:
+            sentences += _model([row for row in rows if row.model == model])
+    else:
+        sentences += _groups(worrying)
+    where = " in the other environments" if lost else ""
+    sentences += _holding([row for row in rows if row.model not in worrying], where)
+    if not worrying and not lost:  # what warns is none of the verdicts
+        sentences += [sentence(reason(each, content)) for each in report.reasons[:_MOST_MODELS]]
+    return tuple(sentences)
+
+
+def _inconclusive(content: Content) -> tuple[Words, ...]:
+    reasons = _baseless(content) or [reason(each, content) for each in content.report.reasons]
+    lost, total = sum(row.cell.verdict == "not-compared" for row in content.rows), len(content.rows)
+    scope = "the upgrade, good or bad" if lost == total else f"{lost:,} of {plural(total, 'cell')}"
+    stated = [sentence(each) for each in reasons[:_MOST_MODELS]]
+    return (*stated, words(f"This run says nothing about {scope}."))
+
+
+def _baseless(content: Content) -> list[Words]:
+    """Why the baseline is unusable, each reason once; empty where it is not."""
+    baseline = content.baseline_failure
+    if baseline is not None:
+        return [words("the baseline ", name(content.report.baseline), " ", *failed(baseline))]
+    lost = [(row.cell, row.failure) for row in content.rows if row.cell.verdict == "not-compared"]
+    return [words(name(cell.cell), ": the baseline ", *failed(failure)) for cell, failure in lost if failure]
+
+
+def _nothing_ran(content: Content) -> tuple[Words, ...]:
+    upgrade = content.report.upgrade
+    if upgrade is not None and not upgrade.relevant and upgrade.reasons:
+        return tuple(sentence(why_it_runs(each)) for each in upgrade.reasons)
+    return tuple(sentence(reason(each, content)) for each in content.report.reasons[:_MOST_MODELS])
+
+
+def _environment(content: Content, broken: EnvironmentResult) -> Words:
+    lost = sum(row.cell.environment == broken.name for row in content.rows)
+    could_not = f": {plural(lost, 'cell')} could not run, so the upgrade is untested there."
+    return words(name(broken.name), " ", strong(_stage([broken])), could_not)
+
+
+_DOES: dict[CellVerdict, tuple[str, str]] = {  # what a single model does, what several do
+    "failed": ("fails", "fail"),
+    "changed": ("predicts differently", "predict differently"),
+    "not-compared": ("was not compared", "were not compared"),
+    "metric-only": ("predicts the same", "predict the same, but report another metric"),
+    "suspicious": ("drifts beyond noise", "drift beyond noise"),
+    "rounding": ("predicts the same up to rounding", "predict the same up to rounding"),
+    "identical": ("predicts the same", "predict the same"),
+}
+
+
+def _model(rows: Sequence[Row]) -> list[Words]:
+    """What happened to a model: where it moved, where it did not, and whether that matters."""
+    worst = rows[0]
+    verdict = worst.cell.verdict
+    does: Piece | str = _DOES[verdict][0]
+    holds: Words = ()
+    noise = ""
+    if worst.failure is not None and verdict == "failed":
+        does = strong(STAGES[worst.failure.stage])
+    elif verdict == "changed":
+        does = strong(_DOES[verdict][0])
+        held = [name(row.where) for row in rows if row.green]
+        holds = words(", but not in ", listed(held, most=3)) if held else ()
+    elif verdict == "suspicious" and finite(worst.noise_ratio):
+        noise = f": {ratio(worst.noise_ratio)} the noise is more than rounding explains"
+    alike = [name(row.where) for row in rows if row.cell.verdict == verdict and not row.green]
+    first = words(name(worst.model), " ", does, " in ", listed(alike, most=3), holds, noise, ".")
+    second = worst.lead if verdict == "metric-only" else _matters(worst)
+    return [first, sentence(second)] if second else [first]
+
+
+def _matters(worst: Row) -> Words:
+    """Whether the difference matters for the task, in so far as that was measured."""
+    metric = worst.metric
+    if metric is None:
+        moved = worst.cell.verdict in ("changed", "suspicious")
+        return words("whether that matters is unknown: no metric was computed") if moved else ()
+    label = f"its {metric.metric}"
+    before, after = scores(metric.baseline, metric.candidate)
+    if metric.worse:
+        moves = "falls" if (metric.delta or 0) < 0 else "gets worse,"
+        certainty = f", {probability(metric.p)}" if metric.p is not None else ""
+        evidence = f" ({metric.samples:,} labels{certainty})"
+        return words(f"{label} {moves} from {before} to ", strong(after), evidence)
+    if not metric.delta:
+        return words(f"{label}, computed from the predictions, stays {before}")
+    if metric.decision != "inconclusive":
+        return words(f"{label} moves from {before} to {after}, not worse than allowed")
+    more = (metric.needed or 0) - metric.units
+    needed = f"; about {more:,} more samples needed" if more > 0 else ""
+    return words(f"{label} moves from {before} to {after}, which is inconclusive{needed}")
+
+
+def _groups(worrying: dict[str, list[Row]]) -> list[Words]:
+    """The models with something to look at, by the worst that happened to each."""
+    worst: dict[CellVerdict, list[str]] = {}
+    for model, rows in worrying.items():
+        worst.setdefault(rows[0].cell.verdict, []).append(model)
+    return [
+        words(
+            strong(plural(len(models), "model")),
+            f" {_DOES[verdict][len(models) > 1]}: ",
+            listed([name(model) for model in models]),
+            ".",
+        )
+        for verdict, models in worst.items()
+    ]
+
+
+def _holding(green: Sequence[Row], where: str) -> list[Words]:
+    """What there is to say about the models that hold."""
+    models = unique(row.model for row in green)
+    if not models:
+        return []
+    subject = listed([name(model) for model in models], most=3)
+    several = len(models) > 1
+    if all(row.cell.verdict == "identical" for row in green):
+        return [words(subject, " are" if several else " is", f" identical{where}, bit for bit.")]
+    drift = max((row.max_abs or 0.0 for row in green), default=0.0)
+    times = max((row.noise_ratio or 0.0 for row in green), default=0.0)
+    noise = f", {ratio(times)} the noise" if finite(times) else ""
+    does = _DOES["rounding"][several]
+    return [words(subject, f" {does}{where} (max abs diff {number(drift)}{noise}).")]
+
+
+def context(content: Content) -> tuple[Words, ...]:
+    """How the sides were made, and what the gate makes of the difference; nothing where all is well."""
+    report = content.report
+    if content.quiet or report.verdict == "inconclusive":
+        return ()
+    gate = words("The gate in ", name("validator.yml"))
+    rules = dict.fromkeys(rule for row in content.rows for rule in row.cell.gated)
+    if report.verdict == "warn":
+        return (*_sides(content), words(gate, " does not fail on this: it is a warning."))
+    if report.verdict != "fail" or not rules:
+        return _sides(content)
+    return (*_sides(content), words(gate, " fails on ", listed([strong(rule) for rule in rules]), "."))
+
+
+def _sides(content: Content) -> tuple[Words, ...]:
+    """How the two sides were made, so that a reader knows whose doing a difference is."""
+    ran_in = {row.cell.environment for row in content.rows if row.compared}
+    environments = [each for each in differences(content.report) if each.name in ran_in]
+    if not environments:
+        return ()
+    moved = dict.fromkeys(package.name for each in environments for package in each.packages)
+    total = max(each.total for each in environments)
+    facts = dict.fromkeys(fact.name for each in environments for fact in each.facts if fact.name != RUNS)
+    few = words("only ", listed([name(package) for package in moved]))
+    packages = few if 0 < len(moved) <= 4 else words(f"{len(moved):,}")
+    differ = " differs" if len(moved) == 1 else " differ"
+    also = f"; {' and '.join(facts)} differ too." if facts else "."
+    ran = words("Both sides ran on the same recorded inputs.")
+    return ran, words(f"Of {plural(total, 'package')}, ", packages, differ, also)
+
+
+def reason(why: Reason, content: Content) -> Words:
+    """One reason for the verdict of a run."""
+    if why.kind == "nothing-compared":
+        return words("no cell was compared with the baseline")
+    if why.kind == "irrelevant":
+        return words("nothing in this upgrade can change a model's numbers")
+    if why.kind == "error":
+        return words(why.error)
+    row = next((row for row in content.rows if row.cell.cell == why.cell), None)
+    if row is None:
+        return words(name(why.cell))
+    # What warns about a cell that holds is none of its verdict.
+    asides = [each.words for each in row.placed("why", "note") if each.finding.verdict not in GREEN]
+    doubts = joined(unique(asides)[:3], "; ") if row.cell.verdict in GREEN else ()
+    return words(name(why.cell), ": ", doubts or result(row))
+
+
+def legend(rows: Iterable[Row]) -> Words:
+    """What the numbers of the main table mean."""
+    if not any(row.noise_ratio for row in rows):
+        return ()
+    band = BANDS.outputs.overall
+    noise = "Noise: how far rounding alone moves the baseline's outputs, measured in this run. "
+    return words(noise, f"Below {band.rounding:g}× is rounding, above {band.changed:g}× is a change.")
+
+
+_WHY: dict[CellVerdict, str] = {
+    "changed": "changes",
+    "suspicious": "drifts",
+    "metric-only": "reports another metric",
+    "failed": "fails",
+}
+
+
+def why_title(worst: Row) -> Words:
+    """The words before the explanation of a model's difference."""
+    verdict = worst.cell.verdict
+    if verdict not in _WHY:
+        return words("About ", name(worst.model))
+    return words("Why ", name(worst.model), f" {_WHY[verdict]}")
+
+
+_ADVICE: dict[CellVerdict, str] = {
+    "failed": "fix what the error under “Failures” names. The command under “Reproduce” runs it again",
+    "not-compared": "make the baseline run first. Without it, no difference can be measured",
+    "metric-only": "the predictions need nothing. Update thresholds that compare the reported metric",
+}
+
+
+def advice(worst: Row) -> Words:
+    """What to do where no check has something better to propose."""
+    verdict = worst.cell.verdict
+    if verdict in _ADVICE:
+        return words(_ADVICE[verdict])
+    if verdict in GREEN:
+        return words("look into what the gate names: ", listed([strong(rule) for rule in worst.cell.gated]))
+    if not worst.metrics:
+        where = words(" to ", name(worst.model), " in ", name("validator.yml"))
+        return words("add labels and a metric", where, ". They show whether the difference matters")
+    if any(metric.worse for metric in worst.metrics):
+        return words("do not merge before the cause is known. No verified setting restores parity")
+    if any(metric.decision != "not-worse" for metric in worst.metrics):
+        return words("record more labelled samples. These are too few to show whether it matters")
+    return words("merge if exact predictions do not matter to you. No metric gets worse")
+
+
+def unchanged(rows: Sequence[Row], most: int) -> Words:
+    """`Unchanged predictions (3): digits (keras-3.5.0, legacy), translator (keras-3.5.0)`."""
+    models = by_model(rows)
+    parts = [
+        words(name(model), f" ({', '.join(row.where for row in alike)})")
+        for model, alike in list(models.items())[:most]
+    ]
+    more = f" and {len(models) - most:,} more models" if len(models) > most else ""
+    return words(f"Unchanged predictions ({len(rows):,}): ", joined(parts, ", "), more)
+
+
+def counted(content: Content) -> str:
+    """`2 changed, 1 failed, 6 identical`."""
+    counts = Counter(row.cell.verdict for row in content.rows)
+    return ", ".join(f"{counts[each]:,} {VERDICTS[each]}" for each in reversed(SEVERITY) if counts[each])
+
+
+def details_title(model: str, places: Sequence[str], checks: Sequence[str]) -> Words:
+    """Details of `llama` in keras-3.5.0 (outputs, accuracy, layers)."""
+    where = words(" in ", listed([Piece(place) for place in places])) if places else ()
+    return words("Details of ", name(model), where, f" ({', '.join(checks)})")
+
+
+def not_checked(check: str, models: Sequence[str]) -> Words:
+    """A check that was not asked for, and by which models where others did."""
+    label = UNCHECKED.get(check, check)
+    return words(f"{label} of ", listed([name(model) for model in models])) if models else words(label)

@@ -1,0 +1,282 @@
+"""The environments of a run beside each other, each with its worker, for as many rounds as the run has."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from validator.failure import Failure
+from validator.matrix import Environment
+from validator.runner.captures import Capture
+from validator.runner.request import Job
+from validator.runner.supervise import Bounds, StoppedError, Supervisor, Workplace, lose, out_of_budget
+
+EnvironmentState = Literal["installing", "running", "done", "failed"]
+_LEFT_BEHIND = ("started", "ended", "predicted.json", "response.json")
+_END_SECONDS = 10.0
+Result = Capture | Failure
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Whom to tell about progress, from any thread: environments by name, jobs by id."""
+
+    environment: Callable[[str, EnvironmentState], None] = lambda _name, _state: None
+    started: Callable[[str], None] = lambda _job: None
+    finished: Callable[[str, Failure | None], None] = lambda _job, _failure: None
+
+
+@dataclass(frozen=True)
+class Place:
+    """One environment of a run, its folder, and the paths of the user's modules.
+
+    `prepare` builds the environment and gives its interpreter; called once, in the place's own thread.
+    """
+
+    environment: Environment
+    folder: Path
+    pythonpath: tuple[Path, ...]
+    prepare: Callable[[], Path | Failure]
+
+
+_Variables = tuple[tuple[str, str], ...]
+
+
+@dataclass
+class _Site:
+    """What became of a place so far; `python` is None before it is installed.
+
+    `supervisors`: variables of jobs → who runs them. The worker of jobs without any stays between rounds.
+    """
+
+    place: Place
+    python: Path | Failure | None = None
+    supervisors: dict[_Variables, Supervisor] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why nothing runs in this environment."""
+        if isinstance(self.python, Failure):
+            return self.python
+        return self.supervisors[()].failure if () in self.supervisors else None
+
+
+class Pool:
+    """Runs jobs in several environments. A context manager: when it is left, every worker is gone."""
+
+    def __init__(self, places: Sequence[Place], bounds: Bounds, watcher: Watcher, jobs: int) -> None:
+        """`jobs` is how many workers compute at a time."""
+        self._sites = {place.environment.name: _Site(place) for place in places}
+        self._bounds = bounds
+        self._watcher = watcher
+        self._turns = threading.Semaphore(max(1, jobs))
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._results: dict[str, Result] = {}
+        self._budgets: Mapping[str, float] = {}
+        self._budget_ends: dict[str, float] = {}
+        self._errors: list[BaseException] = []
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for site in self._sites.values():
+            for supervisor in site.supervisors.values():
+                supervisor.end()
+
+    @property
+    def starts(self) -> dict[str, int]:
+        """Environment → worker processes started in it so far, without those for jobs with own variables."""
+        lasting = {name: site.supervisors.get(()) for name, site in self._sites.items()}
+        return {name: supervisor.starts for name, supervisor in lasting.items() if supervisor}
+
+    def failures(self) -> dict[str, Failure]:
+        """Environments in which nothing runs, and why: not installed, or Keras not imported."""
+        return {name: site.failure for name, site in self._sites.items() if site.failure is not None}
+
+    def seconds(self) -> dict[str, float]:
+        """Wall time of each environment so far: installation, jobs, and waiting for its turn."""
+        return {name: round(site.seconds, 3) for name, site in self._sites.items()}
+
+    def run(
+        self, jobs: Sequence[Job], budgets: Mapping[str, float] = MappingProxyType({})
+    ) -> dict[str, Result]:
+        """Run jobs, in their order within each environment, those with variables of their own last.
+
+        A budget is wall seconds of all its jobs together, from the start of the first. Whatever is left in
+        the folder of a job by an earlier run is replaced.
+
+        Returns:
+            Job id → what `read_capture` gives, or why the job was lost.
+
+        Raises:
+            ValueError: a job is for no environment of the pool, needs an unknown job, or waits for itself.
+            KeyboardInterrupt, Exception: of any thread; every worker is gone then.
+        """
+        queues = {
+            name: deque(sorted((job for job in jobs if job.environment == name), key=_variables))
+            for name in self._sites
+        }
+        self._check(jobs, queues)
+        for job in jobs:
+            self._results.pop(job.id, None)
+            for name in _LEFT_BEHIND:
+                job.file(name).unlink(missing_ok=True)
+        self._budgets, self._budget_ends = budgets, {}
+        threads = [
+            threading.Thread(target=self._guarded, args=(self._sites[name], queue), daemon=True)
+            for name, queue in queues.items()
+            if queue
+        ]
+        self._run_threads(threads)
+        return {job.id: self._results[job.id] for job in jobs}
+
+    def _run_threads(self, threads: Sequence[threading.Thread]) -> None:
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            if self._errors:
+                raise self._errors[0]
+        except BaseException:
+            self._stop_all()
+            until = time.monotonic() + _END_SECONDS  # an installation cannot be stopped: it is left alone
+            for thread in threads:
+                thread.join(max(0.0, until - time.monotonic()))
+            self.__exit__()
+            raise
+
+    def _check(self, jobs: Sequence[Job], queues: Mapping[str, deque[Job]]) -> None:
+        """Play the run through: every job must come up, after those that it needs."""
+        lost = [job.id for job in jobs if job.environment not in queues]
+        if lost:
+            raise ValueError(f"jobs for environments that this pool does not have: {', '.join(lost)}")
+        done = set(self._results) - {job.id for job in jobs}
+        left = {name: deque(queue) for name, queue in queues.items()}
+        while any(left.values()):
+            ready = [queue for queue in left.values() if queue and done.issuperset(queue[0].needs)]
+            if not ready:
+                waiting = ", ".join(queue[0].id for queue in left.values() if queue)
+                raise ValueError(f"jobs that need unknown ones, or wait for each other: {waiting}")
+            done.update(queue.popleft().id for queue in ready)
+
+    def _guarded(self, site: _Site, queue: deque[Job]) -> None:
+        began = time.monotonic()
+        try:
+            self._work(site, queue)
+        except StoppedError:
+            pass
+        except BaseException as error:  # it is raised again in the thread that called `run`
+            self._errors.append(error)
+            self._stop_all()
+        finally:
+            site.seconds += time.monotonic() - began
+
+    def _stop_all(self) -> None:
+        self._stop.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _work(self, site: _Site, queue: deque[Job]) -> None:
+        """All jobs of one environment."""
+        name = site.place.environment.name
+        if site.python is None:
+            self._watcher.environment(name, "installing")
+            site.python = site.place.prepare()
+        if isinstance(site.python, Path):
+            self._watcher.environment(name, "running")
+        while queue:
+            jobs = self._next(queue)
+            if isinstance(site.python, Failure):
+                for job in jobs:
+                    self.ended(job, lose(job, site.python))
+            else:
+                self._compute(self._supervisor(site, site.python, jobs[0]), jobs)
+        for variables, supervisor in site.supervisors.items():
+            if variables:
+                supervisor.end()
+        self._watcher.environment(name, "done" if site.failure is None else "failed")
+
+    def _next(self, queue: deque[Job]) -> list[Job]:
+        """Wait until the next job can start, and take it with those after it that the same worker can do."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stop.is_set() or self._is_due(queue[0]))
+            if self._stop.is_set():
+                raise StoppedError
+            jobs = [queue.popleft()]
+            while (
+                queue
+                and self._is_due(queue[0])
+                and not (jobs[0].budget or queue[0].budget)  # its end must not let another begin
+                and jobs[0].variables == queue[0].variables
+            ):
+                jobs.append(queue.popleft())
+        return jobs
+
+    def _is_due(self, job: Job) -> bool:
+        """Whether every job that this one needs has ended."""
+        return self._results.keys() >= set(job.needs)
+
+    def _supervisor(self, site: _Site, python: Path, job: Job) -> Supervisor:
+        variables, place = _variables(job), site.place
+        if variables not in site.supervisors:
+            # A worker with further variables writes another environment.json, so it has a folder of its own.
+            folder = place.folder / f"+variables-{len(site.supervisors)}" if variables else place.folder
+            known = {**dict(place.environment.variables), **job.variables}
+            workplace = Workplace(python, folder, place.environment, place.pythonpath, known)
+            site.supervisors[variables] = Supervisor(workplace, self._bounds, self, self._stop)
+        return site.supervisors[variables]
+
+    def _compute(self, supervisor: Supervisor, jobs: Sequence[Job]) -> None:
+        """Run what can run, when it is this environment's turn."""
+        with self._turns:  # whoever has it ends soon after a stop
+            if self._stop.is_set():
+                raise StoppedError
+            runnable = []
+            for job in jobs:
+                refusal = self._refusal(job)
+                if refusal is None:
+                    runnable.append(job)
+                else:
+                    self.ended(job, lose(job, refusal))
+            supervisor.run(runnable)
+
+    def _refusal(self, job: Job) -> Failure | None:
+        """Why a job that is due cannot start."""
+        for needed in job.needs:
+            result = self._results[needed]
+            if isinstance(result, Failure):
+                message = f"it needs {needed}, which failed: {result.error}: {result.message}"
+                return Failure(stage=result.stage, error="NeededJob", message=message)
+        return out_of_budget(job) if time.monotonic() > self.deadline(job) else None
+
+    def started(self, job: Job) -> None:
+        """A job begins, and with it perhaps its budget."""
+        if job.budget in self._budgets:
+            self._budget_ends.setdefault(job.budget, time.monotonic() + self._budgets[job.budget])
+        self._watcher.started(job.id)
+
+    def deadline(self, job: Job) -> float:
+        """When the job's budget ends, on the clock `time.monotonic`; infinity where it did not begin."""
+        return self._budget_ends.get(job.budget, math.inf)
+
+    def ended(self, job: Job, result: Result) -> None:
+        """A job ended. Those that need it may be due now."""
+        with self._changed:
+            self._results[job.id] = result
+            self._changed.notify_all()
+        self._watcher.finished(job.id, result if isinstance(result, Failure) else None)
+
+
+def _variables(job: Job) -> _Variables:
+    return tuple(sorted(job.variables.items()))

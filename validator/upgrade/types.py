@@ -1,0 +1,188 @@
+"""What a pull request changes, what both sides are built from, and what is asked of an installer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Protocol
+
+from pydantic import Field
+
+from validator.base import Frozen
+from validator.config.settings import UpgradeSettings
+from validator.failure import Failure
+
+SideName = Literal["base", "head"]
+
+
+class PackageChange(Frozen):
+    """One package that moved between base and head. `old` or `new` is null where it is absent."""
+
+    name: str
+    old: str | None
+    new: str | None
+    direct: bool = True
+    manifest: str = ""
+    line: int | None = None
+
+
+class PackageReason(Frozen):
+    """A package that can move a model's numbers has another version, or a range that allows another one."""
+
+    kind: Literal["package"] = "package"
+    name: str
+    old: str | None
+    new: str | None
+    manifest: str
+
+
+class PythonReason(Frozen):
+    """A manifest asks for another Python. `old` or `new` is null where it asks for none."""
+
+    kind: Literal["python"] = "python"
+    old: str | None
+    new: str | None
+    manifest: str
+
+
+class FileReason(Frozen):
+    """A file or folder that validator.yml names, or validator.yml itself, changed."""
+
+    kind: Literal["file"] = "file"
+    path: str
+
+
+class UnresolvedReason(Frozen):
+    """The ranges of a side with relevant packages cannot be resolved."""
+
+    kind: Literal["unresolved"] = "unresolved"
+    side: SideName
+    failure: Failure
+
+
+class IrrelevantReason(Frozen):
+    """Nothing that can move a model's numbers changed; `packages` and `ranges` count what else did."""
+
+    kind: Literal["irrelevant"] = "irrelevant"
+    packages: int = Field(default=0, description="Packages with another version, none of them relevant.")
+    ranges: int = Field(default=0, description="Ranges that were rewritten without moving a version.")
+
+
+UpgradeReason = Annotated[
+    PackageReason | PythonReason | FileReason | UnresolvedReason | IrrelevantReason,
+    Field(discriminator="kind"),
+]
+
+
+class Upgrade(Frozen):
+    """What a pull request changes."""
+
+    changes: tuple[PackageChange, ...]
+    relevant: bool = Field(description="False: nothing that can move a model's numbers changed.")
+    source: str = Field(
+        default="", description="dependabot, renovate, or empty. A label, trusted for nothing."
+    )
+    reasons: tuple[UpgradeReason, ...] = Field(
+        default=(), description="Why models run, or the one reason why none does."
+    )
+
+
+class Index(Frozen):
+    """Where packages come from: the options of an installer, in uv's and pip's words."""
+
+    index_url: str | None = None
+    extra_index_urls: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    no_index: bool = False
+    prereleases: bool = False
+
+    def __add__(self, other: Index) -> Index:
+        """Return both: this one's index URL wins, lists are joined without repeats."""
+        return Index(
+            index_url=self.index_url or other.index_url,
+            extra_index_urls=tuple(dict.fromkeys((*self.extra_index_urls, *other.extra_index_urls))),
+            find_links=tuple(dict.fromkeys((*self.find_links, *other.find_links))),
+            no_index=self.no_index or other.no_index,
+            prereleases=self.prereleases or other.prereleases,
+        )
+
+
+class Requirements(Frozen):
+    """What an installer is asked for. Every string is one line of a requirements file and never an option."""
+
+    requirements: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    index: Index = Index()
+    python: str | None = None
+
+
+class Side(Requirements):
+    """One side of the upgrade.
+
+    `resolved` is what its ranges resolved to where that was asked (name → version); `failure` says, in uv's
+    words, why they did not.
+    """
+
+    name: SideName
+    resolved: dict[str, str] = {}
+    failure: Failure | None = None
+
+
+class Trigger(Frozen):
+    """What started the run. All of it arrives as arguments, and none of it is trusted.
+
+    `event` is GitHub's pull_request, merge_group, push or anything else; `base_sha` and `head_sha` are the
+    event's (for a push: before and after); `ref` is the head branch, used for the label only; `base_ref` is
+    the branch or revision to compare with where the event names no commits (default: origin's own).
+    """
+
+    event: str = ""
+    base_sha: str | None = None
+    head_sha: str | None = None
+    ref: str = ""
+    base_ref: str | None = None
+
+
+class Revisions(Frozen):
+    """The two commits, and the `tip` that a person or bot wrote."""
+
+    base: str
+    head: str
+    tip: str
+
+
+class Options(UpgradeSettings):
+    """What the configuration says about the search, by paths relative to the root of the repository.
+
+    `python` counts where no manifest names one. `configuration` and `artifacts` are files and folders that
+    move a model's numbers without any package. `exclude_newer` (RFC 3339) is the instant as of which ranges
+    are resolved (None: they are compared as written).
+    """
+
+    python: str | None = None
+    configuration: str | None = None
+    artifacts: tuple[str, ...] = ()
+    exclude_newer: str | None = None
+
+
+class Detected(Frozen):
+    """What a pull request changes, and what the environments of both sides are built from."""
+
+    upgrade: Upgrade
+    base: Side
+    head: Side
+    revisions: Revisions
+
+
+class Installer(Protocol):
+    """What is asked of uv. Neither call runs anything of the pull request or of a package."""
+
+    def resolve(self, requirements: Requirements, exclude_newer: str) -> Mapping[str, str] | Failure:
+        """Return the version of every package that would be installed as of an instant (RFC 3339)."""
+
+    def export(
+        self, project: Mapping[str, str], extras: tuple[str, ...], groups: tuple[str, ...]
+    ) -> str | Failure:
+        """Return what a locked project installs as a requirements text, with the markers of its lock.
+
+        `project` maps relative paths to texts: `uv.lock`, the pyproject.toml of the root and each member.
+        """

@@ -1,0 +1,107 @@
+"""What a run came to: the typed form of `report.json`, which forms and publishers show.
+
+The published JSON Schema is generated from these classes (`validator/report/report.schema.json`).
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+
+from pydantic import Field, create_model
+
+from validator.base import Frozen
+from validator.checks.bands import CellVerdict
+from validator.checks.protocol import Comparison, Finding
+from validator.checks.registry import CHECKS
+from validator.config.settings import GateRule
+from validator.failure import Failure
+from validator.upgrade.types import Upgrade
+
+Verdict = Literal["pass", "warn", "fail", "inconclusive"]
+
+_C = TypeVar("_C", bound=Comparison)
+
+if TYPE_CHECKING:
+    AnyFinding = Finding
+    Comparisons = Frozen
+else:
+    # Built from the registry, so that a check that is added to it is read, written and in the schema.
+    _FINDINGS = tuple(kind for check in CHECKS for kind in check.findings)
+    AnyFinding = Annotated[functools.reduce(operator.or_, _FINDINGS), Field(discriminator="kind")]
+    Comparisons = create_model(
+        "Comparisons", __base__=Frozen, **{check.name: (check.comparison | None, None) for check in CHECKS}
+    )
+
+
+class CellResult(Frozen):
+    """One model in one environment under one variant, judged against its baseline cell."""
+
+    cell: str
+    environment: str
+    variant: str
+    verdict: CellVerdict
+    failure: Failure | None = None
+    checks: Comparisons = Field(default_factory=Comparisons, description="The numbers of each check.")
+    findings: tuple[AnyFinding, ...] = ()
+    gated: tuple[GateRule, ...] = Field(default=(), description="The gate's rules that this cell breaks.")
+    seconds: float | None = None
+    reproduce: str = Field(default="", description="The command that runs this cell again.")
+    message: str = Field(default="", description="The verdict in a sentence, written with report.json.")
+
+    def comparison(self, kind: type[_C]) -> _C | None:
+        """The numbers of one check, by their type."""
+        values = (getattr(self.checks, check.name) for check in CHECKS)
+        return next((value for value in values if isinstance(value, kind)), None)
+
+
+class ModelResult(Frozen):
+    """All cells of one model, worst first."""
+
+    name: str
+    cells: tuple[CellResult, ...]
+
+
+class EnvironmentResult(Frozen):
+    """One environment as it really ran. `packages` maps the normalised name to the version."""
+
+    name: str
+    role: Literal["baseline", "candidate"] = "candidate"
+    packages: dict[str, str] = {}
+    python: str = ""
+    cpu: str = ""
+    keras: str = Field(default="", description="Module and version that ran, for example `tf_keras 2.17.0`.")
+    backend: str = ""
+    seconds: float | None = None
+    failure: Failure | None = None
+
+
+class Reason(Frozen):
+    """One reason for the verdict of a run: a cell with the rules that decided, or an error."""
+
+    kind: Literal["cell", "nothing-compared", "irrelevant", "error"]
+    cell: str = ""
+    rules: tuple[GateRule, ...] = ()
+    error: str = Field(
+        default="", description="For `error`: what the run could not begin with, and what to do."
+    )
+    message: str = Field(default="", description="The same for people, written with report.json.")
+
+
+class Report(Frozen):
+    """One run."""
+
+    schema_version: Literal[2] = Field(default=2, alias="schema")
+    verdict: Verdict
+    reasons: tuple[Reason, ...] = Field(description="Why, worst first.")
+    baseline: str
+    upgrade: Upgrade | None = None
+    environments: tuple[EnvironmentResult, ...]
+    models: tuple[ModelResult, ...]
+    not_compared: tuple[str, ...] = Field(default=(), description="Ids of cells that were not compared.")
+    tool: str = Field(description="Version of the validator.")
+    configuration: str = Field(default="", description="The validator.yml, relative to the repository.")
+    started: str = Field(default="", description="ISO 8601, UTC.")
+    seconds: float | None = None
+    commit: str | None = None

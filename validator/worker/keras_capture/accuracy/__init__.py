@@ -1,0 +1,1 @@
+"""The check `accuracy`: what the framework's own `evaluate` reports. It has no task."""

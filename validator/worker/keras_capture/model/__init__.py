@@ -1,0 +1,1 @@
+"""A model and what it takes: importing Keras, loading, precision, feeding, outputs."""

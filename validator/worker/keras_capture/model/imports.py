@@ -1,0 +1,163 @@
+"""Imports the Keras that is to be tested; proves which one it is, and on what it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib.metadata
+import os
+import platform
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import List, Optional, Tuple
+
+from keras_capture.failures import StageError, UnusableError, stage
+from keras_capture.wire.files import write_json
+from keras_capture.wire.forking import choose_isolation
+from keras_capture.wire.request import Request
+
+_X86 = ("sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16")
+_AVX512 = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", "avx512_bf16", "avx512_fp16")
+_ARM = ("asimd", "asimddp", "asimdhp", "fphp", "bf16", "i8mm", "sve", "sve2")
+#: Instruction sets that choose kernels: numbers differ with them on otherwise equal machines.
+_FEATURES = frozenset((*_X86, *_AVX512, *_ARM))
+
+
+@dataclass(frozen=True)
+class Framework:
+    """The Keras whose layers really run."""
+
+    keras: ModuleType
+    backend: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """`keras`, or `tf_keras` under legacy."""
+        return self.keras.__name__
+
+    @property
+    def version(self) -> str:
+        """The version, as the package itself says."""
+        return getattr(self.keras, "__version__", "") or packages().get(self.name.replace("_", "-"), "")
+
+    @property
+    def is_keras_2(self) -> bool:
+        """Whether this is the Keras of before the rewrite: 2.15, or tf_keras."""
+        return self.version.startswith("2.")
+
+    @property
+    def on_tensorflow(self) -> bool:
+        """Whether models compute with TensorFlow."""
+        return self.backend == "tensorflow"
+
+    def set_seed(self) -> None:
+        """Seed Python, NumPy and the backend. Computes with the backend: never before a fork."""
+        self.keras.utils.set_random_seed(self.seed)
+
+    @contextlib.contextmanager
+    def kept_policy(self) -> Iterator[None]:
+        """The global dtype policy and default dtype, which loading may set, are as before afterwards."""
+        policy = self.keras.mixed_precision.global_policy()
+        floatx = self.keras.backend.floatx()
+        try:
+            yield
+        finally:
+            self.keras.backend.set_floatx(floatx)
+            self.keras.mixed_precision.set_global_policy(policy)
+
+    @contextlib.contextmanager
+    def cleared(self) -> Iterator[None]:
+        """A clean slate afterwards: no job may see what another left, whatever their order."""
+        with self.kept_policy():
+            try:
+                yield
+            finally:
+                gc.collect()
+                self.keras.backend.clear_session()
+
+
+def layers_of(owner: object) -> List[object]:
+    """A layer or model and all layers in it, inner ones after those around them; none of an operation."""
+    # Private, of every layer in Keras 2.15, tf_keras 2.17 and Keras 3.3.3 to 3.15.1; `Model.layers` has only
+    # the outer ones: https://github.com/keras-team/keras/blob/v3.3.3/keras/src/layers/layer.py#L1390
+    flatten = getattr(owner, "_flatten_layers", None)
+    return list(flatten(include_self=True, recursive=True)) if flatten else []
+
+
+def import_keras(request: Request, folder: Path, own_threads: int) -> Tuple[Optional[Framework], str]:
+    """Import Keras, computing nothing, and write `environment.json`.
+
+    Gives what was imported, and the isolation of jobs (`fork` or `process`); None and "" when the import
+    failed. `own_threads` is the number of threads that the worker itself started.
+    """
+    facts = {"schema": 1, "packages": packages(), "python": platform.python_version()}
+    facts.update(cpu=cpu(), backend="", keras=None, isolation=None, failure=None)
+    framework = None
+    try:
+        with stage("import"):
+            imported = _import(request)
+            # What shows who really runs.
+            facts.update(keras={"module": imported.name, "version": imported.version})
+            facts.update(backend=imported.backend, isolation=choose_isolation(own_threads))
+            framework = imported
+    except StageError as failed:
+        facts["failure"] = failed.as_dict()
+    write_json(folder / "environment.json", facts)
+    return framework, facts["isolation"] or ""
+
+
+def _import(request: Request) -> Framework:
+    # TensorFlow reads the variable in this way when it decides what tf.keras is.
+    asked = os.environ.get("TF_USE_LEGACY_KERAS", "") in ("1", "true", "True")
+    if asked != request.legacy:
+        required = "set to 1" if request.legacy else "unset"
+        raise UnusableError(
+            f"TF_USE_LEGACY_KERAS must be {required} in the environment {request.environment!r}"
+        )
+    if request.legacy:
+        import tensorflow
+        import tf_keras as keras
+
+        layers = tensorflow.keras.layers
+    else:
+        import keras
+
+        layers = keras.layers
+    running = layers.Layer.__module__.partition(".")[0]
+    if running != keras.__name__:
+        raise UnusableError(f"the layers of Keras come from {running!r}, not from {keras.__name__!r}")
+    backend = keras.backend.backend()
+    if backend != request.backend:
+        raise UnusableError(f"the environment is for the backend {request.backend!r}, Keras runs {backend!r}")
+    return Framework(keras, backend, request.seed)
+
+
+def packages() -> dict:
+    """Version of every installed distribution, by normalised name; the first on the path counts."""
+    versions = {}
+    for distribution in importlib.metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name:
+            versions.setdefault(re.sub(r"[-_.]+", "-", name).lower(), distribution.version)
+    return dict(sorted(versions.items()))
+
+
+def cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict:
+    """Model and instruction sets of the processor."""
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""  # not Linux
+    fields = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip().lower(), value.strip())
+    flags = (fields.get("flags") or fields.get("features") or "").split()
+    return {
+        "model": fields.get("model name") or platform.processor() or platform.machine(),
+        "features": sorted(_FEATURES.intersection(flags)),
+    }

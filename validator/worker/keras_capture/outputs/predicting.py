@@ -1,0 +1,130 @@
+"""Runs a model over its recorded inputs in fixed batches, twice."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Tuple
+
+from keras_capture.failures import OutputsError
+from keras_capture.model.feeding import Feed
+from keras_capture.model.imports import Framework
+from keras_capture.model.outputs import Piece, read_outputs, simplify, skeleton
+from keras_capture.model.savedmodel import SavedModel
+from keras_capture.model.structures import mapped
+from keras_capture.outputs.captures import Difference, OutputCapture, StoredOutput
+
+Bounds = Tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A model, what it is fed, and in which batches."""
+
+    framework: Framework
+    model: object
+    feed: Feed
+    batch_size: int
+
+    def bounds(self) -> List[Bounds]:
+        """First and last sample (exclusive) of every batch; the last batch may be smaller."""
+        size, samples = self.batch_size, self.feed.samples
+        return [(start, min(start + size, samples)) for start in range(0, samples, size)]
+
+    def inputs(self) -> Iterator[object]:
+        """The batches."""
+        return (self.feed.batch(self.framework, start, stop) for start, stop in self.bounds())
+
+    def outputs(self) -> Iterator[object]:
+        """What the model returns for each batch, in its own structure."""
+        if isinstance(self.model, SavedModel):
+            return map(self.model, self.inputs())
+        if not self.framework.on_tensorflow:
+            return map(self.model.predict_on_batch, self.inputs())
+        # predict_on_batch turns ragged tensors, and scalars of Keras 2, into something else; the function
+        # under it returns the tensors themselves. It takes an iterator in Keras 2.15 and tf_keras 2.17, a
+        # list of batches in the TensorFlow trainer of Keras 3.3.3 to 3.15.1.
+        self.model.make_predict_function()
+        if self.framework.is_keras_2:
+            batches = dataset(self.framework, ((batch,) for batch in self.inputs()))
+            iterator = iter(batches)
+            return (self.model.predict_function(iterator) for _ in self.bounds())
+        return (self.model.predict_function([(batch,)]) for batch in self.inputs())
+
+    def batches(self) -> Iterator[Tuple[int, Bounds, Dict[str, Piece]]]:
+        """Number and bounds of each batch, and the outputs by name."""
+        for number, (bounds, outputs) in enumerate(zip(self.bounds(), self.outputs())):
+            yield number, bounds, read_outputs(outputs).pieces
+
+
+@dataclass(frozen=True)
+class Captured:
+    """The outputs of a first pass on disk; `structure` is the model's, with names for tensors."""
+
+    names: Collection[str]
+    entries: List[dict]
+    notes: Tuple[str, ...]
+    structure: object
+
+
+def capture(prediction: Prediction, folder: Path) -> Captured:
+    """Predict every sample and write the outputs into `folder`; memory holds one batch."""
+    folder.mkdir(exist_ok=True)
+    captures: Dict[str, OutputCapture] = {}
+    notes = structure = None
+    with contextlib.ExitStack() as files:
+        for index, ((start, stop), outputs) in enumerate(zip(prediction.bounds(), prediction.outputs())):
+            returned = read_outputs(outputs)
+            if not captures:
+                notes, structure = returned.notes, skeleton(simplify(outputs))
+                for number, (name, piece) in enumerate(returned.pieces.items()):
+                    captures[name] = OutputCapture(name, folder / str(number), piece)
+                    files.callback(captures[name].abandon)
+            if captures.keys() != returned.pieces.keys():
+                raise OutputsError(
+                    f"the outputs change from batch to batch: {sorted(returned.pieces)} in batch {index}, "
+                    f"{sorted(captures)} in batch 0"
+                )
+            for name, piece in returned.pieces.items():
+                captures[name].append(piece, stop - start)
+        entries = [output.close(prediction.feed.samples) for output in captures.values()]
+    return Captured(list(captures), entries, notes, structure)
+
+
+def repeat(prediction: Prediction, captured: Captured, folder: Path) -> List[dict]:
+    """Predict again and list the outputs that differ in any byte from what was written for the job."""
+    compared = [(StoredOutput(entry, folder), Difference()) for entry in captured.entries]
+    for number, bounds, pieces in prediction.batches():
+        for output, difference in compared:
+            difference.add(output.batch(number, *bounds), pieces.get(output.entry["name"]))
+    return [
+        {"output": output.entry["name"], "max_abs": difference.max_abs, "elements": difference.elements}
+        for output, difference in compared
+        if difference.elements
+    ]
+
+
+def dataset(framework: Framework, batches: Iterable[object]) -> object:
+    """A tf.data.Dataset of batches; the first axis is of unknown length, so that nothing is traced twice."""
+    import tensorflow
+
+    # tf.data takes a list for a tensor, so lists become tuples.
+    remaining = (mapped(lambda _, leaf: leaf, batch) for batch in batches)
+    first = next(remaining)
+
+    def generate() -> Iterator[object]:
+        yield first
+        yield from remaining
+
+    signature = tensorflow.nest.map_structure(_spec, first)
+    return tensorflow.data.Dataset.from_generator(generate, output_signature=signature)
+
+
+def _spec(tensor: object) -> object:
+    import tensorflow
+
+    if isinstance(tensor, tensorflow.RaggedTensor):
+        return tensorflow.RaggedTensorSpec([None, *tensor.shape[1:]], tensor.dtype, tensor.ragged_rank)
+    return tensorflow.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)

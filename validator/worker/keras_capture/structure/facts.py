@@ -1,0 +1,91 @@
+"""What a model is made of: class, configuration, dtype policy and weights of each layer and operation."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from keras_capture.model.imports import Framework
+from keras_capture.model.perturbing import dtype_of
+from keras_capture.structure.tapping import parameters_of
+
+_LONGEST = 200  # characters of a string
+_DEEPEST = 12
+_MOST = 500  # items of a list
+
+
+def describe(framework: Framework, owner: object) -> dict:
+    """One layer or operation, as the protocol writes it. Nothing here runs the layer."""
+    # `_dtype_policy` and `_autocast` are of Keras 2 (2.15, tf_keras 2.17); Keras 3 has public names.
+    policy = getattr(owner, "dtype_policy", None) or getattr(owner, "_dtype_policy", None)
+    return {
+        "name": str(owner.name),
+        "class_name": type(owner).__name__,
+        "module": type(owner).__module__,
+        "function": _function(owner),
+        "container": isinstance(owner, framework.keras.Model),
+        "policy": getattr(policy, "name", None),
+        "compute_dtype": getattr(owner, "compute_dtype", None) or getattr(policy, "compute_dtype", None),
+        "autocast": bool(getattr(owner, "autocast", getattr(owner, "_autocast", False))),
+        "parameters": [parameter.name for parameter in parameters_of(owner) or ()],
+        "config": _config(framework, owner),
+        "weights": [_weight(weight) for weight in getattr(owner, "weights", ())],
+    }
+
+
+def _function(owner: object) -> str:
+    """What a Keras 2 layer around a TensorFlow operation calls, for example `math.multiply`; else empty."""
+    if type(owner).__name__ not in ("TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod"):
+        return ""
+    return str(getattr(owner, "symbol", "") or "")
+
+
+def _config(framework: Framework, owner: object) -> dict:
+    """The configuration with defaults filled in; empty for a model (its layers say it) or without one."""
+    if isinstance(owner, framework.keras.Model):
+        return {}
+    try:
+        config = plain(owner.get_config())
+    except Exception:  # user code; many custom layers have none
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def _weight(weight: object) -> dict:
+    name = str(getattr(weight, "path", None) or weight.name)
+    shape = [None if length is None else int(length) for length in weight.shape]
+    return {"name": name.rpartition("/")[2].partition(":")[0], "shape": shape, "dtype": dtype_of(weight)}
+
+
+def plain(value: object, depth: int = 0) -> object:
+    """A value as JSON: long ones by their hash, objects by the name of their class, NaN by its name."""
+    if isinstance(value, (np.generic, np.ndarray)) and not value.ndim:
+        value = value.item()
+    if isinstance(value, Mapping) and depth < _DEEPEST:
+        return {str(key): plain(item, depth + 1) for key, item in list(value.items())[:_MOST]}
+    if isinstance(value, (list, tuple, set, frozenset)) and depth < _DEEPEST:
+        items = sorted(value, key=str) if isinstance(value, (set, frozenset)) else list(value)
+        return [plain(item, depth + 1) for item in items[:_MOST]]
+    return _leaf(value)
+
+
+def _leaf(value: object) -> object:
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST else f"hash {_hash(value.encode('utf-8', errors='replace'))}"
+    if isinstance(value, bytes):
+        return f"hash {_hash(value)}"
+    if isinstance(value, np.ndarray):
+        return {"array": list(value.shape), "hash": _hash(np.ascontiguousarray(value).tobytes())}
+    name = getattr(value, "__name__", None) or getattr(value, "name", None)
+    return str(name) if isinstance(name, str) else type(value).__name__
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -1,0 +1,105 @@
+"""One training-mode pass with its gradients, layer by layer: where a difference begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import List, Optional
+
+import numpy as np
+
+from keras_capture.failures import StageError, stage
+from keras_capture.model.perturbing import numpy_of
+from keras_capture.structure.tapping import Recorder, flat_of, leaves, tapped, tree_leaves
+from keras_capture.training.model import Trainee
+from keras_capture.training.steps import dense
+
+
+@dataclass
+class Seen:
+    """What each layer returned (`forward`), the loss's gradient there (`backward`), and by variable."""
+
+    layers: List[dict] = field(default_factory=list)
+    loss: Optional[np.ndarray] = None
+    forward: List[Optional[np.ndarray]] = field(default_factory=list)
+    backward: List[Optional[np.ndarray]] = field(default_factory=list)
+    gradients: List[Optional[np.ndarray]] = field(default_factory=list)
+
+
+class Probe:
+    """A pass over one batch that trains nothing: on TensorFlow only, empty for what only `fit` can run."""
+
+    def __init__(self, trainee: Trainee) -> None:
+        self._framework = framework = trainee.framework
+        self._trainee = trainee
+        self._layers: List[dict] = []
+        self._function: Optional[Callable] = None
+        if framework.on_tensorflow:
+            import tensorflow
+
+            self._function = tensorflow.function(self._traced, autograph=False, reduce_retracing=True)
+
+    def run(self, parts: tuple) -> Seen:
+        """Probe with the weights as they are; they are the same afterwards."""
+        if self._function is None:
+            return Seen()
+        before = self._trainee.weights()
+        try:
+            with stage("train"):
+                loss, forward, backward, gradients = self._function(parts)
+        except StageError:
+            self._function = None  # a model that only its own train_step can run
+            return Seen()
+        finally:
+            self._trainee.begin(before)
+        arrays = [[self._array(item) for item in group] for group in (forward, backward, gradients)]
+        return Seen(self._layers, self._array(loss), *arrays)
+
+    def inference(self, parts: tuple) -> List[np.ndarray]:
+        """What the model predicts for the batch, as one flat tensor; none where it cannot be had."""
+        if not self._framework.on_tensorflow:
+            return []
+        try:
+            with stage("train"):
+                outputs = self._trainee.model(parts[0], training=False)
+        except StageError:
+            return []
+        arrays = [self._array(flat_of(leaf)).reshape(-1) for leaf in leaves(outputs) if leaf is not None]
+        return [np.concatenate(arrays)] if arrays else []
+
+    def _traced(self, parts: tuple) -> tuple:
+        import tensorflow
+
+        x, y, weight = (*parts, None, None)[:3]
+        model = self._trainee.model
+        recorder = Recorder(self._framework, lambda _: None)
+        with tensorflow.GradientTape() as tape:
+            with tapped(recorder):
+                predicted = model(x, training=True)
+            loss = model.compute_loss(x=x, y=y, y_pred=predicted, sample_weight=weight)
+        self._layers, tensors = self._taken(recorder)
+        variables = self._trainee.trainable()
+        trained = [variable for variable in variables if variable is not None]
+        slopes = [dense(item) for item in tape.gradient(loss, [*tensors, *trained])]
+        by_variable = iter(slopes[len(tensors) :])
+        gradients = [None if variable is None else next(by_variable) for variable in variables]
+        return loss, tensors, slopes[: len(tensors)], gradients
+
+    def _taken(self, recorder: Recorder) -> tuple:
+        """The floating results of every call but the model's own, with who returned them."""
+        layers, tensors, known = [], [], set()
+        for call in recorder.calls:
+            if call.failed or not call.path:
+                continue
+            name = {"name": call.path, "class_name": type(call.owner).__name__, "occurrence": call.occurrence}
+            for _, leaf in tree_leaves(call.result):
+                tensor = recorder.tensors[leaf["t"]]
+                if tensor.number in known or tensor.inner or tensor.ragged or "float" not in tensor.dtype:
+                    continue
+                known.add(tensor.number)
+                layers.append(name)
+                tensors.append(tensor.value)
+        return layers, tensors
+
+    def _array(self, value: object) -> Optional[np.ndarray]:
+        return None if value is None else np.asarray(numpy_of(self._framework, value))

@@ -1,0 +1,62 @@
+"""What the runner asks: `request.json` as typed values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, Optional, Tuple
+
+AS_SAVED = "as-saved"  # of a variant: as the artifact says
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model under one variant. Without `predict`, only the tasks are done."""
+
+    id: str
+    folder: Path
+    artifact: Optional[Path]
+    builder: Optional[str]
+    builder_arguments: Dict[str, object]
+    weights: Optional[Path]
+    custom_objects: Sequence[str]
+    safe_mode: bool
+    signature: str
+    inputs: str
+    labels: Optional[str]
+    batch_size: int
+    evaluate: bool
+    predict: bool = True
+    tasks: Dict[str, dict] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)  # the process must have them
+    precision: str = AS_SAVED
+    jit: str = AS_SAVED
+    attention: str = AS_SAVED
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything one worker is asked to do."""
+
+    environment: str
+    legacy: bool
+    backend: str
+    pythonpath: Sequence[str]
+    seed: int
+    jobs: Tuple[Job, ...]
+
+
+def parse_request(data: dict) -> Request:
+    """Parse a request."""
+    schema, jobs = data.pop("schema"), data.pop("jobs")
+    if schema != 1:
+        raise ValueError(f"request.json has the schema {schema!r}, this worker reads 1")
+    return Request(**data, jobs=tuple(_job(**job) for job in jobs))
+
+
+def _job(
+    *, folder: str, artifact: Optional[str], weights: Optional[str], variant: Dict[str, str], **fields: object
+) -> Job:
+    paths = {"artifact": artifact and Path(artifact), "weights": weights and Path(weights)}
+    return Job(folder=Path(folder), **paths, **variant, **fields)
