@@ -44,7 +44,7 @@ def lint(session: nox.Session) -> None:
     _equip(session)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("lint-imports", "--no-timing", env={"PYTHONPATH": str(ROOT)})
+    session.run("lint-imports", env={"PYTHONPATH": str(ROOT)})
     workflows = _names(".github/workflows/*.yml")
     actions = _names("action.yml", "report/action.yml")
     session.run("jactionlint", "--profile", "correctness", *workflows, *actions)

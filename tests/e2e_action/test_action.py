@@ -117,7 +117,7 @@ def test_one_comment_is_created_edited_and_left_alone(hub: Hub) -> None:
     first = hub.act("one-job")
     assert first.jobs == {"keras": "success"}, first.log
     assert first.writes() == ["POST /repos/acme/widget/issues/7/comments"]
-    assert "Predictions are identical — `keras 3.3.3 → 3.5.0`" in comments(hub)[0]
+    assert "Predictions are identical: `keras 3.3.3 → 3.5.0`" in comments(hub)[0]
     assert_no_secret(hub)
 
     # Somebody pushes, the model now differs: the gate fails its own job, and the other job edits the comment.
@@ -127,8 +127,8 @@ def test_one_comment_is_created_edited_and_left_alone(hub: Hub) -> None:
     (edited,) = second.writes()
     assert edited.startswith("PATCH /repos/acme/widget/issues/comments/")
     (body,) = comments(hub)
-    assert "no longer predicts the same" in body
-    assert f"commit {hub.tip[:7]}" in body
+    assert "predicts differently" in body
+    assert f"commit `{hub.tip[:7]}`" in body
     assert "::error file=requirements.txt,line=1," in second.log or "tiny in head: changed" in second.log
     assert_no_secret(hub)
 
@@ -155,7 +155,7 @@ def test_one_comment_is_created_edited_and_left_alone(hub: Hub) -> None:
     fork = hub.act("fork-safe", "workflow_run", event)
     assert fork.jobs == {"report": "success"}, fork.log
     assert fork.writes() == ["POST /repos/acme/widget/issues/7/comments"]
-    assert "no longer predicts the same" in comments(hub)[0]
+    assert "predicts differently" in comments(hub)[0]
 
     # A report about another commit than the pull request's head is refused, and creates nothing.
     hub.state["comments"] = []
@@ -172,4 +172,4 @@ def test_nothing_relevant_changed_is_a_quick_green_with_a_comment(hub: Hub, tmp_
     other.open({"README.md": "two\n"})
     outcome = other.act("two-jobs")
     assert outcome.jobs == {"validate": "success", "report": "success"}, outcome.log
-    assert "Nothing relevant changed" in comments(other)[0]
+    assert "nothing relevant changed" in comments(other)[0]

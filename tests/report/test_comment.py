@@ -49,7 +49,8 @@ def test_the_examples_answer_a_newcomer() -> None:
         "Both sides ran on the same recorded inputs. Of 39 packages, only keras and tf-keras differ.",
         "Its accuracy falls from 0.725 to 0.592 (1,873 labels, p < .001).",
         "digits predicts the same up to rounding (max abs diff 8.9e-7, 0.5× the noise).",
-        "Run the model with precision: float32: baseline and candidate then predict identically (verified in this run).",
+        "Run the model with precision: float32: baseline and candidate then predict identically (verified "
+        "in this run).",
         "Why translator reports another metric The baseline ignores the mask",
         "not checked: decoding, training",
     ):

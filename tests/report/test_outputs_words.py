@@ -248,8 +248,8 @@ def test_a_reference_run(ratio: float, reference: dict, start: str) -> None:
         (
             loading,
             ArtifactFinding(side="candidate", failure=failed()),
-            "the saved model does not load in the candidate (ValueError: no such layer); its builder built it "
-            "instead",
+            "the saved model does not load in the candidate (ValueError: no such layer); its builder "
+            "built it instead",
         ),
         (
             loading,

@@ -274,8 +274,8 @@ class TestWorkarounds:
                     "effect": Effect(max_abs=0.031, top1_changes=12, rows=3600),
                     "score": Score(metric="accuracy", before=0.725, after=0.727),
                 },
-                "predict identically (verified in this run). The setting moves the baseline's own predictions "
-                "by up to 0.031 (top-1 changes in 12 of 3,600), and its accuracy: 0.725 → 0.727",
+                "predict identically (verified in this run). The setting moves the baseline's own "
+                "predictions by up to 0.031 (top-1 changes in 12 of 3,600), and its accuracy: 0.725 → 0.727",
             ),
         ],
     )
