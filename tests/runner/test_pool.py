@@ -204,8 +204,10 @@ def test_an_error_in_a_thread_ends_everything_and_is_passed_on(bench: Bench) -> 
     assert not is_running(pid)
 
 
+#: A job in the background of a shell starts with SIGINT ignored; a runner in front of a person does not.
 RUNNER = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, os.getcwd())
 from pathlib import Path
 from tests.runner.conftest import Bench
