@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from validator.checks.accuracy.types import AccuracyComparison, UnscoredFinding
+from validator.checks.accuracy.types import AccuracyComparison, EvaluateFailedFinding, UnscoredFinding
+from validator.checks.decode.types import DecodeVerdict
 from validator.checks.loading.types import BaselineFailed, CellFailed, NoteFinding
 from validator.checks.outputs.types import NondeterministicFinding
+from validator.checks.protocol import Finding
+from validator.checks.training.types import TrainingVerdict
 from validator.config.settings import Gate
 from validator.failure import Failure
 from validator.numbers.metrics import MetricResult
@@ -98,6 +101,26 @@ def test_what_was_lost_beside_the_prediction_is_no_plain_pass() -> None:
     verdict, code, reasons = run(cell("rounding", findings=(lost,)))
     assert (verdict, code) == ("warn", 0)
     assert [reason.cell for reason in reasons] == ["m@e"]
+
+
+@pytest.mark.parametrize(
+    "finding",
+    [
+        DecodeVerdict(verdict="not-compared", obstacle="vocabulary", vocabularies=(8, 9)),
+        DecodeVerdict(verdict="not-compared", failure=DEAD),
+        TrainingVerdict(verdict="not-compared", step_counts=(3, 2)),
+        EvaluateFailedFinding(side="candidate", failure=DEAD),
+    ],
+)
+def test_what_was_asked_for_and_not_compared_is_no_plain_pass(finding: Finding) -> None:
+    verdict, code, reasons = run(cell("identical", findings=(finding,)))
+    assert (verdict, code) == ("warn", 0)
+    assert [reason.cell for reason in reasons] == ["m@e"]
+
+
+def test_an_evaluate_that_fails_on_both_sides_is_not_the_upgrades_doing() -> None:
+    both = tuple(EvaluateFailedFinding(side=side, failure=DEAD) for side in ("baseline", "candidate"))
+    assert run(cell("identical", findings=both))[:2] == ("pass", 0)
 
 
 def test_the_worst_cell_comes_first() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import cast, get_args
 
-from validator.checks.accuracy.types import AccuracyComparison, UnscoredFinding
+from validator.checks.accuracy.types import AccuracyComparison, EvaluateFailedFinding, UnscoredFinding
 from validator.checks.loading.types import BaselineFailed
 from validator.checks.outputs.types import NondeterministicFinding
 from validator.config.settings import Gate, GateRule
@@ -88,4 +88,8 @@ def broken_rules(cell: CellResult) -> Iterator[GateRule]:
 
 def _incomplete(cell: CellResult) -> bool:
     """Whether something that was asked for is not known: such a run is no plain pass."""
-    return any(finding.kind in {"tasks-lost", "unscored"} for finding in cell.findings)
+    broken = {finding.side for finding in cell.findings if isinstance(finding, EvaluateFailedFinding)}
+    return broken == {"candidate"} or any(
+        finding.kind in {"tasks-lost", "unscored"} or finding.verdict == "not-compared"
+        for finding in cell.findings
+    )
