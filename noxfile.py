@@ -16,6 +16,9 @@ from validator.pipeline.sessions import register  # noqa: E402
 RUNTIME_LOCK = "requirements.lock"
 DEVELOPMENT_LOCK = "requirements-dev.lock"
 
+#: A process a core, four at most (each may hold a TensorFlow); `tests/conftest.py` says what stays together.
+SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadgroup")
+
 nox.needs_version = ">=2026.10.20"
 nox.options.sessions = ["validate"]
 nox.options.default_venv_backend = "uv"
@@ -28,7 +31,7 @@ register(default_config=ROOT / "examples" / "validator.yml")
 def tests(session: nox.Session) -> None:
     """Unit tests, and the worker for real in the oldest and the newest Keras."""
     _equip(session)
-    session.run("python", "-m", "pytest", "-m", "not e2e", *session.posargs)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", "not e2e", *session.posargs)
 
 
 @nox.session

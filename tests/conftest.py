@@ -49,10 +49,16 @@ def share_environments(project: Path) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever asks for an interpreter with Keras is an environment test, marked or not."""
+    """Whatever asks for an interpreter with Keras is an environment test, marked or not.
+
+    Tests of one file, and of one worker's results, stay in one process: they share what is slow to make.
+    """
     for item in items:
         if "keras_python" in getattr(item, "fixturenames", ()):
             item.add_marker("environment")
+        callspec = getattr(item, "callspec", None)
+        shared = callspec.params.get("results") if callspec else None
+        item.add_marker(pytest.mark.xdist_group(str(shared or item.path)))
 
 
 @pytest.fixture(scope="session")
