@@ -136,7 +136,8 @@ def _nothing_ran(content: Content) -> tuple[Words, ...]:
 def _environment(content: Content, broken: EnvironmentResult) -> Words:
     lost = sum(row.cell.environment == broken.name for row in content.rows)
     could_not = f": {plural(lost, 'cell')} could not run, so the upgrade is untested there."
-    return words(name(broken.name), " ", strong(_stage([broken])), could_not)
+    stage, baseline = strong(_stage([broken])), name(content.report.baseline)
+    return words(name(broken.name), " ", stage, ", unlike the baseline ", baseline, could_not)
 
 
 _DOES: dict[CellVerdict, tuple[str, str]] = {  # what a single model does, what several do
