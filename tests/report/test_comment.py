@@ -103,7 +103,8 @@ def test_every_case_starts_with_the_marker_and_a_headline(case: str) -> None:
         (
             "failed-to-install",
             [
-                "keras-3.5.0 failed to resolve, unlike the baseline keras-3.3.3: 3 cells could not run, so the upgrade is untested there.",
+                "keras-3.5.0 failed to resolve, unlike the baseline keras-3.3.3: 3 cells could not run, so "
+                "the upgrade is untested there.",
                 "digits, translator and llama are identical in the other environments, bit for bit.",
                 "depends on numpy<2.0.0",
                 "What to do about digits, translator and llama Fix what the error",
