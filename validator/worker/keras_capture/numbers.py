@@ -11,7 +11,6 @@ import numpy as np
 #: Stored bits of the mantissa of each floating dtype whose last place is known: one unit there is 2**-bits.
 MANTISSA = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
 _FLAT = 1 << 16  # elements widened together
-_ROWS = 1 << 20  # the same where rows are kept apart
 
 
 def dotted(distance: np.ndarray) -> float:
@@ -31,14 +30,10 @@ class Distance:
     one side only. After `torn` additions, whose shapes differ, nothing can be said of the whole.
     """
 
-    def __init__(
-        self, samples: Optional[int] = None, *, squares: Callable[[np.ndarray], float] = dotted
-    ) -> None:
+    def __init__(self, *, squares: Callable[[np.ndarray], float] = dotted) -> None:
         self.count = self.nonfinite = self.torn = 0
         self._total = self._largest = 0.0
         self._squares = squares
-        self._sample_squares = None if samples is None else np.zeros(samples)
-        self._sample_counts = None if samples is None else np.zeros(samples, np.int64)
 
     def add(self, old: np.ndarray, new: np.ndarray, block: int = _FLAT) -> None:
         """Add two arrays, `block` elements at a time."""
@@ -48,32 +43,10 @@ class Distance:
         old, new = old.reshape(-1), new.reshape(-1)
         for start in range(0, old.size, block):
             part = slice(start, start + block)
-            self._total += self._squares(self._taken(old[part], new[part])[0])
+            self._total += self._squares(self._taken(old[part], new[part]))
 
-    def add_batch(self, old: np.ndarray, new: np.ndarray, first: int) -> None:
-        """Add a batch whose first sample is number `first`, each sample also apart."""
-        if old.shape != new.shape:
-            self.torn += 1
-            return
-        if self._sample_squares is None or old.ndim == 0:
-            self._add_rows(old.reshape(1, -1), new.reshape(1, -1), None)
-        else:
-            step = max(1, _ROWS // max(1, old[:1].size))
-            for low in range(0, len(old), step):
-                parts = old[low : low + step], new[low : low + step]
-                self._add_rows(*(part.reshape(len(part), -1) for part in parts), first + low)
-
-    def _add_rows(self, old: np.ndarray, new: np.ndarray, first: Optional[int]) -> None:
-        distance, finite = self._taken(old, new)
-        squares = np.einsum("ij,ij->i", distance, distance)
-        self._total += float(squares.sum())
-        if first is not None:
-            rows = slice(first, first + len(squares))
-            self._sample_squares[rows] += squares
-            self._sample_counts[rows] += np.count_nonzero(finite, axis=1)
-
-    def _taken(self, old: np.ndarray, new: np.ndarray) -> tuple:
-        """Distances in float64, 0 where a side is not finite; and where both are."""
+    def _taken(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """Distances in float64, 0 where a side is not finite."""
         old, new = _widest(old), _widest(new)
         with np.errstate(invalid="ignore", over="ignore"):
             finite = np.isfinite(old) & np.isfinite(new)
@@ -82,7 +55,7 @@ class Distance:
         self.nonfinite += int(np.count_nonzero(~agree))
         self.count += int(np.count_nonzero(finite))
         self._largest = max(self._largest, float(distance.max(initial=0.0)))
-        return distance, finite
+        return distance
 
     @property
     def rms(self) -> Optional[float]:
@@ -95,13 +68,6 @@ class Distance:
     def max_abs(self) -> Optional[float]:
         """The largest distance, 0 where nothing was finite; None where it overflows."""
         return number(self._largest)
-
-    @property
-    def sample_rms(self) -> Optional[np.ndarray]:
-        """`rms` of every sample (float64, 0 for one without finite pairs); None without a sample axis."""
-        if self._sample_squares is None or self.rms is None:
-            return None
-        return np.sqrt(self._sample_squares / np.maximum(self._sample_counts, 1))
 
 
 def _widest(values: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Weights moved by one unit in the last place: what rounding alone does to a model's numbers.
 
-Inputs are never touched: recorded ids, sentinels and masks are exact values.
+Inputs are never touched: recorded ids, sentinels and masks are exact values. Nor are weights that look exact.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from keras_capture.model.savedmodel import SavedModel
 from keras_capture.model.values import is_extended
 from keras_capture.numbers import MANTISSA
 
+#: Bits at the end of the mantissa that are all 0 in a number that looks exact: an id, a count, a power of two.
+#: By chance it is so for one in 2**bits; a half type has no room for more.
+EXACT_BITS = {"float16": 7, "bfloat16": 5, "float32": 12, "float64": 32}
+_INTEGERS = 2.0**24  # up to here a float32 holds every integer
 _UNSIGNED = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 _SEED = 20231
@@ -55,6 +59,34 @@ def numpy_of(framework: Framework, tensor: object) -> np.ndarray:
     return np.asarray(framework.keras.ops.convert_to_numpy(tensor))
 
 
+def looks_exact(array: np.ndarray) -> np.ndarray:
+    """Which numbers look exact, by the zeros at the end of their mantissa; zero and infinity among them."""
+    unsigned = _UNSIGNED[array.dtype.itemsize]
+    low = unsigned((1 << EXACT_BITS[array.dtype.name]) - 1)
+    return (np.ascontiguousarray(array).view(unsigned).reshape(array.shape) & low) == 0
+
+
+def is_exact(array: np.ndarray) -> bool:
+    """Whether a whole tensor looks exact: nothing but numbers that do, or integers."""
+    if looks_exact(array).all():
+        return True
+    values = array[np.isfinite(array)].astype(np.float64)
+    return bool(((values == np.rint(values)) & (np.abs(values) < _INTEGERS)).all())
+
+
+def movable_weights(framework: Framework, owner: object) -> List[object]:
+    """The floating weights that do not look exact as a whole."""
+    weights = floating_weights(owner)
+    return [variable for variable in weights if not is_exact(numpy_of(framework, variable))]
+
+
+def _moved_weight(values: np.ndarray, seed: Seed, compute_dtype: str) -> np.ndarray:
+    """As `moved`, but for what looks exact."""
+    if is_exact(values):
+        return values
+    return np.where(looks_exact(values), values, moved(values, seed, compute_dtype))
+
+
 def moved(array: np.ndarray, seed: Seed, compute_dtype: str = "") -> np.ndarray:
     """Each number one place up or down, by chance, in the unit of its dtype or a coarser compute dtype.
 
@@ -86,14 +118,15 @@ def moved(array: np.ndarray, seed: Seed, compute_dtype: str = "") -> np.ndarray:
 def perturbed(framework: Framework, owner: object, member: int) -> Iterator[None]:
     """Move every weight of a model or layer by one place, without tracing anything again.
 
-    `member` of an ensemble chooses the directions. Afterwards each weight has its own bits; else an error.
+    `member` of an ensemble chooses the directions. What looks exact stays. Afterwards each weight has its own
+    bits; else an error.
     """
     computed = compute_dtypes(owner)
     kept = [(variable, np.array(numpy_of(framework, variable))) for variable in floating_weights(owner)]
     try:
         for number, (variable, values) in enumerate(kept):
             coarse = computed.get(id(variable), "")
-            _assign(framework, variable, moved(values, [_SEED, member, number], coarse))
+            _assign(framework, variable, _moved_weight(values, [_SEED, member, number], coarse))
         yield
     finally:
         for variable, values in kept:

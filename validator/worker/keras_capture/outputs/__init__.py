@@ -1,4 +1,4 @@
-"""The check `outputs`: predictions, how far rounding alone moves them, and the same in float32."""
+"""The check `outputs`: predictions, how far rounding alone moves them, and the same in float64."""
 
 STAGE = "predict"
 

@@ -92,10 +92,6 @@ class StoredOutput:
             return Piece(self.entry["dtype"], taken.values, taken.splits)
         return Piece(self.entry["dtype"], taken)
 
-    def distance(self, samples: int) -> Distance:
-        """Nothing yet, for so many samples; they are kept apart where the output has a plain sample axis."""
-        return Distance(samples if self.entry["batched"] and "ragged" not in self.entry else None)
-
 
 class Difference:
     """How one output differed between two predictions: elements whose bytes differ, and how far."""

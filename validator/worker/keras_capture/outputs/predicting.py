@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from keras_capture.failures import OutputsError
 from keras_capture.model.feeding import Feed
@@ -21,17 +22,19 @@ Bounds = Tuple[int, int]
 
 @dataclass(frozen=True)
 class Prediction:
-    """A model, what it is fed, and in which batches."""
+    """A model, what it is fed, and in which batches: those `chosen`, in that order, or all of them."""
 
     framework: Framework
     model: object
     feed: Feed
     batch_size: int
+    chosen: Optional[Sequence[int]] = None
 
     def bounds(self) -> List[Bounds]:
-        """First and last sample (exclusive) of every batch; the last batch may be smaller."""
+        """First and last sample (exclusive) of every batch; the last of all may be smaller."""
         size, samples = self.batch_size, self.feed.samples
-        return [(start, min(start + size, samples)) for start in range(0, samples, size)]
+        bounds = [(start, min(start + size, samples)) for start in range(0, samples, size)]
+        return bounds if self.chosen is None else [bounds[number] for number in self.chosen]
 
     def inputs(self) -> Iterator[object]:
         """The batches."""
@@ -54,43 +57,59 @@ class Prediction:
         return (self.model.predict_function([(batch,)]) for batch in self.inputs())
 
     def batches(self) -> Iterator[Tuple[int, Bounds, Dict[str, Piece]]]:
-        """Number and bounds of each batch, and the outputs by name."""
+        """Position and bounds of each batch, and the outputs by name."""
         for number, (bounds, outputs) in enumerate(zip(self.bounds(), self.outputs())):
             yield number, bounds, read_outputs(outputs).pieces
 
 
 @dataclass(frozen=True)
 class Captured:
-    """The outputs of a first pass on disk; `structure` is the model's, with names for tensors."""
+    """The outputs of a pass over so many `batches` on disk; `structure` is the model's, with names for tensors."""
 
     names: Collection[str]
     entries: List[dict]
+    batches: int
     notes: Tuple[str, ...]
     structure: object
 
 
-def capture(prediction: Prediction, folder: Path) -> Captured:
-    """Predict every sample and write the outputs into `folder`; memory holds one batch."""
+def capture(
+    prediction: Prediction,
+    folder: Path,
+    outputs: Optional[Iterable[object]] = None,
+    *,
+    prefix: str = "",
+    deadline: Optional[float] = None,
+) -> Captured:
+    """Write what the model returns for every batch into `folder`; memory holds one batch.
+
+    `outputs` stand in for the prediction's. After the `deadline` (of `time.perf_counter`) no further batch
+    begins; the first is always done.
+    """
     folder.mkdir(exist_ok=True)
     captures: Dict[str, OutputCapture] = {}
     notes = structure = None
+    batches = samples = 0
     with contextlib.ExitStack() as files:
-        for index, ((start, stop), outputs) in enumerate(zip(prediction.bounds(), prediction.outputs())):
-            returned = read_outputs(outputs)
+        for (start, stop), returned_structure in zip(prediction.bounds(), outputs or prediction.outputs()):
+            returned = read_outputs(returned_structure)
             if not captures:
-                notes, structure = returned.notes, skeleton(simplify(outputs))
+                notes, structure = returned.notes, skeleton(simplify(returned_structure))
                 for number, (name, piece) in enumerate(returned.pieces.items()):
-                    captures[name] = OutputCapture(name, folder / str(number), piece)
+                    captures[name] = OutputCapture(name, folder / f"{prefix}{number}", piece)
                     files.callback(captures[name].abandon)
             if captures.keys() != returned.pieces.keys():
                 raise OutputsError(
-                    f"the outputs change from batch to batch: {sorted(returned.pieces)} in batch {index}, "
+                    f"the outputs change from batch to batch: {sorted(returned.pieces)} in batch {batches}, "
                     f"{sorted(captures)} in batch 0"
                 )
             for name, piece in returned.pieces.items():
                 captures[name].append(piece, stop - start)
-        entries = [output.close(prediction.feed.samples) for output in captures.values()]
-    return Captured(list(captures), entries, notes, structure)
+            batches, samples = batches + 1, samples + stop - start
+            if deadline is not None and time.perf_counter() > deadline:
+                break
+        entries = [output.close(samples) for output in captures.values()]
+    return Captured(list(captures), entries, batches, notes, structure)
 
 
 def repeat(prediction: Prediction, captured: Captured, folder: Path) -> List[dict]:

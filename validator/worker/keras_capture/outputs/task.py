@@ -1,68 +1,100 @@
-"""The task `outputs`: the noise of the predictions, and the float32 reference run of a half-precision cell.
+"""The task `outputs`: how far rounding alone moves the predictions, and the same predictions in float64.
 
-Half-precision noise hides real changes; in float32 they stand out. The reference runs in the process of the
-cell, because only the loaded model says what its policy is.
+Half-precision noise hides real changes, and any noise hides small ones; in float64 they stand out.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Optional
 
 from keras_capture.failures import StageError, UnusableError, stage
-from keras_capture.model.artifacts import Loaded, load
-from keras_capture.model.perturbing import dtype_of
-from keras_capture.model.savedmodel import SavedModel
-from keras_capture.outputs.noise import measure
-from keras_capture.outputs.predicting import Prediction, capture
+from keras_capture.model.artifacts import load
+from keras_capture.outputs.ensemble import chosen_batches, measure
+from keras_capture.outputs.operations import NoOperations, operations_of
+from keras_capture.outputs.predicting import Captured, Prediction, capture
+from keras_capture.structure.calling import state_kept
 from keras_capture.tasks import Work
 
-PRECISION, FOLDER = "float32", "reference"
-_HALF = frozenset(("float16", "bfloat16", "mixed_float16", "mixed_bfloat16"))
+FOLDER = "reference"
+GRAPH, RELOAD = "graph", "reload"
 
 
 def run(work: Work, options: dict) -> dict:
     """Options `noise` and `reference`, each null or that part's options; a failure of one costs no other."""
     noise, reference, folder = options.get("noise"), options.get("reference"), work.job.folder
     return {
-        "noise": _part(noise, "predict", lambda: measure(work.prediction, work.captured, folder, noise)),
-        "reference": _part(reference, "load", lambda: _reference(work, reference.get("noise"))),
+        "noise": _part(noise, lambda: measure(work.prediction, folder / "noise", noise)),
+        "reference": _part(reference, lambda: _reference(work, reference)),
     }
 
 
-def _part(options: Optional[dict], failing: str, answer: Callable[[], dict]) -> Optional[dict]:
+def _part(options: Optional[dict], answer: Callable[[], dict]) -> Optional[dict]:
     """The answer with its `failure`; None where it was not asked for."""
     if options is None:
         return None
     try:
-        with stage(failing):
+        with stage("predict"):
             return {"failure": None, **answer()}
     except StageError as failed:
         return {"failure": failed.as_dict()}
 
 
-def _reference(work: Work, noise: Optional[dict]) -> dict:
-    """Load in float32 and predict the same batches; `policy` is None where the cell is not of half."""
-    if not _is_half(work.loaded):
-        return {"policy": None, "outputs": [], "noise": None}
+def _reference(work: Work, options: dict) -> dict:
+    """Predict in float64 as the baseline did, or by the graph and, where that cannot be had, loaded again."""
+    baseline = options.get("baseline")
+    how = _baseline_how(Path(baseline)) if baseline else None
+    prediction = chosen_batches(work.prediction, options.get("batches"))
+    if how != RELOAD:
+        try:
+            return _answer(GRAPH, prediction, _by_graph(work, prediction))
+        except NoOperations as missing:
+            if how == GRAPH:
+                raise UnusableError(
+                    f"the baseline's graph ran in float64, and this one cannot: {missing}"
+                ) from missing
+    return _answer(RELOAD, prediction, _by_reload(work, prediction))
+
+
+def _baseline_how(folder: Path) -> str:
+    response = json.loads((folder / "response.json").read_text(encoding="utf-8"))
+    answer = (response["tasks"].get("outputs") or {}).get("reference") or {}
+    if answer.get("failure") is not None or "how" not in answer:
+        raise UnusableError("the baseline has no float64 reference to compare with")
+    return answer["how"]
+
+
+def _by_graph(work: Work, prediction: Prediction) -> Captured:
+    framework, model = prediction.framework, prediction.model
+    operations = operations_of(framework, model)
+    with state_kept(framework, model) as reset, operations.float64() as call:
+        reset()
+        return capture(prediction, work.job.folder / FOLDER, map(call, prediction.inputs()))
+
+
+def _by_reload(work: Work, prediction: Prediction) -> Captured:
+    """Only the loaded model says what its policy is, so it is loaded again in the process of the cell."""
     folder = work.job.folder / FOLDER
     folder.mkdir(exist_ok=True)
-    job = dataclasses.replace(work.job, precision=PRECISION, folder=folder, evaluate=False, tasks={})
-    framework = work.prediction.framework
+    job = dataclasses.replace(work.job, precision="float64", folder=folder, evaluate=False, tasks={})
+    framework = prediction.framework
     with framework.kept_policy():
-        loaded = load(framework, job)
-        prediction = Prediction(framework, loaded.model, work.prediction.feed, job.batch_size)
+        with stage("load"):
+            loaded = load(framework, job)
         framework.set_seed()
-        captured = capture(prediction, folder / "outputs")
-        measured = _part(noise, "predict", lambda: measure(prediction, captured, folder, noise))
-    return {"policy": loaded.policy, "outputs": captured.entries, "noise": measured}
+        return capture(dataclasses.replace(prediction, model=loaded.model), folder)
 
 
-def _is_half(loaded: Loaded) -> bool:
-    """Whether the model computes in half precision anywhere by its policy."""
-    if not isinstance(loaded.model, SavedModel):
-        return loaded.policy in _HALF
-    if any(dtype_of(variable) in _HALF for variable in loaded.model.variables):
-        raise UnusableError("a SavedModel's precision is frozen when it is exported")
-    return False
+def _answer(how: str, prediction: Prediction, captured: Captured) -> dict:
+    narrow = [entry["name"] for entry in captured.entries if entry["dtype"] in ("float16", "bfloat16", "float32")]
+    if narrow:
+        raise UnusableError(f"the outputs {', '.join(narrow)} are not float64: the model's code sets dtypes itself")
+    return {
+        "how": how,
+        "batches": prediction.chosen,
+        "samples": prediction.bounds(),
+        "outputs": captured.entries,
+    }

@@ -11,8 +11,9 @@ import numpy as np
 from keras_capture.failures import UnusableError
 from keras_capture.model.feeding import Feed, to_backend
 from keras_capture.model.imports import Framework, layers_of
-from keras_capture.model.perturbing import numpy_of
+from keras_capture.model.perturbing import dtype_of, numpy_of
 from keras_capture.model.values import Ragged
+from keras_capture.numbers import MANTISSA
 from keras_capture.outputs.predicting import Prediction
 
 ROWS = 4
@@ -47,21 +48,25 @@ def empty(layer: object) -> None:
 
 @contextlib.contextmanager
 def state_kept(framework: Framework, model: object) -> Iterator[Callable[[], None]]:
-    """Gives a function that empties the memory of stateful layers; afterwards it is as it was."""
+    """Gives a function that empties the memory of stateful layers and puts seeds back.
+
+    Afterwards both are as they were.
+    """
     layers = [layer for layer in layers_of(model) if is_stateful(layer)]
-    kept = [
-        (variable, np.array(numpy_of(framework, variable)))
-        for variable in (model.non_trainable_variables if layers else ())
-    ]
+    held = getattr(model, "non_trainable_variables", ())  # a SavedModel has none of its own
+    seeds = [(v, np.array(numpy_of(framework, v))) for v in held if dtype_of(v) not in MANTISSA]
+    kept = [(v, np.array(numpy_of(framework, v))) for v in (held if layers else ())]
 
     def reset() -> None:
         for layer in layers:
             empty(layer)
+        for variable, values in seeds:
+            variable.assign(values)
 
     try:
         yield reset
     finally:
-        for variable, values in kept:
+        for variable, values in (*seeds, *kept):
             variable.assign(values)
 
 
