@@ -1,7 +1,10 @@
 """`python -m bench.corpus`: run the cases and print recall, false alarms, layers and kinds.
 
     python -m bench.corpus [--split dev|held-out] [--only WORD]… [--jobs N] [--check]
+    python -m bench.corpus benign [--seed N]… [--only WORD]… [--jobs N]
 
+`benign` runs the models of the corpus in every environment and order that moves nothing but rounding, and
+prints how many pairs differ and which of them alarm; each `--seed` draws other weights and inputs.
 `--check` runs the held-out cases too, but says of them only which models fail to run: a model that cannot be
 built is to be mended without looking at what the product makes of it.
 """
@@ -12,34 +15,54 @@ import argparse
 import time
 from collections.abc import Sequence
 
-from bench.corpus.benign import benign_pairs
+from bench.corpus.benign import benign_pairs, rearranged_pairs
+from bench.corpus.case import Case
 from bench.corpus.harness import Ran, run_cases
 from bench.corpus.known import LEFT_OUT, known_changes
 from bench.corpus.rules import alarms
 from bench.corpus.score import Outcome, Row, misses, outcome, table
+from validator.verdict.bands import GREEN
 
 
 def main() -> None:
     """Run the cases that the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m bench.corpus")
+    parser.add_argument("what", nargs="?", choices=("all", "benign"), default="all")
+    parser.add_argument("--seed", action="append", type=int, help="of other weights and inputs, for `benign`")
     parser.add_argument("--split", choices=("dev", "held-out"), help="only this split; default both")
     parser.add_argument("--only", action="append", default=[], help="only cases whose id holds this word")
     parser.add_argument("--jobs", type=int, default=2, help="environments captured at the same time")
     parser.add_argument("--check", action="store_true", help="say only which models do not run")
     options = parser.parse_args()
     began = time.monotonic()
+    listed = rearranged_pairs() if options.what == "benign" else (*known_changes(), *benign_pairs())
     cases = [
         case
-        for case in (*known_changes(), *benign_pairs())
+        for case in listed
         if options.split in (None, case.split)
         and (not options.only or any(word in case.id for word in options.only))
     ]
+    if options.what == "benign":
+        _print_benign(cases, options.seed or [None], options.jobs)
+        print(f"\n{time.monotonic() - began:.0f} s")
+        return
     ran = run_cases(cases, options.jobs)
     if options.check:
         _print_failures(ran)
     else:
         _print_result([outcome(one.case, one.result, alarms(one.baseline, one.candidate)) for one in ran])
     print(f"\n{len(cases)} cases in {time.monotonic() - began:.0f} s")
+
+
+def _print_benign(cases: Sequence[Case], seeds: Sequence[int | None], jobs: int) -> None:
+    for seed in seeds:
+        ran = run_cases(cases, jobs, seed=seed)
+        differing = [one for one in ran if one.result.verdict != "identical"]
+        wrong = [one for one in ran if one.result.verdict not in GREEN]
+        about = "the corpus' own weights and inputs" if seed is None else f"weights and inputs of seed {seed}"
+        print(f"{about}: {len(ran)} benign pairs, {len(differing)} differ, {len(wrong)} alarm")
+        for one in wrong:
+            print(f"  {one.case.id}: {one.result.message or one.result.verdict}")
 
 
 def _print_failures(ran: Sequence[Ran]) -> None:

@@ -8,6 +8,8 @@ from validator.config.settings import Precision
 
 ONEDNN_OFF = f"{OLD}-onednn-off"
 ONE_THREAD = f"{OLD}-threads-1"
+#: Environments whose models compute in another order (`models/rearranged.py`).
+ORDERS = {f"{OLD}-{order}": order for order in ("eager", "jit", "halves", "permuted", "split")}
 
 _MODELS = {
     model.name: model
@@ -68,6 +70,15 @@ def benign_pairs() -> list[Case]:
     half = [_reassociated(change, half=True) for change in _IN_HALF.split()]
     jit = Model("cnn-jit", "networks:cnn", "images", (("change", "jit"),))
     return [*pairs, *edits, *half, Case(jit, Pair(OLD, EDITED), None, "compiled by XLA")]
+
+
+def rearranged_pairs() -> list[Case]:
+    """The same models in every environment and every order that moves nothing but rounding."""
+    names = f"{_SHARED} {_OWN} mlp-bf16".split()
+    same_packages = (ONEDNN_OFF, ONE_THREAD, *ORDERS)
+    pairs = [(name, Pair(OLD, other)) for name in names for other in (NEWEST, *same_packages)]
+    pairs += [(name, Pair(LEGACY, other)) for name in _SHARED.split() for other in (OLD, NEWEST)]
+    return [Case(_MODELS[name], pair, None, "the same in another order") for name, pair in pairs]
 
 
 def _reassociated(change: str, half: bool = False) -> Case:

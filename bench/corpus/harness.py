@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from bench.corpus.benign import ONE_THREAD, ONEDNN_OFF
+from bench.corpus.benign import ONE_THREAD, ONEDNN_OFF, ORDERS
 from bench.corpus.case import Case, Model
 from bench.corpus.known import EDITED, OLD
 from bench.corpus.models import data
@@ -32,6 +32,7 @@ _VARIABLES = {
     EDITED: {"KV_CORPUS_EDIT": "1"},
     ONEDNN_OFF: {"TF_ENABLE_ONEDNN_OPTS": "0"},
     ONE_THREAD: {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"},
+    **{environment: {"KV_CORPUS_ORDER": order} for environment, order in ORDERS.items()},
 }
 _PACKAGES = {
     "version": 1,
@@ -55,26 +56,23 @@ class Ran:
     candidate: Path
 
 
-def run_cases(cases: Sequence[Case], jobs: int, folder: Path = RUNS) -> list[Ran]:
+def run_cases(cases: Sequence[Case], jobs: int, folder: Path = RUNS, seed: int | None = None) -> list[Ran]:
     """Run every case through the product: one run for each baseline.
 
     Args:
         cases: of any pairs.
         jobs: environments that compute at the same time.
         folder: where a project and a run are written for each baseline.
+        seed: draws other weights and inputs; None for those of the corpus.
     """
-    baselines = dict.fromkeys(case.pair.baseline for case in cases)
-    return [
-        ran
-        for baseline in baselines
-        for ran in _run(
-            folder / f"from-{baseline}", [case for case in cases if case.pair.baseline == baseline], jobs
-        )
-    ]
+    ran: list[Ran] = []
+    for baseline in dict.fromkeys(case.pair.baseline for case in cases):
+        started = [case for case in cases if case.pair.baseline == baseline]
+        ran += _run(_project(folder / f"from-{baseline}", started, seed), started, jobs)
+    return ran
 
 
-def _run(folder: Path, cases: Sequence[Case], jobs: int) -> list[Ran]:
-    project = _project(folder, cases)
+def _run(project: Project, cases: Sequence[Case], jobs: int) -> list[Ran]:
     run = Run(project, RunFolder(project.work / "run"), jobs, _QUIET)
     clear(run.folder)
     began = time.monotonic()
@@ -96,7 +94,7 @@ def _ran(run: Run, case: Case, results: dict[str, CellResult]) -> Ran:
     return Ran(case, results[cell.id], *folders)
 
 
-def _project(folder: Path, cases: Sequence[Case]) -> Project:
+def _project(folder: Path, cases: Sequence[Case], seed: int | None) -> Project:
     """A project with the models of the cases, whose plan has their cells alone."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder / "corpus_models", ignore_errors=True)
@@ -112,7 +110,7 @@ def _project(folder: Path, cases: Sequence[Case]) -> Project:
     path.write_text(yaml.safe_dump({**_PACKAGES, "models": list(models.values())}, sort_keys=False))
     project = open_project(path)
     _share_environments(project)
-    return dataclasses.replace(project, plan=_plan(project.plan, cases))
+    return dataclasses.replace(project, plan=_plan(project.plan, cases, seed))
 
 
 def _share_environments(project: Project) -> None:
@@ -137,7 +135,7 @@ def _settings(model: Model) -> dict[str, object]:
     return settings | ({"labels": f"{model.labels}.npz"} if model.labels else {})
 
 
-def _plan(laid_out: Plan, cases: Sequence[Case]) -> Plan:
+def _plan(laid_out: Plan, cases: Sequence[Case], seed: int | None) -> Plan:
     """The cells of the cases and their baselines, in environments that differ by variables too."""
     old = laid_out.environment(OLD)
     known = {environment.name: environment for environment in laid_out.environments}
@@ -150,7 +148,12 @@ def _plan(laid_out: Plan, cases: Sequence[Case]) -> Plan:
         if environment in (case.pair.baseline, case.pair.candidate)
     )
     used = {cell.environment for cell in cells}
-    environments = tuple(environment for name, environment in known.items() if name in used)
+    drawn = () if seed is None else (("KV_CORPUS_SEED", str(seed)),)
+    environments = tuple(
+        dataclasses.replace(environment, variables=(*environment.variables, *drawn))
+        for name, environment in known.items()
+        if name in used
+    )
     return Plan(cases[0].pair.baseline, environments, tuple(cells))
 
 

@@ -4,10 +4,14 @@ import os
 import zlib
 
 import numpy as np
+from corpus_models.rearranged import rearranged
 
 LEGACY = os.environ.get("TF_USE_LEGACY_KERAS") == "1"
 #: Whether this is the edited side of a pair of environments with the same packages.
 EDITED = os.environ.get("KV_CORPUS_EDIT") == "1"
+
+#: Another seed draws other weights and other inputs, in every environment of a run.
+SEED = [int(seed) for seed in os.environ.get("KV_CORPUS_SEED", "").split()]
 
 if LEGACY:
     import tf_keras as keras
@@ -34,9 +38,9 @@ def filled(model, gain=1.0):
         if layer.weights:
             seed = zlib.crc32(layer.name.encode())
             layer.set_weights(
-                [_drawn(weight, [seed, place], gain) for place, weight in enumerate(layer.weights)]
+                [_drawn(weight, [seed, place, *SEED], gain) for place, weight in enumerate(layer.weights)]
             )
-    return model
+    return rearranged(model)
 
 
 def _drawn(weight, seed, gain):

@@ -1,13 +1,17 @@
 """Recorded inputs and labels: seeded, so that every environment gets the same bytes."""
 
+import os
+
 import numpy as np
 
+#: As in `common`: other inputs, in every environment of a run.
+SEED = [int(seed) for seed in os.environ.get("KV_CORPUS_SEED", "").split()]
 ROWS = 72  # two batches of 32 and a smaller one
 LENGTH, WORDS = 8, 40
 
 
 def _random(seed):
-    return np.random.default_rng(seed)
+    return np.random.default_rng([seed, *SEED] if SEED else seed)
 
 
 def _normal(seed, *shape):
