@@ -61,7 +61,9 @@ def measure(prediction: Prediction, folder: Path, options: dict) -> dict:
             reset()
             deadline = None if number else time.perf_counter() + share
             with method.members(number) as outputs:
-                taken = capture(prediction, folder, outputs(prediction), prefix=f"{number}-", deadline=deadline)
+                taken = capture(
+                    prediction, folder, outputs(prediction), prefix=f"{number}-", deadline=deadline
+                )
             members.append(taken)
             prediction = replace(prediction, chosen=prediction.chosen[: taken.batches])
     return {"method": method.name, "reason": method.reason, **_answer(prediction, members)}
@@ -140,9 +142,14 @@ def _is_same(predicted: Piece, unmoved: Optional[Piece], moved: Optional[Piece])
 
     What tracing changes (fusions, the order of sums) is a few units; another function differs by far more.
     """
-    if unmoved is None or moved is None or (predicted.dtype, predicted.values.shape) != (
-        unmoved.dtype,
-        unmoved.values.shape,
+    if (
+        unmoved is None
+        or moved is None
+        or (predicted.dtype, predicted.values.shape)
+        != (
+            unmoved.dtype,
+            unmoved.values.shape,
+        )
     ):
         return False
     if predicted.dtype not in MANTISSA:
@@ -153,6 +160,8 @@ def _is_same(predicted: Piece, unmoved: Optional[Piece], moved: Optional[Piece])
     off, noise = Distance(), Distance()
     off.add(predicted.values, unmoved.values)
     noise.add(unmoved.values, moved.values)
-    size = np.sqrt(np.mean(np.square(np.nan_to_num(wide(predicted.values))))) if predicted.values.size else 0.0
+    size = (
+        np.sqrt(np.mean(np.square(np.nan_to_num(wide(predicted.values))))) if predicted.values.size else 0.0
+    )
     least = 64 * 2.0 ** -MANTISSA[predicted.dtype] * size
     return (off.rms or 0.0) <= max(_OTHER * (noise.rms or 0.0), least)

@@ -89,9 +89,13 @@ def _by_reload(work: Work, prediction: Prediction) -> Captured:
 
 
 def _answer(how: str, prediction: Prediction, captured: Captured) -> dict:
-    narrow = [entry["name"] for entry in captured.entries if entry["dtype"] in ("float16", "bfloat16", "float32")]
+    narrow = [
+        entry["name"] for entry in captured.entries if entry["dtype"] in ("float16", "bfloat16", "float32")
+    ]
     if narrow:
-        raise UnusableError(f"the outputs {', '.join(narrow)} are not float64: the model's code sets dtypes itself")
+        raise UnusableError(
+            f"the outputs {', '.join(narrow)} are not float64: the model's code sets dtypes itself"
+        )
     return {
         "how": how,
         "batches": prediction.chosen,

@@ -1,0 +1,75 @@
+"""The operations of a model on TensorFlow: traced once for each shape of a batch, with rounding put in."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from keras_capture.model.perturbing import dtype_of, floating_weights, perturbed
+from keras_capture.outputs.float64_tensorflow import Widened
+from keras_capture.outputs.operations import Call, Operations
+from keras_capture.outputs.rounding_tensorflow import Rounding
+
+
+class BackendOperations(Operations):
+    """As `Operations`, by op callbacks and by rewriting the graph."""
+
+    def __init__(self, framework: object, model: object) -> None:
+        super().__init__(framework, model)
+        variables = (getattr(weight, "value", weight) for weight in floating_weights(model))
+        self._rounding = Rounding([weight for weight in variables if hasattr(weight, "handle")])
+        self._function = self._traced(self._rounded)
+
+    def _traced(self, function: Call) -> object:
+        """Nothing keeps this function: each has traces of its own. Keras 2 converts code by AutoGraph, Keras 3 not."""
+        return tf.function(function, autograph=self.framework.is_keras_2)
+
+    def _predicted(self, batch: object) -> object:
+        return self.model.predict_step((batch,))
+
+    def _rounded(self, batch: object) -> object:
+        with self._rounding.tracing():
+            return self._predicted(batch)
+
+    @contextlib.contextmanager
+    def member(self, number: int) -> Iterator[Call]:
+        """As `Operations`: by draws of this number, and weights in their variables."""
+        calls = 0
+
+        def call(batch: object) -> object:
+            nonlocal calls
+            self._rounding.draw(number, calls)
+            calls += 1
+            return self._function(batch)
+
+        with _as_graphs(), perturbed(self.framework, self.model, number):
+            try:
+                yield call
+            finally:
+                self._rounding.rest()
+
+    @contextlib.contextmanager
+    def unmoved(self) -> Iterator[Call]:
+        """As `Operations`: the same traces, with a unit of zero."""
+        with _as_graphs():
+            self._rounding.rest()
+            yield self._function
+
+    @contextlib.contextmanager
+    def float64(self) -> Iterator[Call]:
+        """As `Operations`."""
+        with _as_graphs():
+            yield Widened(self._predicted, self._traced)
+
+
+@contextlib.contextmanager
+def _as_graphs() -> Iterator[None]:
+    """Functions are traced, also where the user's code asked for eager ones."""
+    eagerly = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(False)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(eagerly)
