@@ -25,7 +25,7 @@ def refusal(text: str) -> str:
 def test_minimal_has_the_documented_defaults() -> None:
     settings = parse(MINIMAL, "validator.yml")
     assert settings.python == "3.11"
-    assert settings.gate.fail_on == ("changed", "failed", "accuracy", "not-compared")
+    assert settings.gate.fail_on == ("changed", "failed", "accuracy", "not-compared", "training", "decode")
     assert settings.models[0].batch_size == 32
 
 

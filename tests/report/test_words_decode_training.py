@@ -90,7 +90,7 @@ MOVED = DecodeVerdict(
             "why",
             ("along the baseline's tokens failed: ValueError", "NaN ends 1 sample", "2 positions not finite"),
         ),
-        (DecodeVerdict(verdict="suspicious", gap="not-run"), "note", ("no job ran", "KL –")),
+        (DecodeVerdict(verdict="suspicious", gap="not-run"), "why", ("no job ran", "KL –")),
         (
             DecodeVerdict(verdict="failed", failure=FAILURE),
             "why",
@@ -98,13 +98,13 @@ MOVED = DecodeVerdict(
         ),
         (
             DecodeVerdict(verdict="not-compared", failure=FAILURE),
-            "note",
+            "why",
             ("not compared: the baseline fails",),
         ),
-        (DecodeVerdict(verdict="not-compared", obstacle="prompts"), "note", ("the prompts differ",)),
+        (DecodeVerdict(verdict="not-compared", obstacle="prompts"), "why", ("the prompts differ",)),
         (
             DecodeVerdict(verdict="not-compared", obstacle="vocabulary", vocabularies=(5, 4)),
-            "note",
+            "why",
             ("changed from 5 to 4",),
         ),
         (
@@ -140,10 +140,10 @@ def test_decode_sentences(finding: Finding, place: str, parts: tuple[str, ...]) 
             "why",
             "training fails: ValueError: no such optimizer",
         ),
-        (TrainingVerdict(verdict="not-compared", failure=FAILURE), "note", "the baseline fails"),
+        (TrainingVerdict(verdict="not-compared", failure=FAILURE), "why", "the baseline fails"),
         (
             TrainingVerdict(verdict="not-compared", step_counts=(3, 2)),
-            "note",
+            "why",
             "3 steps in the baseline, 2 in the candidate",
         ),
         (
@@ -154,7 +154,7 @@ def test_decode_sentences(finding: Finding, place: str, parts: tuple[str, ...]) 
                     VariableList(count=1, first=(("b", ()),)),
                 ),
             ),
-            "note",
+            "why",
             "9 variables (a (2, 3), …) in the baseline, 1 variable (b ()) in the candidate",
         ),
         (StartDiffers(verdict="changed", variables=("a", "b")), "why", "different weights (a and b)"),
@@ -183,7 +183,7 @@ def test_decode_sentences(finding: Finding, place: str, parts: tuple[str, ...]) 
         ),
         (
             ForwardDiffers(verdict="suspicious", step=0, amount=AMOUNT),
-            "note",
+            "why",
             "training outputs differ at step 0",
         ),
         (
@@ -270,7 +270,7 @@ def test_decode_sentences(finding: Finding, place: str, parts: tuple[str, ...]) 
             MetricDiffers(
                 verdict="metric-only", step=0, metric="accuracy", baseline=0.9, candidate=0.2, masked=True
             ),
-            "note",
+            "why",
             "reported accuracy changes in training: 0.900 → 0.200; the outputs of step 0 "
             "agree; the outputs carry a",
         ),

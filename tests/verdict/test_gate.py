@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from validator.checks.accuracy.types import AccuracyComparison, EvaluateFailedFinding, UnscoredFinding
@@ -103,19 +105,61 @@ def test_what_was_lost_beside_the_prediction_is_no_plain_pass() -> None:
     assert [reason.cell for reason in reasons] == ["m@e"]
 
 
+def training(verdict: str, **facts: object) -> TrainingVerdict:
+    return TrainingVerdict.model_validate({"verdict": verdict, **facts})
+
+
+def decoding(verdict: str, **facts: object) -> DecodeVerdict:
+    return DecodeVerdict.model_validate({"verdict": verdict, **facts})
+
+
 @pytest.mark.parametrize(
-    "finding",
+    ("finding", "rules"),
     [
-        DecodeVerdict(verdict="not-compared", obstacle="vocabulary", vocabularies=(8, 9)),
-        DecodeVerdict(verdict="not-compared", failure=DEAD),
-        TrainingVerdict(verdict="not-compared", step_counts=(3, 2)),
-        EvaluateFailedFinding(side="candidate", failure=DEAD),
+        (training("changed"), ("training",)),
+        (training("failed", failure=DEAD), ("training",)),
+        (decoding("changed"), ("decode",)),
+        (decoding("failed", failure=DEAD), ("decode",)),
+        (decoding("not-compared", obstacle="vocabulary", vocabularies=(8, 9)), ("not-compared",)),
+        (training("not-compared", step_counts=(3, 2)), ("not-compared",)),
+        (EvaluateFailedFinding(side="candidate", failure=DEAD), ("failed",)),
     ],
 )
-def test_what_was_asked_for_and_not_compared_is_no_plain_pass(finding: Finding) -> None:
+def test_green_predictions_hide_nothing_else_that_was_asked_for(
+    finding: Finding, rules: tuple[str, ...]
+) -> None:
     verdict, code, reasons = run(cell("identical", findings=(finding,)))
+    assert (verdict, code) == ("fail", 1)
+    assert [(reason.cell, reason.rules) for reason in reasons] == [("m@e", rules)]
+    assert run(cell("identical", findings=(finding,)), gate=Gate(fail_on=()))[:2] == ("warn", 0)
+
+
+@pytest.mark.parametrize("check", [training, decoding])
+@pytest.mark.parametrize(
+    ("verdict", "expected"), [("identical", "pass"), ("rounding", "pass"), ("suspicious", "warn")]
+)
+def test_training_and_decoding_are_judged_as_predictions_are(
+    check: Callable[[str], Finding], verdict: str, expected: str
+) -> None:
+    aside = cell("identical", findings=(check(verdict),))
+    assert run(aside)[0] == expected
+    strict = run(aside, gate=Gate(fail_on=("suspicious",)))[0]
+    assert strict == ("fail" if verdict == "suspicious" else expected)
+
+
+def test_a_training_that_only_reports_another_metric_warns() -> None:
+    reports = cell("identical", findings=(training("metric-only"),))
+    assert run(reports)[:2] == ("warn", 0)
+    assert run(reports, gate=Gate(fail_on=("metric-only",)))[:2] == ("fail", 1)
+
+
+@pytest.mark.parametrize("finding", [training, decoding])
+def test_a_training_or_decode_that_fails_in_the_baseline_is_not_the_upgrades_doing(
+    finding: Callable[..., Finding],
+) -> None:
+    verdict, code, reasons = run(cell("identical", findings=(finding("not-compared", failure=DEAD),)))
     assert (verdict, code) == ("warn", 0)
-    assert [reason.cell for reason in reasons] == ["m@e"]
+    assert [(reason.cell, reason.rules) for reason in reasons] == [("m@e", ())]
 
 
 def test_an_evaluate_that_fails_on_both_sides_is_not_the_upgrades_doing() -> None:

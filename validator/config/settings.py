@@ -270,7 +270,8 @@ class Gate(Frozen):
     """What fails a run."""
 
     fail_on: tuple[GateRule, ...] = Field(
-        default=("changed", "failed", "accuracy", "not-compared"), description="Rules that fail the run."
+        default=("changed", "failed", "accuracy", "not-compared", "training", "decode"),
+        description="Rules that fail the run.",
     )
     max_accuracy_drop: float = Field(
         default=0.01,

@@ -13,6 +13,7 @@ from validator.github.edition import Edition
 from validator.text import plain
 from validator.upgrade.types import PackageChange
 from validator.verdict.bands import GREEN, SEVERITY
+from validator.verdict.gate import overall
 from validator.verdict.results import Report
 
 Level = Literal["error", "warning"]
@@ -40,15 +41,15 @@ def annotations_of(edition: Edition) -> tuple[Annotation, ...]:
     report = edition.report
     place = _place(report)
     cells = [
-        (model.name, cell) for model in report.models for cell in model.cells if cell.verdict not in GREEN
+        (model.name, cell) for model in report.models for cell in model.cells if overall(cell) not in GREEN
     ]
-    cells.sort(key=lambda item: (not item[1].gated, -SEVERITY.index(item[1].verdict)))
+    cells.sort(key=lambda item: (not item[1].gated, -SEVERITY.index(overall(item[1]))))
     annotations = []
     if report.verdict == "inconclusive":
         headline = plain(edition.headline, 1000)
         annotations.append(Annotation("error", "Keras upgrade: inconclusive", headline, *place))
     for model, cell in cells:
-        title = f"{plain(model, 80)} in {plain(cell.environment, 80)}: {cell.verdict}"
+        title = f"{plain(model, 80)} in {plain(cell.environment, 80)}: {overall(cell)}"
         level: Level = "error" if cell.gated else "warning"
         annotations.append(Annotation(level, title, plain(cell.message, 1000), *place))
     return tuple(annotations)

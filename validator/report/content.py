@@ -18,7 +18,8 @@ from validator.report.document import Block
 from validator.report.phrases import Words
 from validator.report.words import Place, WordsByCheck
 from validator.report.words.failures import error_line
-from validator.verdict.bands import GREEN, SEVERITY
+from validator.verdict.bands import ASIDE, GREEN, SEVERITY, Aside
+from validator.verdict.gate import check_verdict, evaluate_broken, overall
 from validator.verdict.results import CellResult, EnvironmentResult, Report
 
 #: Checks with the blocks that they unfold.
@@ -62,8 +63,14 @@ class Row:
 
     @property
     def state(self) -> State:
-        """How the row is marked: what breaks the gate is never green."""
-        return "bad" if self.cell.gated else _STATES[self.cell.verdict]
+        """How the row is marked: green only where everything that was asked of the cell is."""
+        return "bad" if self.cell.gated or evaluate_broken(self.cell) else _STATES[overall(self.cell)]
+
+    @property
+    def asides(self) -> dict[Aside, CellVerdict]:
+        """Decoding and training, where they are not green."""
+        verdicts: dict[Aside, CellVerdict] = {check: check_verdict(self.cell, check) for check in ASIDE}
+        return {check: verdict for check, verdict in verdicts.items() if verdict not in GREEN}
 
     @property
     def green(self) -> bool:
@@ -259,6 +266,6 @@ def _answers(row: Row, check: str) -> bool:
     return row.compared and getattr(row.cell.checks, check, None) is not None
 
 
-def _badness(row: Row) -> tuple[bool, int, float, float]:
-    severity = SEVERITY.index(row.cell.verdict)
-    return bool(row.cell.gated), severity, row.noise_ratio or 0.0, row.max_abs or 0.0
+def _badness(row: Row) -> tuple[bool, int, int, float, float]:
+    severity = SEVERITY.index(row.cell.verdict), SEVERITY.index(overall(row.cell))
+    return bool(row.cell.gated), *severity, row.noise_ratio or 0.0, row.max_abs or 0.0

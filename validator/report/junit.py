@@ -12,6 +12,7 @@ from validator.report.phrases import unmarked
 from validator.report.words import WordsByCheck, registered_words
 from validator.report.words.cell import result
 from validator.text import multiline, plain, tail
+from validator.verdict.gate import overall
 from validator.verdict.results import Report
 
 LIMIT, LOG_LIMIT = 1000, 20_000
@@ -45,7 +46,7 @@ def _case(suite: ElementTree.Element, row: Row, content: Content) -> ElementTree
     message = _clean(unmarked(result(row)))
     if cell.gated or (content.report.verdict == "inconclusive" and not row.green):
         kind = "failure" if row.compared else "error"
-        ElementTree.SubElement(case, kind, message=message, type=cell.verdict).text = _details(row)
+        ElementTree.SubElement(case, kind, message=message, type=overall(cell)).text = _details(row)
     elif cell.verdict == "not-compared":
         ElementTree.SubElement(case, "skipped", message=message)
     elif not row.green:

@@ -48,7 +48,8 @@ def lines(rows: Iterable[Row]) -> tuple[Line, ...]:
     groups: dict[object, list[Row]] = {}
     for row in rows:
         happened = failure_kind(row.failure) if row.failure else (row.lead, numbers(row))
-        groups.setdefault((row.model, row.cell.verdict, row.cell.gated, happened), []).append(row)
+        verdicts = row.cell.verdict, *row.asides.items(), row.cell.gated
+        groups.setdefault((row.model, verdicts, happened), []).append(row)
     merged: dict[object, Line] = {}
     for alike in groups.values():
         row, places = alike[0], tuple(row.where for row in alike)

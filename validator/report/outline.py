@@ -125,7 +125,7 @@ def _explanations(content: Content, detail: Detail) -> Iterator[Section]:
         causes = unique(each for row in rows for each in row.causes)
         further = unique(each for row in rows for each in row.further)
         yield from _sentences("why", run.why_title(rows[0]), causes)
-        yield from _sentences("why", words("Also in ", name(model)), further)
+        yield from _sentences("why", run.further_title(rows[0]), further)
         same = alike.pop(ways[model], [])
         about = listed([name(each) for each in same])
         yield from _sentences("do", words("What to do about ", about), ways[model] if same else ())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from validator.checks.bands import (
     Band,
     Bands,
@@ -28,8 +30,11 @@ GREEN: frozenset[CellVerdict] = frozenset({"identical", "rounding"})
 #: Verdicts that ask where a difference starts, and which setting restores parity.
 MOVED: frozenset[CellVerdict] = frozenset({"suspicious", "changed"})
 
-#: Checks whose findings make a cell's verdict; decoding and training have rules of their own in the gate.
+#: Checks whose findings make a cell's verdict.
 DECIDING = frozenset({"loading", "structure", "outputs", "accuracy"})
+#: Checks with a verdict of their own beside it, and a rule of their name in the gate.
+Aside = Literal["decode", "training"]
+ASIDE: tuple[Aside, ...] = ("decode", "training")
 #: Verdicts of decoding and training that break their rules.
 BREAKS: frozenset[CellVerdict] = frozenset({"changed", "failed"})
 

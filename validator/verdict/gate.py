@@ -6,11 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import cast, get_args
 
 from validator.checks.accuracy.types import AccuracyComparison, EvaluateFailedFinding, UnscoredFinding
+from validator.checks.bands import CellVerdict
+from validator.checks.decode.types import DecodeVerdict
 from validator.checks.loading.types import BaselineFailed
 from validator.checks.outputs.types import NondeterministicFinding
+from validator.checks.training.types import TrainingVerdict
 from validator.config.settings import Gate, GateRule
 from validator.errors import Exit
-from validator.verdict.bands import BANDS, BREAKS, SEVERITY
+from validator.verdict.bands import ASIDE, BANDS, BREAKS, GREEN, SEVERITY, Aside
 from validator.verdict.results import CellResult, ModelResult, Reason, Verdict
 
 EXIT_CODES: dict[Verdict, Exit] = {
@@ -48,7 +51,7 @@ def judge_run(models: Sequence[ModelResult]) -> tuple[Verdict, tuple[Reason, ...
     notable = tuple(
         Reason(kind="cell", cell=cell.cell, rules=rules)
         for cell in cells
-        if (rules := tuple(broken_rules(cell))) or _incomplete(cell)
+        if (rules := broken_rules(cell)) or _incomplete(cell)
     )
     return ("warn", notable) if notable else ("pass", ())
 
@@ -56,7 +59,15 @@ def judge_run(models: Sequence[ModelResult]) -> tuple[Verdict, tuple[Reason, ...
 def worst_first(cells: Sequence[CellResult]) -> tuple[CellResult, ...]:
     """Cells ordered by severity, and by name within a verdict."""
     return tuple(
-        sorted(cells, key=lambda cell: (-bool(cell.gated), -SEVERITY.index(cell.verdict), cell.cell))
+        sorted(
+            cells,
+            key=lambda cell: (
+                -bool(cell.gated),
+                -SEVERITY.index(cell.verdict),
+                -SEVERITY.index(overall(cell)),
+                cell.cell,
+            ),
+        )
     )
 
 
@@ -65,31 +76,61 @@ def baseline_failed(cell: CellResult) -> bool:
     return any(isinstance(finding, BaselineFailed) for finding in cell.findings)
 
 
-def check_verdict(cell: CellResult, check: str) -> str:
+def overall(cell: CellResult) -> CellVerdict:
+    """The worst of everything that was asked of a cell: predictions, decoding and training."""
+    return BANDS.worst((cell.verdict, *(check_verdict(cell, check) for check in ASIDE)))
+
+
+def check_verdict(cell: CellResult, check: str) -> CellVerdict:
     """The worst verdict of one check's findings; identical where it has none."""
     return BANDS.worst(finding.verdict for finding in cell.findings if finding.check == check)
 
 
-def broken_rules(cell: CellResult) -> Iterator[GateRule]:
+def broken_rules(cell: CellResult) -> tuple[GateRule, ...]:
     """Every rule that a cell would break, were it in the gate."""
+    return tuple(dict.fromkeys(_broken(cell)))
+
+
+def _broken(cell: CellResult) -> Iterator[GateRule]:
     if cell.verdict in get_args(GateRule) and not baseline_failed(cell):
         yield cast(GateRule, cell.verdict)  # every verdict but the green ones is a rule of its own
+    if evaluate_broken(cell):
+        yield "failed"
     accuracy = cell.comparison(AccuracyComparison)
     worse = accuracy is not None and any(metric.worse for metric in accuracy.metrics)
     if worse or any(isinstance(finding, UnscoredFinding) and not finding.metric for finding in cell.findings):
         yield "accuracy"
-    if check_verdict(cell, "decode") in BREAKS:
-        yield "decode"
     if any(isinstance(finding, NondeterministicFinding) for finding in cell.findings):
         yield "nondeterministic"
-    if check_verdict(cell, "training") in BREAKS:
-        yield "training"
+    for check in ASIDE:
+        yield from _aside(cell, check)
+
+
+def _aside(cell: CellResult, check: Aside) -> Iterator[GateRule]:
+    """The rules that decoding or training breaks: its own, or that of a verdict that is neither."""
+    verdict = check_verdict(cell, check)
+    if verdict in BREAKS:
+        yield check
+    elif verdict not in GREEN and not _of_baseline(cell, check):
+        yield cast(GateRule, verdict)
+
+
+def _of_baseline(cell: CellResult, check: Aside) -> bool:
+    """Whether decoding or training failed in the baseline: that says nothing about the upgrade."""
+    kinds = DecodeVerdict | TrainingVerdict
+    verdicts = (each for each in cell.findings if each.check == check and isinstance(each, kinds))
+    return any(each.verdict == "not-compared" and each.failure is not None for each in verdicts)
+
+
+def evaluate_broken(cell: CellResult) -> bool:
+    """Whether the framework's `evaluate` fails in the candidate alone."""
+    sides = {finding.side for finding in cell.findings if isinstance(finding, EvaluateFailedFinding)}
+    return sides == {"candidate"}
 
 
 def _incomplete(cell: CellResult) -> bool:
     """Whether something that was asked for is not known: such a run is no plain pass."""
-    broken = {finding.side for finding in cell.findings if isinstance(finding, EvaluateFailedFinding)}
-    return broken == {"candidate"} or any(
+    return any(
         finding.kind in {"tasks-lost", "unscored"} or finding.verdict == "not-compared"
         for finding in cell.findings
     )

@@ -6,6 +6,7 @@ from validator.checks.bands import CellVerdict
 from validator.report.content import Row
 from validator.report.phrases import Words, strong, words
 from validator.report.words.failures import failed
+from validator.verdict.bands import Aside
 
 VERDICTS: dict[CellVerdict, str] = {
     "identical": "identical",
@@ -18,9 +19,25 @@ VERDICTS: dict[CellVerdict, str] = {
 }
 
 
+_CHECKS: dict[Aside, str] = {"decode": "decoding", "training": "training"}
+_ASIDES: dict[CellVerdict, str] = {
+    "suspicious": "drifts beyond noise",
+    "changed": "changes",
+    "metric-only": "reports another metric",
+    "failed": "fails",
+    "not-compared": "was not compared",
+}
+
+
 def result(row: Row) -> Words:
     """The verdict, and behind it the finding that explains it best; a failure by its stage."""
-    return words(_verdict(row), _rules(row))
+    asides = [piece for each in row.asides.items() for piece in ("; ", strong(aside(*each)))]
+    return words(_verdict(row), *asides, _rules(row))
+
+
+def aside(check: Aside, verdict: CellVerdict) -> str:
+    """What decoding or training does that is not green: `training changes`."""
+    return f"{_CHECKS[check]} {_ASIDES[verdict]}"
 
 
 def _verdict(row: Row) -> Words:
@@ -37,5 +54,6 @@ def _verdict(row: Row) -> Words:
 
 def _rules(row: Row) -> Words:
     """The gate's rules that the verdict's word does not name."""
-    others = [rule for rule in row.cell.gated if rule != row.cell.verdict]
+    named = {row.cell.verdict, *row.asides, *row.asides.values()}
+    others = [rule for rule in row.cell.gated if rule not in named]
     return words("; gate: ", strong(", ".join(others))) if others else ()

@@ -23,6 +23,7 @@ from validator.report.phrases import Words, name, plural, words
 from validator.report.words import CheckWords, Place
 from validator.report.words.failures import error_line
 from validator.text import plain
+from validator.verdict.bands import GREEN
 
 _STEPS = 32  # characters of a sparkline
 _ROWS = 16  # steps of a table
@@ -120,9 +121,9 @@ def _divergence(first: Divergence) -> str:
 
 def _place(finding: Finding) -> Place:
     """A decode that holds needs no word; what it changes explains a cell that predicts the same."""
-    if isinstance(finding, FullPassDisagreement) or finding.verdict in {"changed", "failed"}:
+    if isinstance(finding, FullPassDisagreement) or finding.verdict not in (None, *GREEN):
         return "why"
-    return "hidden" if finding.verdict in {"identical", "rounding"} else "note"
+    return "note" if finding.verdict is None else "hidden"
 
 
 def _details(comparison: DecodeComparison, findings: Sequence[Finding]) -> tuple[Block, ...]:

@@ -12,10 +12,10 @@ from validator.report.content import Content, Row, by_model, unique
 from validator.report.figures import number, probability, ratio, scores
 from validator.report.packages import RUNS, differences
 from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
-from validator.report.words.cell import VERDICTS, result
+from validator.report.words.cell import VERDICTS, aside, result
 from validator.report.words.failures import STAGES, failed
 from validator.report.words.upgrade import moved_package, why_it_runs
-from validator.verdict.bands import BANDS, GREEN, SEVERITY
+from validator.verdict.bands import BANDS, GREEN, SEVERITY, Aside
 from validator.verdict.results import EnvironmentResult, Reason, Verdict
 
 ICONS: dict[Verdict, str] = {"pass": "✅", "warn": "⚠️", "fail": "❌", "inconclusive": "❓"}
@@ -49,10 +49,19 @@ def _phrases(content: Content) -> list[str]:
         "Predictions hold, a reported metric changes": "metric-only" in verdicts,
     }
     notable = [phrase for phrase, holds in phrases.items() if holds]
+    asides = _asides(rows)
     if notable or not rows:
-        return notable or ["Nothing was compared"]
+        return [*notable, *asides] or ["Nothing was compared"]
     hold = "Predictions hold, up to rounding" if "rounding" in verdicts else "Predictions are identical"
-    return [hold, "The gate fails"] if content.report.verdict == "fail" else [hold]
+    fails = ["The gate fails"] if content.report.verdict == "fail" and not asides else []
+    return [*asides[:1], hold, *fails]
+
+
+def _asides(rows: Sequence[Row]) -> list[str]:
+    """What decoding and training do that is not green, worst first: `Training changes`."""
+    distinct = {each for row in rows for each in row.asides.items()}
+    worst = sorted(distinct, key=lambda each: (-SEVERITY.index(each[1]), each[0]))
+    return [aside(*each).capitalize() for each in worst]
 
 
 def _falls(metric: MetricResult) -> str:
@@ -77,13 +86,16 @@ def _stage(lost: Sequence[Row | EnvironmentResult]) -> str:
 
 
 def compared(content: Content) -> Words:
-    """What is upgraded: `keras 3.3.3 → 3.5.0`; without an upgrade, what is compared with what."""
+    """What is upgraded: `keras 3.3.3 → 3.5.0`; without an upgrade, what differs, or what was compared."""
     report = content.report
     if report.upgrade is not None and report.upgrade.changes:
         changes = sorted(report.upgrade.changes, key=lambda moved: not moved.direct)
         return listed([name(moved_package(moved)) for moved in changes], most=3)
-    candidates = [name(env.name) for env in report.environments if env.name != report.baseline]
-    return words(listed(candidates, most=3), " against ", name(report.baseline)) if candidates else ()
+    candidates = [env.name for env in report.environments if env.name != report.baseline]
+    lost = {env.name for env in content.broken}
+    differing = lost | {row.cell.environment for row in content.rows if not row.green}
+    named = [name(each) for each in candidates if each in differing or not differing]
+    return words(listed(named, most=3), " against ", name(report.baseline)) if named else ()
 
 
 def summary(content: Content) -> tuple[Words, ...]:
@@ -167,9 +179,18 @@ def _model(rows: Sequence[Row]) -> list[Words]:
     elif verdict == "suspicious" and finite(worst.noise_ratio):
         noise = f": {ratio(worst.noise_ratio)} the noise is more than rounding explains"
     alike = [name(row.where) for row in rows if row.cell.verdict == verdict and not row.green]
-    first = words(name(worst.model), " ", does, " in ", listed(alike, most=3), holds, noise, ".")
+    also = _also(worst)
+    first = words(name(worst.model), " ", does, " in ", listed(alike, most=3), holds, noise, *also, ".")
+    if also and verdict in GREEN:
+        return [first, *map(sentence, worst.further[:1])]
     second = worst.lead if verdict == "metric-only" else _matters(worst)
     return [first, sentence(second)] if second else [first]
+
+
+def _also(row: Row) -> Words:
+    """`, but training changes`; nothing where decoding and training hold."""
+    joint = ", but " if row.cell.verdict in GREEN else "; "
+    return words(*(piece for each in row.asides.items() for piece in (joint, strong(aside(*each)))))
 
 
 def _matters(worst: Row) -> Words:
@@ -196,17 +217,19 @@ def _matters(worst: Row) -> Words:
 
 def _groups(worrying: dict[str, list[Row]]) -> list[Words]:
     """The models with something to look at, by the worst that happened to each."""
-    worst: dict[CellVerdict, list[str]] = {}
+    worst: dict[tuple[CellVerdict, Words], list[str]] = {}
     for model, rows in worrying.items():
-        worst.setdefault(rows[0].cell.verdict, []).append(model)
+        worst.setdefault((rows[0].cell.verdict, _also(rows[0])), []).append(model)
     return [
         words(
             strong(plural(len(models), "model")),
-            f" {_DOES[verdict][len(models) > 1]}: ",
+            f" {_DOES[verdict][len(models) > 1]}",
+            *also,
+            ": ",
             listed([name(model) for model in models]),
             ".",
         )
-        for verdict, models in worst.items()
+        for (verdict, also), models in worst.items()
     ]
 
 
@@ -306,13 +329,19 @@ _ADVICE: dict[CellVerdict, str] = {
 }
 
 
+def further_title(worst: Row) -> Words:
+    """The words before what explains decoding or training."""
+    return words("About " if worst.cell.verdict in GREEN else "Also in ", name(worst.model))
+
+
 def advice(worst: Row) -> Words:
     """What to do where no check has something better to propose."""
     verdict = worst.cell.verdict
     if verdict in _ADVICE:
         return words(_ADVICE[verdict])
     if verdict in GREEN:
-        return words("look into what the gate names: ", listed([strong(rule) for rule in worst.cell.gated]))
+        checks = listed([strong(each) for each in worst.asides or worst.cell.gated])
+        return words("predictions need nothing. Look into ", checks)
     if not worst.metrics:
         where = words(" to ", name(worst.model), " in ", name("validator.yml"))
         return words("add labels and a metric", where, ". They show whether the difference matters")
@@ -335,9 +364,15 @@ def unchanged(rows: Sequence[Row], most: int) -> Words:
 
 
 def counted(content: Content) -> str:
-    """`2 changed, 1 failed, 6 identical`."""
-    counts = Counter(row.cell.verdict for row in content.rows)
-    return ", ".join(f"{counts[each]:,} {VERDICTS[each]}" for each in reversed(SEVERITY) if counts[each])
+    """`2 changed, 1 failed, 2 identical (training changes), 6 identical`."""
+    counts = Counter((row.cell.verdict, tuple(row.asides.items())) for row in content.rows)
+    worst = sorted(counts, key=lambda each: (-SEVERITY.index(each[0]), -len(each[1]), each[1]))
+    return ", ".join(f"{counts[each]:,} {_counted(*each)}" for each in worst)
+
+
+def _counted(verdict: CellVerdict, asides: Sequence[tuple[Aside, CellVerdict]]) -> str:
+    also = f" ({', '.join(aside(*each) for each in asides)})" if asides else ""
+    return f"{VERDICTS[verdict]}{also}"
 
 
 def details_title(model: str, places: Sequence[str], checks: Sequence[str]) -> Words:

@@ -15,6 +15,7 @@ from validator.report.document import Block, Bullets, Entry, Heading, Paragraph,
 from validator.report.phrases import Piece, Words, listed, name, plural, words
 from validator.report.words import CheckWords, Place
 from validator.report.words.failures import error_line
+from validator.verdict.bands import GREEN
 
 _SETTINGS = 3
 _ROWS = 10  # steps of a table
@@ -189,8 +190,8 @@ def _place(finding: Finding) -> Place:
     if isinstance(finding, TrainingVerdict):
         if finding.verdict in {"changed", "suspicious", "metric-only"}:
             return "hidden"
-        return "why" if finding.verdict == "failed" else "note"
-    return "why" if finding.verdict == "changed" else "note"
+        return "why" if finding.verdict in {"failed", "not-compared"} else "note"
+    return "note" if finding.verdict in (None, *GREEN) else "why"
 
 
 def _details(comparison: TrainingComparison, findings: Sequence[Finding]) -> tuple[Block, ...]:
