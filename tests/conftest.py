@@ -28,10 +28,50 @@ environments:
 models: [{name: none, builder: "none:none", inputs: none}]
 """
 
+#: The other backends of Keras 3: the JAX of then and of now, and torch where a wheel for CPUs is at hand.
+BACKENDS = """
+version: 1
+python: "3.11"
+requirements: ["numpy>=1.26,<3"]
+matrix:
+  include:
+    - {keras: "3.5.0", backend: jax}
+    - {keras: "3.15.1", backend: jax}
+    - {keras: "3.5.0", backend: torch}
+environments:
+  keras-3.5.0-jax: {requirements: [jax==0.4.34, jaxlib==0.4.34]}
+  keras-3.15.1-jax: {requirements: [jax==0.10.2, jaxlib==0.10.2]}
+  keras-3.5.0-torch: {requirements: [TORCH]}
+install: {find_links: [LINKS]}
+models: [{name: none, builder: "none:none", inputs: none}]
+"""
+
+
+def cpu_torch() -> tuple[Path, str] | None:
+    """A folder of wheels with torch for CPUs, as pip or uv are told of it, and the requirement of it."""
+    for variable in ("UV_FIND_LINKS", "PIP_FIND_LINKS"):
+        for place in os.environ.get(variable, "").replace(",", " ").split():
+            for wheel in sorted(Path(place).glob("torch-*+cpu-cp311-*.whl")):
+                return wheel.parent, f"torch=={wheel.name.split('-')[1]}"
+    return None
+
+
+def matrix_of(name: str) -> str:
+    """The matrix that an environment is in; skips the test for torch where an index gives the CUDA build."""
+    if not name.endswith(("-jax", "-torch")):
+        return MATRIX
+    links, requirement = cpu_torch() or ("", "torch")
+    if name.endswith("-torch") and not links:
+        pytest.skip(
+            "neither UV_FIND_LINKS nor PIP_FIND_LINKS names a folder with a CPU wheel of torch, and an index "
+            "gives the CUDA build of several GB"
+        )
+    return BACKENDS.replace("TORCH", requirement).replace("LINKS", str(links))
+
 
 def environment_python(name: str) -> Path:
-    """The interpreter of an installed environment of the matrix above, `keras-3.3.3` for example."""
-    settings = parse(MATRIX, "the tests' matrix")
+    """The interpreter of an installed environment of the matrices above, `keras-3.3.3` for example."""
+    settings = parse(matrix_of(name), "the tests' matrix")
     environment = make_plan(settings, common_requirements(settings, KEPT)).environment(name)
     built = prepare(environment, settings.install, KEPT, KEPT / "locks", Uv.bundled(os.environ))
     assert not isinstance(built, Failure), built.message

@@ -1,6 +1,6 @@
 """A model's operations run again: each rounding moved by chance, none moved, or all in float64.
 
-Each backend has a module `operations_<backend>` with a class `BackendOperations`. What cannot be had raises
+Each backend has a module `operations_<backend>` with a class `<Backend>Operations`. What cannot be had raises
 `NoOperations`, whose reason is one of the words in docs/protocol.md; the moved weights stand in for it.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib import import_module
 from importlib.util import find_spec
+from typing import FrozenSet
 
 from keras_capture.failures import UnusableError
 from keras_capture.model.imports import Framework
@@ -19,6 +20,11 @@ from keras_capture.model.savedmodel import SavedModel
 SEED = 20231
 #: A batch as `Feed.batch` gives it → the outputs in the model's structure, as `read_outputs` takes them.
 Call = Callable[[object], object]
+
+
+def names(text: str) -> FrozenSet[str]:
+    """The names of operations in a text."""
+    return frozenset(text.split())
 
 
 class NoOperations(UnusableError):
@@ -69,4 +75,4 @@ def operations_of(framework: Framework, model: object) -> Operations:
     name = f"keras_capture.outputs.operations_{framework.backend}"
     if find_spec(name) is None:
         raise NoOperations("unsupported-backend", f"no operations on the backend {framework.backend}")
-    return import_module(name).BackendOperations(framework, model)
+    return getattr(import_module(name), f"{framework.backend.capitalize()}Operations")(framework, model)

@@ -13,7 +13,7 @@ from keras_capture.outputs.operations import Call, Operations
 from keras_capture.outputs.rounding_tensorflow import Rounding
 
 
-class BackendOperations(Operations):
+class TensorflowOperations(Operations):
     """As `Operations`, by op callbacks and by rewriting the graph."""
 
     def __init__(self, framework: object, model: object) -> None:
