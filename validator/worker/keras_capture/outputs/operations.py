@@ -75,4 +75,8 @@ def operations_of(framework: Framework, model: object) -> Operations:
     name = f"keras_capture.outputs.operations_{framework.backend}"
     if find_spec(name) is None:
         raise NoOperations("unsupported-backend", f"no operations on the backend {framework.backend}")
-    return getattr(import_module(name), f"{framework.backend.capitalize()}Operations")(framework, model)
+    try:
+        module = import_module(name)
+    except (ImportError, AttributeError) as error:  # a name of the backend that this release lacks
+        raise NoOperations("unsupported-version", f"{type(error).__name__}: {error}") from error
+    return getattr(module, f"{framework.backend.capitalize()}Operations")(framework, model)
