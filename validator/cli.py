@@ -6,7 +6,7 @@ Rooms are imported inside the commands, so that `--help` is fast.
 from __future__ import annotations
 
 import errno
-import signal
+import io
 import sys
 from enum import Enum
 from pathlib import Path
@@ -218,13 +218,13 @@ def compare(
 
 def main() -> NoReturn:
     """Run the command line and end the process with the documented exit code."""
-    signal.signal(signal.SIGTERM, _terminated)
+    from validator.pipeline.signals import end_as_interrupted
+
+    end_as_interrupted()
+    for stream in (sys.stdout, sys.stderr):  # a terminal's encoding must not decide about a run
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     sys.exit(_guarded())
-
-
-def _terminated(*_: object) -> NoReturn:
-    """SIGTERM, which CI sends to a cancelled job, ends a run as Ctrl-C does and leaves no process behind."""
-    raise KeyboardInterrupt
 
 
 #: What a wrong option or argument raises. Newer typer brings its own click, older ones use click's.
@@ -255,9 +255,14 @@ def _guarded() -> int:  # noqa: PLR0911 - one exit code a line
         return _internal(error)
 
 
+_DISK_ERRORS = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
+)
+
+
 def _storage(error: OSError) -> int:
     """A full or unwritable disk is the caller's to fix; any other OSError is an error of ours."""
-    if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}:
+    if error.errno not in _DISK_ERRORS:
         return _internal(error)
     where = f"{error.filename}: " if error.filename else ""
     _print(f"{where}{error.strerror}; free some space, or choose another --output")

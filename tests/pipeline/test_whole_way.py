@@ -18,7 +18,7 @@ from validator.pipeline.project import open_project
 from validator.pipeline.run_folder import RunFolder
 from validator.pipeline.validate import Run, validate
 from validator.runner import Watcher
-from validator.runner.captures import read_capture, read_environment
+from validator.runner.captures import WORKER_FOLDER, read_capture, read_environment
 from validator.runner.process import WorkerProcess
 from validator.verdict.judge import judge_cell
 from validator.verdict.results import Report
@@ -92,6 +92,6 @@ def test_the_backend_is_imported_once_an_environment(finished: Finished) -> None
     starts = [count for (name, _), count in finished.seen.items() if name == "started"]
     assert sum(starts) == 2
     for environment in ("keras-3.3.3", "keras-3.5.0"):
-        facts = read_environment(finished.folder.captures(environment))
+        facts = read_environment(finished.folder.captures(environment) / WORKER_FOLDER)
         assert facts is not None
         assert facts.isolation == "fork"

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 
 from tests.runner.conftest import GIB, Bench, failure_of
 from validator.failure import Failure
-from validator.runner import Bounds, Capture, read_environment
+from validator.runner import WORKER_FOLDER, Bounds, Capture, Job, read_environment
 
 pytestmark = pytest.mark.environment
 FORK, PROCESS = (), (("KERAS_VALIDATOR_ISOLATION", "process"),)
@@ -50,9 +51,9 @@ def test_a_job_that_breaks_its_process_costs_itself(
     bounds = Bounds(120, 8, 2 * GIB)
     with bench.pool(bench.place(OLDEST, variables=variables), bounds=bounds) as pool:
         results = pool.run(jobs)
-        facts = read_environment(bench.folder / OLDEST)
-        # a process that dies is replaced, with another import; a forked child is not missed
-        assert pool.starts == {OLDEST: 1 if variables == FORK else 6}
+        facts = read_environment(bench.folder / OLDEST / WORKER_FOLDER)
+        # without a fork each job has a process, with another import; a forked child that dies is not missed
+        assert pool.starts == {OLDEST: 1 if variables == FORK else 8}
     assert list(results) == [job.id for job in jobs]
     assert facts is not None
     assert facts.isolation == ("fork" if variables == FORK else "process")
@@ -82,15 +83,15 @@ def test_a_job_that_breaks_its_process_costs_itself(
 def test_a_second_round_reuses_the_worker_and_no_model_reaches_another(bench: Bench) -> None:
     with bench.pool(bench.place(OLDEST)) as pool:
         first = pool.run([bench.job("spoils", builder="touching_the_class"), bench.job("after")])
-        written = (bench.folder / OLDEST / "environment.json").stat().st_mtime_ns
+        written = (bench.folder / OLDEST / WORKER_FOLDER / "environment.json").stat().st_mtime_ns
         second = pool.run([bench.job("again"), bench.job("after", needs=("spoils",))])
         assert pool.starts == {OLDEST: 1}
         assert pool.seconds()[OLDEST] > 0
-    assert (bench.folder / OLDEST / "environment.json").stat().st_mtime_ns == written
+    assert (bench.folder / OLDEST / WORKER_FOLDER / "environment.json").stat().st_mtime_ns == written
     assert bench.preparations == [OLDEST]
     digests = [result.outputs[0].open().values.sum() for result in (first["after"], second["again"])]  # type: ignore[union-attr]
     assert digests[0] == digests[1] != 0
-    assert sorted(path.name for path in (bench.folder / OLDEST).glob("request*")) == [
+    assert sorted(path.name for path in (bench.folder / OLDEST / WORKER_FOLDER).glob("request*")) == [
         "request-2.json",
         "request.json",
     ]
@@ -104,13 +105,69 @@ def test_a_worker_that_died_is_replaced(bench: Bench) -> None:
         assert pool.starts == {OLDEST: 2}
         killed = json.loads((bench.folder / OLDEST / "kills" / "started").read_text())["pid"]
         assert not is_running(killed)
-    assert not (bench.folder / OLDEST / "home").exists()
+    assert not (bench.folder / OLDEST / WORKER_FOLDER / "home").exists()
 
 
 def test_what_a_job_leaves_running_ends_with_it(bench: Bench) -> None:
     with bench.pool(bench.place(OLDEST)) as pool:
         assert isinstance(pool.run([bench.job("leaves", builder="leaving_a_child")])["leaves"], Capture)
-        assert not is_running(int((bench.folder / OLDEST / "left.pid").read_text()))
+        assert not is_running(int((bench.folder / OLDEST / WORKER_FOLDER / "left.pid").read_text()))
+
+
+def test_a_daemon_ends_with_its_job(bench: Bench) -> None:
+    with bench.pool(bench.place(OLDEST)) as pool:
+        assert isinstance(pool.run([bench.job("leaves", builder="leaving_a_daemon")])["leaves"], Capture)
+        assert not is_running(int((bench.folder / OLDEST / WORKER_FOLDER / "daemon.pid").read_text()))
+
+
+def test_whatever_a_job_leaves_in_its_folder_costs_that_job_and_no_other(bench: Bench) -> None:
+    def spoils(identity: str, **arguments: str) -> Job:
+        folder = str(bench.folder / OLDEST / identity)
+        return bench.job(identity, builder="spoiling", arguments={"folder": folder, **arguments})
+
+    lost = [
+        spoils("removed", then="exit"),
+        spoils("a-file", what="x"),
+        spoils("a-pipe", what="pipe"),
+        spoils("pipe-for-response", name="response.json", what="pipe", then="exit"),
+        spoils("folder-for-response", name="response.json", what="folder", then="exit"),
+        spoils("no-json", name="response.json", what="{", then="exit"),
+        spoils("deep", name="response.json", what="[" * 10_000, then="exit"),
+        spoils(
+            "of-another",
+            name="response.json",
+            what='{"schema": 1, "id": "first", "failure": null}',
+            then="exit",
+        ),
+        spoils("half-predicted", name="predicted.json", what='{"schema": 1', then="exit"),
+        bench.job("removes-its-own-place", builder="spoiling_the_worker"),
+    ]
+    kept = [
+        bench.job("first"),
+        spoils("text-for-start", name="started", what="at noon"),
+        bench.job("stops-the-worker", builder="stopping", arguments={"levels": 1}),
+        bench.job("stops-the-guard", builder="stopping", arguments={"levels": 2}),
+        bench.job("leaves-files", builder="leaving_files"),
+        bench.job("sees-no-files", builder="leaving_files"),
+        bench.job("last"),
+    ]
+    jobs = [kept[0], *lost, *kept[1:]]
+    with bench.pool(bench.place(OLDEST)) as pool:
+        results = pool.run(jobs)
+        assert pool.facts()[OLDEST].keras is not None
+    assert {name for name, result in results.items() if not isinstance(result, Capture)} == {
+        job.id for job in lost
+    }
+    assert {failure_of(results[job.id]).stage for job in lost} == {"crash", "load"}
+    assert {name for event, name, *_ in bench.events if event == "finished"} == {job.id for job in jobs}
+
+
+def test_names_of_jobs_meet_no_file_of_the_worker(bench: Bench) -> None:
+    names = ["request.json", "environment.json", "worker.log", "home", "request-2.json", "started", "outputs"]
+    with bench.pool(bench.place(OLDEST)) as pool:
+        results = pool.run([bench.job(name) for name in names])
+        again = pool.run([bench.job(name) for name in names])
+    assert all(isinstance(result, Capture) for result in (*results.values(), *again.values())), results
 
 
 def test_jobs_wait_for_what_they_need_in_another_environment(bench: Bench) -> None:
@@ -215,6 +272,32 @@ bench = Bench(Path(sys.argv[1]), lambda name: Path(sys.argv[2]))
 with bench.pool(bench.place("keras-3.3.3")) as pool:
     pool.run([bench.job("hangs", builder=sys.argv[3])])
 """
+
+
+@pytest.mark.parametrize(
+    "kill", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT]
+)
+@pytest.mark.parametrize("levels", [0, 1], ids=["worker", "guard"])
+def test_a_worker_that_is_ended_by_a_signal_costs_its_job(
+    bench: Bench, kill: signal.Signals, levels: int
+) -> None:
+    started = bench.folder / OLDEST / "hangs" / "started"
+    family: list[psutil.Process] = []
+
+    def end() -> None:
+        wait_for(started)
+        job = psutil.Process(json.loads(started.read_text())["pid"])
+        family.extend((job, *job.parents()[:2]))
+        family[levels + 1].send_signal(kill)
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    with bench.pool(bench.place(OLDEST)) as pool:
+        results = pool.run([bench.job("hangs", builder="hanging_with_the_interpreter"), bench.job("next")])
+        thread.join()
+        assert failure_of(results["hangs"]).stage == "crash"
+        assert isinstance(results["next"], Capture)
+        assert not any(is_running(process.pid) for process in family)
 
 
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])

@@ -52,6 +52,8 @@ def parse(text: str, name: str) -> Settings:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigurationError(f"{name} line {line}: not valid YAML: {error.problem}") from None
+    except RecursionError:
+        raise ConfigurationError(f"{name}: nested too deeply for a validator.yml") from None
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
     if node is None or data is None:

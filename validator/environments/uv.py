@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,17 @@ from validator.upgrade import redact
 _HIDDEN = re.compile(
     r"^(VIRTUAL_ENV|CONDA_PREFIX|PYTHON(PATH|HOME)|UV_(PYTHON|PROJECT_ENVIRONMENT))$"
     r"|^(GITHUB_|GH_|ACTIONS_|INPUT_)"
+)
+#: Becomes its arguments after asking Linux (prctl 1: the parent's death signal) that they are killed when the
+#: thread that waits for them ends, however it does. Elsewhere an interrupted installation runs to its end.
+_TIED = (
+    [
+        sys.executable,
+        "-ISc",
+        "import ctypes,os,sys;ctypes.CDLL(None).prctl(1,9);os.execv(sys.argv[1],sys.argv[1:])",
+    ]
+    if sys.platform == "linux"
+    else []
 )
 
 
@@ -44,7 +56,7 @@ class Uv:
         """Run uv to its end: its stdout, or the failure in its own words, without credentials."""
         try:
             done = subprocess.run(
-                [self.binary, *arguments, "--no-progress", "--color=never"],
+                [*_TIED, self.binary, *arguments, "--no-progress", "--color=never"],
                 input=stdin,
                 capture_output=True,
                 text=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -194,9 +193,7 @@ def _converted(project: Project, name: str, root: Path) -> recording.Recording:
     source = Path(project.resolve(name))
     if source.is_dir():
         return recording.prepare(source, source)
-    facts = source.stat()
-    identity = f"{source}\0{facts.st_size}\0{facts.st_mtime_ns}"
-    target = root / f"{source.stem}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-    if (target / "manifest.json").is_file():
+    target = root / recording.digest(source)[:16]
+    if (target / recording.MANIFEST).is_file():
         return recording.load(target)
     return recording.prepare(source, target)

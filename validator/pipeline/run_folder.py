@@ -43,9 +43,12 @@ def locked(folder: Path, what: str, *, wait: bool = False) -> Iterator[None]:
     """Hold a folder for this process; `wait` for another holder, or give up at once.
 
     Raises:
-        ConfigurationError: another run holds it.
+        ConfigurationError: another run holds it, or it is no folder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ConfigurationError(f"{folder}: a file is in the way; choose another --output") from None
     with (folder / ".lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

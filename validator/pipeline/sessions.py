@@ -19,6 +19,7 @@ from validator.pipeline.project import Project, check_files, open_project
 from validator.pipeline.rounds import first_round
 from validator.pipeline.run import clear, workers
 from validator.pipeline.run_folder import RunFolder, locked
+from validator.pipeline.signals import end_as_interrupted
 from validator.pipeline.validate import Run, deliver, validate
 from validator.runner import Capture, Watcher
 
@@ -51,6 +52,7 @@ def register(default_config: Path) -> None:
 
 
 def _validate(session: nox.Session, project: Project, folder: RunFolder, jobs: int | None) -> Exit:
+    end_as_interrupted()
     check_files(project)
     with locked(folder.root, "the run"):
         folder.report().unlink(missing_ok=True)
@@ -67,6 +69,7 @@ def _register_capture(project: Project, folder: RunFolder, environment: Environm
     def capture_session(session: nox.Session) -> None:
         """Build this environment, run the first round of its cells, and keep the captures."""
         try:
+            end_as_interrupted()
             check_files(project)
             with locked(folder.captures(environment.name), f"the captures of {environment.name}"):
                 lost = _capture(session, replace(project, plan=plan), folder)

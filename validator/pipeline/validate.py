@@ -24,7 +24,7 @@ from validator.pipeline.run_folder import RunFolder
 from validator.report import json as report_json
 from validator.report import junit, markdown
 from validator.report.terminal import show
-from validator.runner import Bounds, Pool, Watcher, default_memory, read_environment, write_text
+from validator.runner import Bounds, Pool, Watcher, default_memory, write_text
 from validator.verdict.gate import EXIT_CODES, apply_gate, judge_run, worst_first
 from validator.verdict.judge import Judgement, judge_cell
 from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Report
@@ -163,7 +163,7 @@ def _environment(run: Run, pool: Pool, name: str) -> EnvironmentResult:
     """One environment as it really ran."""
     role: Literal["baseline", "candidate"] = "baseline" if name == run.project.plan.baseline else "candidate"
     failure = pool.failures().get(name)
-    facts = None if failure else read_environment(run.folder.captures(name))
+    facts = None if failure else pool.facts().get(name)
     if facts is None or facts.keras is None:
         return EnvironmentResult(name=name, role=role, failure=failure)
     features = " ".join(facts.cpu.features)

@@ -4,12 +4,13 @@ In come jobs (what to load, what to record, where); out comes one capture or fai
 environments of a run beside each other and keeps their workers between its rounds.
 """
 
-from validator.runner.captures import Capture, EnvironmentFacts, read_capture, read_environment
+from validator.runner.captures import WORKER_FOLDER, Capture, EnvironmentFacts, read_capture, read_environment
 from validator.runner.pool import EnvironmentState, Place, Pool, Watcher
 from validator.runner.request import Job, write_json, write_text
 from validator.runner.supervise import Bounds, default_memory
 
 __all__ = [
+    "WORKER_FOLDER",
     "Bounds",
     "Capture",
     "EnvironmentFacts",

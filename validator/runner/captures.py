@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +11,11 @@ from pydantic import Field, JsonValue, ValidationError
 
 from validator.base import Frozen
 from validator.failure import Failure, Stage
+from validator.storage.documents import first_problem, read_model
 from validator.storage.tensors import StoredTensor, TensorEntry, open_tensors
 
-_MAX_BYTES = 64 << 20
+#: The worker's own files in the folder of an environment: no model's name begins with `+`.
+WORKER_FOLDER = "+worker"
 _T = TypeVar("_T", bound=Frozen)
 
 
@@ -129,27 +130,31 @@ class Capture:
                 return WorkerFailure.model_validate(failure).failure()
             return kind.model_validate({name: value for name, value in answer.items() if name != "failure"})
         except ValidationError as error:
-            return _broken(self.folder, f"the answer of the task {check}: {_reason(error)}")
+            return _broken(self.folder, f"the answer of the task {check}: {first_problem(error)}")
 
 
-def read_capture(folder: Path) -> Capture | Failure:
-    """The capture in a job's folder, or why there is none: the job failed, or left no response."""
-    path = folder / "response.json"
+def read_capture(folder: Path, identity: str | None = None) -> Capture | Failure:
+    """The capture in a job's folder, or why there is none: the job failed, or left no response.
+
+    `identity` is the id of the job, which the response must name; None reads whatever lies there.
+    """
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            return _broken(folder, f"response.json is larger than {_MAX_BYTES >> 20} MiB")
-        response = Response.model_validate(json.loads(path.read_bytes()))
+        response = read_model(folder / "response.json", Response)
     except FileNotFoundError:
         return Failure(stage="crash", error="worker", message=f"{folder.name}: the worker left no response")
-    except (OSError, ValueError) as error:
-        return _broken(folder, _reason(error))
+    except OSError as error:
+        return _broken(folder, f"response.json: {error.strerror or error}")
+    except ValueError as error:
+        return _broken(folder, f"response.json: {error}")
+    if identity is not None and response.id != identity:
+        return _broken(folder, f"response.json is about {response.id!r}, not {identity!r}")
     return response.failure.failure() if response.failure else Capture(folder, response)
 
 
 def read_environment(folder: Path) -> EnvironmentFacts | None:
-    """The facts of an environment's worker; None where it wrote none, or what it wrote cannot be read."""
+    """The facts that a worker left in its folder; None where it left none, or what it left cannot be read."""
     try:
-        return EnvironmentFacts.model_validate(json.loads((folder / "environment.json").read_bytes()))
+        return read_model(folder / "environment.json", EnvironmentFacts)
     except (OSError, ValueError):
         return None
 
@@ -157,7 +162,3 @@ def read_environment(folder: Path) -> EnvironmentFacts | None:
 def _broken(folder: Path, reason: str) -> Failure:
     message = f"{folder}: not a capture ({reason}); run the cell again"
     return Failure(stage="crash", error="capture", message=message)
-
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0]

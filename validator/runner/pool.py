@@ -14,13 +14,22 @@ from typing import Literal
 
 from validator.failure import Failure
 from validator.matrix import Environment
-from validator.runner.captures import Capture
+from validator.runner.captures import WORKER_FOLDER, Capture, EnvironmentFacts
 from validator.runner.request import Job
-from validator.runner.supervise import Bounds, StoppedError, Supervisor, Workplace, lose, out_of_budget
+from validator.runner.supervise import (
+    Bounds,
+    StoppedError,
+    Supervisor,
+    Workplace,
+    lose,
+    out_of_budget,
+    remove,
+)
 
 EnvironmentState = Literal["installing", "running", "done", "failed"]
 _LEFT_BEHIND = ("started", "ended", "predicted.json", "response.json")
 _END_SECONDS = 10.0
+_POLL_SECONDS = 0.02
 Result = Capture | Failure
 
 
@@ -51,12 +60,13 @@ _Variables = tuple[tuple[str, str], ...]
 
 @dataclass
 class _Site:
-    """What became of a place so far; `python` is None before it is installed.
+    """What became of a place so far; `python` is None before it is installed; `began`: that it is being so.
 
     `supervisors`: variables of jobs → who runs them. The worker of jobs without any stays between rounds.
     """
 
     place: Place
+    began: bool = False
     python: Path | Failure | None = None
     supervisors: dict[_Variables, Supervisor] = field(default_factory=dict)
     seconds: float = 0.0
@@ -99,6 +109,11 @@ class Pool:
         lasting = {name: site.supervisors.get(()) for name, site in self._sites.items()}
         return {name: supervisor.starts for name, supervisor in lasting.items() if supervisor}
 
+    def facts(self) -> dict[str, EnvironmentFacts]:
+        """Environments in which a job began, and what their workers see."""
+        lasting = {name: site.supervisors.get(()) for name, site in self._sites.items()}
+        return {name: each.facts for name, each in lasting.items() if each is not None and each.facts}
+
     def failures(self) -> dict[str, Failure]:
         """Environments in which nothing runs, and why: not installed, or Keras not imported."""
         return {name: site.failure for name, site in self._sites.items() if site.failure is not None}
@@ -130,7 +145,7 @@ class Pool:
         for job in jobs:
             self._results.pop(job.id, None)
             for name in _LEFT_BEHIND:
-                job.file(name).unlink(missing_ok=True)
+                remove(job.file(name))
         self._budgets, self._budget_ends = budgets, {}
         threads = [
             threading.Thread(target=self._guarded, args=(self._sites[name], queue), daemon=True)
@@ -150,11 +165,16 @@ class Pool:
                 raise self._errors[0]
         except BaseException:
             self._stop_all()
-            until = time.monotonic() + _END_SECONDS  # an installation cannot be stopped: it is left alone
-            for thread in threads:
-                thread.join(max(0.0, until - time.monotonic()))
+            until = time.monotonic() + _END_SECONDS
+            while self._is_supervising(threads) and time.monotonic() < until:
+                time.sleep(_POLL_SECONDS)
             self.__exit__()
             raise
+
+    def _is_supervising(self, threads: Sequence[threading.Thread]) -> bool:
+        """Whether a thread other than those that install still runs: an installation ends with the tool."""
+        installing = sum(site.python is None and site.began for site in self._sites.values())
+        return sum(thread.is_alive() for thread in threads) > installing
 
     def _check(self, jobs: Sequence[Job], queues: Mapping[str, deque[Job]]) -> None:
         """Play the run through: every job must come up, after those that it needs."""
@@ -192,6 +212,7 @@ class Pool:
         name = site.place.environment.name
         if site.python is None:
             self._watcher.environment(name, "installing")
+            site.began = True
             site.python = site.place.prepare()
         if isinstance(site.python, Path):
             self._watcher.environment(name, "running")
@@ -231,7 +252,7 @@ class Pool:
         variables, place = _variables(job), site.place
         if variables not in site.supervisors:
             # A worker with further variables writes another environment.json, so it has a folder of its own.
-            folder = place.folder / f"+variables-{len(site.supervisors)}" if variables else place.folder
+            folder = place.folder / (f"+variables-{len(site.supervisors)}" if variables else WORKER_FOLDER)
             known = {**dict(place.environment.variables), **job.variables}
             workplace = Workplace(python, folder, place.environment, place.pythonpath, known)
             site.supervisors[variables] = Supervisor(workplace, self._bounds, self, self._stop)

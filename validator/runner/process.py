@@ -20,6 +20,7 @@ from validator.failure import Failure
 WORKER = Path(__file__).resolve().parent.parent / "worker"
 _LOG_BYTES = 1 << 20
 _TAIL_BYTES = 8000
+_GUARD_SECONDS = 10.0  # for the guard to end what is below it
 #: What a worker may see of the caller's environment. Nothing else passes: no token, no write file of a CI.
 _ALLOWED = (
     *("CUDA_VISIBLE_DEVICES", "DYLD_LIBRARY_PATH", "LD_LIBRARY_PATH", "PATH"),
@@ -32,16 +33,16 @@ if sys.platform == "win32":  # pragma: no cover
 
 
 class WorkerProcess:
-    """A running worker. `pid` leads its process group; each forked child leads another."""
+    """A running worker below its guard (docs/protocol.md). Each job has a process group of its own."""
 
     def __init__(self, python: Path, folder: Path, variables: Mapping[str, str]) -> None:
         """Start a worker in a folder, which takes its log and its home. Raises OSError where it cannot."""
-        # The worker notices by this pipe when its runner is gone, however that died.
+        # The guard notices by this pipe when its runner is gone, however that died.
         lifeline, self._holder = os.pipe()
         environ = {**worker_environ(folder, variables), "KERAS_VALIDATOR_LIFELINE": str(lifeline)}
         try:
             self._process = subprocess.Popen(
-                [str(python), "-I", str(WORKER)],
+                [str(python), "-I", "-X", "utf8", str(WORKER)],
                 env=environ,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -57,7 +58,6 @@ class WorkerProcess:
             os.close(lifeline)
         assert self._process.stdin is not None  # noqa: S101 - stdin=PIPE
         assert self._process.stdout is not None  # noqa: S101 - stdout=PIPE
-        self.pid = self._process.pid
         self._requests = self._process.stdin
         self._folder = folder
         self.log = WorkerLog(folder / "worker.log")
@@ -67,7 +67,7 @@ class WorkerProcess:
     def send(self, request: Path) -> None:
         """Ask for the jobs of a request file. A worker that has ended takes none, and `ended` tells."""
         with contextlib.suppress(BrokenPipeError):
-            self._requests.write(os.fsencode(request) + b"\n")
+            self._requests.write(str(request).encode("utf-8", "surrogateescape") + b"\n")
             self._requests.flush()
 
     def ended(self) -> bool:
@@ -75,24 +75,38 @@ class WorkerProcess:
         return self._process.poll() is not None
 
     def kill_job(self, pid: int) -> None:
-        """Kill a forked child and everything in its process group."""
-        with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
-            # The number may belong to another process by now. The parent says nothing where the worker died.
-            if psutil.Process(pid).environ().get("HOME") == str(self._folder / "home"):
+        """Kill the process of a job and everything in its group."""
+        # The number may belong to another process by now. The guard says nothing where the worker died.
+        if self._is_own(pid):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
 
-    def end(self, job: int | None = None) -> None:
-        """Kill the worker with everything it started; `job` is the child that it runs."""
-        if job is not None:
-            self.kill_job(job)
-        os.close(self._holder)  # children that are not known yet end themselves
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+    def end(self) -> None:
+        """Kill the worker with everything it started."""
+        os.close(self._holder)
+        self._signal(signal.SIGCONT)  # a model may have stopped the guard
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GUARD_SECONDS)
+        self._signal(signal.SIGKILL)
         self._process.wait()
+        for pid in filter(self._is_own, psutil.pids()):  # none, unless the guard was killed before
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(BrokenPipeError):
             self._requests.close()
         self._reader.join(timeout=5)
         shutil.rmtree(self._folder / "home", ignore_errors=True)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Send a signal to the guard, unless it has ended."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            self._process.send_signal(number)
+
+    def _is_own(self, pid: int) -> bool:
+        """Whether a process is one of this worker's: it has its home."""
+        with contextlib.suppress(psutil.Error, OSError):
+            return psutil.Process(pid).environ().get("HOME") == str(self._folder / "home")
+        return False
 
     def crash(self) -> Failure | None:
         """Why an ended worker ended, unless it ended well."""
@@ -139,15 +153,16 @@ class WorkerLog:
         self._tail = b""
 
     def keep(self, stream: IO[bytes]) -> None:
-        """Read a stream to its end."""
-        with self._path.open("ab") as file:
-            while chunk := os.read(stream.fileno(), 1 << 16):
-                self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
-                room = _LOG_BYTES - file.tell()
-                if room > 0:
-                    file.write(chunk[:room])
-                    file.write(b"\n[more was printed and not kept]\n" if len(chunk) >= room else b"")
-                    file.flush()
+        """Read a stream to its end, also where nothing more can be written: a full pipe stops the worker."""
+        written = 0
+        while chunk := os.read(stream.fileno(), 1 << 16):
+            self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
+            room = _LOG_BYTES - written
+            if room > 0:
+                more = b"\n[more was printed and not kept]\n" if len(chunk) >= room else b""
+                with contextlib.suppress(OSError), self._path.open("ab") as file:
+                    file.write(chunk[:room] + more)
+            written += len(chunk)
 
     def tail(self) -> str:
         """The end of the output."""

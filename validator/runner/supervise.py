@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import shutil
 import threading
 import time
 from collections import deque
@@ -15,9 +16,18 @@ import psutil
 
 from validator.failure import Failure
 from validator.matrix import Environment
-from validator.runner.captures import Capture, read_capture, read_environment
+from validator.runner.captures import (
+    Capture,
+    EnvironmentFacts,
+    Note,
+    Response,
+    WorkerFailure,
+    read_capture,
+    read_environment,
+)
 from validator.runner.process import WorkerProcess, death, resident
 from validator.runner.request import Job, write_json, write_request
+from validator.storage.documents import read_json, read_model
 
 _POLL_SECONDS = 0.02
 _MEMORY_POLL_SECONDS = 0.25
@@ -63,9 +73,13 @@ class Workplace:
 
 @dataclass
 class _Attempt:
-    """A job that the worker does now, or will do next. `failure` is set as it breaks a limit."""
+    """A job that the worker does now, or will do next. `failure` is set as it breaks a limit.
+
+    `pid` is None before it began, and where what it left of its process cannot be read.
+    """
 
     job: Job
+    began: bool = False
     pid: int | None = None
     since: float = field(default_factory=time.monotonic)
     measured: float = 0.0
@@ -75,7 +89,8 @@ class _Attempt:
 class Supervisor:
     """Runs jobs over one worker, which stays until `end`.
 
-    `starts` counts worker processes. `failure`: why this environment runs none (the import failed).
+    `starts` counts worker processes; `facts` is what they see. `failure`: why this environment runs none (the
+    import failed).
     """
 
     def __init__(self, place: Workplace, bounds: Bounds, listener: Listener, stop: threading.Event) -> None:
@@ -84,17 +99,18 @@ class Supervisor:
         self._listener = listener
         self._stop = stop
         self._worker: WorkerProcess | None = None
-        self._is_new = True  # the worker has begun no job yet
+        self._is_new = True  # no job of this worker has ended yet
         self._requests = 0
         self._attempt: _Attempt | None = None
         self.starts = 0
+        self.facts: EnvironmentFacts | None = None
         self.failure: Failure | None = None
 
     def run(self, jobs: Iterable[Job]) -> None:
         """Run jobs in their order, and leave a `response.json` for each.
 
-        A job that dies, hangs or exceeds the memory limit costs itself. When the worker itself dies, another
-        does the rest; when it dies before its first job begins, every job left is lost with it.
+        A job that dies, hangs or exceeds the memory limit costs itself. When the worker itself ends, another
+        does the rest; when it ends before it imported Keras, every job left is lost with it.
         `StoppedError` means that the run was ended from outside.
         """
         queue = deque(jobs)
@@ -117,13 +133,14 @@ class Supervisor:
         """Kill the worker and everything it started."""
         worker, self._worker = self._worker, None
         if worker is not None:
-            worker.end(self._attempt.pid if self._attempt else None)
+            worker.end()
 
     def _living(self) -> WorkerProcess:
         if self._worker is not None and self._worker.ended():  # it died while it had nothing to do
             self.end()
         if self._worker is None:
             self._place.folder.mkdir(parents=True, exist_ok=True)
+            remove(self._place.folder / "environment.json")
             self._worker = WorkerProcess(self._place.python, self._place.folder, self._place.variables)
             self._is_new = True
             self.starts += 1
@@ -146,7 +163,7 @@ class Supervisor:
             self._see_begin(attempt)
             if attempt.job.file("ended").exists():
                 self._settle(worker, queue.popleft(), attempt.failure)
-                self._attempt = None
+                self._attempt, self._is_new = None, False
                 if not queue:
                     return None
                 attempt = self._attempt = _Attempt(queue[0])
@@ -162,23 +179,23 @@ class Supervisor:
             if attempt.failure is None:
                 return False
             attempt.since = time.monotonic()
-            if attempt.pid is None or attempt.pid == worker.pid:
+            if attempt.pid is None:
                 return True
             worker.kill_job(attempt.pid)
         return time.monotonic() - attempt.since > _KILL_SECONDS
 
     def _see_begin(self, attempt: _Attempt) -> None:
-        if attempt.pid is None and attempt.job.file("started").exists():
-            attempt.pid = int(json.loads(attempt.job.file("started").read_bytes())["pid"])
+        if not attempt.began and attempt.job.file("started").exists():
+            attempt.began, attempt.pid = True, _number(attempt.job, "started", "pid")
             attempt.since = time.monotonic()
-            self._is_new = False
+            self.facts = self.facts or read_environment(self._place.folder)
             self._listener.started(attempt.job)
 
     def _violation(self, attempt: _Attempt) -> Failure | None:
         """The first limit that a job breaks, if any."""
         now = time.monotonic()
         seconds = now - attempt.since
-        if attempt.pid is None:
+        if not attempt.began:
             if seconds <= self._bounds.start_seconds:
                 return None
             return _timeout(f"no job started within {self._bounds.start_seconds:g} s (limits.start_seconds)")
@@ -186,25 +203,33 @@ class Supervisor:
             return _timeout(f"not finished after {self._bounds.job_seconds:g} s (limits.seconds)")
         if now > self._listener.deadline(attempt.job):
             return out_of_budget(attempt.job)
-        if now - attempt.measured < _MEMORY_POLL_SECONDS:
+        if attempt.pid is None or now - attempt.measured < _MEMORY_POLL_SECONDS:
             return None
         attempt.measured = now
         return _excess(resident(attempt.pid), self._bounds.memory)
 
     def _bury(self, worker: WorkerProcess, queue: deque[Job], broken: Failure | None) -> None:
-        """Account for the jobs that a dead worker, or one that must die, leaves behind."""
+        """Account for the jobs that an ended worker, or one that must end, leaves behind.
+
+        Each worker takes one job from the queue at least: a job that leaves no trace of itself ends nothing
+        but itself.
+        """
         broken = broken or worker.crash()
+        began = self._attempt is not None and self._attempt.began
         self.end()
         self._attempt = None
-        if queue[0].file("started").exists():
+        if began or queue[0].file("started").exists():
             self._settle(worker, queue.popleft(), broken or death(0))
         elif self._is_new:
-            self._lose(queue, broken or self._silence(), worker.log.tail() if broken else "")
-            queue.clear()
+            facts = read_environment(self._place.folder)
+            imported = facts is not None and facts.failure is None
+            lost = [queue.popleft()] if imported else list(queue)
+            self._lose(lost, broken or self._silence(facts), worker.log.tail() if broken else "")
+            if not imported:
+                queue.clear()
 
-    def _silence(self) -> Failure:
+    def _silence(self, facts: EnvironmentFacts | None) -> Failure:
         """Why a worker that ended well began no job: Keras could not be imported, or it is our fault."""
-        facts = read_environment(self._place.folder)
         if facts is not None and facts.failure is not None:
             self.failure = facts.failure.failure()
             return self.failure
@@ -213,12 +238,9 @@ class Supervisor:
     def _settle(self, worker: WorkerProcess, job: Job, failure: Failure | None) -> None:
         """Read what an ended job left; one without a response is lost, for the reason given or its own."""
         if job.file("response.json").exists():
-            self._listener.ended(job, read_capture(Path(job.folder)))
+            self._listener.ended(job, read_capture(Path(job.folder), job.id))
             return
-        if failure is None:
-            ended = json.loads(job.file("ended").read_bytes())
-            failure = death(ended["exit"] if ended["signal"] is None else -ended["signal"])
-        self._lose([job], failure, worker.log.tail())
+        self._lose([job], failure or _end(job), worker.log.tail())
 
     def _lose(self, jobs: Iterable[Job], failure: Failure, log: str = "") -> None:
         for job in jobs:
@@ -227,18 +249,45 @@ class Supervisor:
 
 def lose(job: Job, failure: Failure) -> Capture | Failure:
     """Answer for a job that will not: with its predictions, where it had come to its tasks."""
-    lost = {"stage": failure.stage, "error": failure.error, "message": failure.message}
-    predicted = job.file("predicted.json")
-    if not predicted.exists():
-        answer = {"schema": 1, "id": job.id, "failure": {**lost, "traceback": failure.log}}
-        write_json(job.file("response.json"), answer)
-        return failure
-    answer = json.loads(predicted.read_bytes())
-    answer["tasks"] = {name: {"failure": lost} for name in job.tasks}
-    message = f"what runs beside the prediction was lost: {failure.error}: {failure.message}"
-    answer["notes"].append({"kind": "tasks", "message": message})
-    write_json(job.file("response.json"), answer)
-    return read_capture(Path(job.folder))
+    lost = WorkerFailure(stage=failure.stage, error=failure.error, message=failure.message)
+    try:
+        predicted = read_model(job.file("predicted.json"), Response)
+    except (OSError, ValueError):  # none, or half of one
+        answer = Response(id=job.id, schema=1, failure=lost.model_copy(update={"traceback": failure.log}))
+    else:
+        message = f"what runs beside the prediction was lost: {failure.error}: {failure.message}"
+        tasks = {name: {"failure": lost.model_dump(mode="json")} for name in job.tasks}
+        notes = (*predicted.notes, Note(kind="tasks", message=message))
+        answer = predicted.model_copy(update={"tasks": tasks, "notes": notes})
+    with contextlib.suppress(OSError):  # a full disk, or no folder: the run knows without the file
+        write_json(job.file("response.json"), answer.model_dump(mode="json", by_alias=True))
+    return answer.failure.failure() if answer.failure else Capture(Path(job.folder), answer)
+
+
+def _number(job: Job, name: str, key: str) -> int | None:
+    """A number in a file that the worker wrote into the job's folder; None where the job spoilt it."""
+    with contextlib.suppress(OSError, ValueError):
+        value = read_json(job.file(name))
+        number = value.get(key) if isinstance(value, dict) else None
+        return number if isinstance(number, int) and abs(number) < 1 << 31 else None
+    return None
+
+
+def _end(job: Job) -> Failure:
+    """How the process of a job without a response ended."""
+    status, number = _number(job, "ended", "exit"), _number(job, "ended", "signal")
+    if status is None and number is None:
+        message = f"the job spoilt its folder {job.folder}: how it ended cannot be read"
+        return Failure(stage="crash", error="worker", message=message)
+    return death(-number if number else status or 0)
+
+
+def remove(path: Path) -> None:
+    """Remove what lies at a path, if anything does: a file, or a folder in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def out_of_budget(job: Job) -> Failure:

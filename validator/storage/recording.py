@@ -6,7 +6,7 @@ last, so a folder with a manifest is complete.
 
 from __future__ import annotations
 
-import json
+import hashlib
 import lzma
 import math
 import os
@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import IO, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from validator.base import Frozen
 from validator.errors import ConfigurationError
 from validator.storage import parquet
+from validator.storage.documents import open_regular, read_model
 from validator.storage.tensors import (
     DTYPES,
     Header,
@@ -102,21 +103,29 @@ def prepare(source: Path, target: Path) -> Recording:
     return Recording(target, manifest)
 
 
+def digest(source: Path) -> str:
+    """What a file is and holds: another one in its place, or the same one elsewhere, has another digest."""
+    total = hashlib.sha256(os.fsencode(source) + b"\0")
+    try:
+        with open_regular(source) as file:
+            while piece := file.read(_PIECE):
+                total.update(piece)
+    except OSError as error:
+        raise ConfigurationError(f"{source}: cannot be read: {error.strerror or error}") from None
+    return total.hexdigest()
+
+
 def load(folder: Path) -> Recording:
     """Read a recording folder, checking every file it names."""
     path = folder / MANIFEST
     try:
-        manifest = RecordingManifest.model_validate(json.loads(path.read_bytes()))
+        manifest = read_model(path, RecordingManifest)
     except FileNotFoundError:
         raise ConfigurationError(
             f"{folder}: a folder of recorded inputs needs a {MANIFEST}; write it as docs/protocol.md says"
         ) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigurationError(f"{path}: {where}: {first['msg']}; see docs/protocol.md") from None
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path}: not readable as JSON ({error}); write it again") from None
+        raise ConfigurationError(f"{path}: {error}; write it as docs/protocol.md says") from None
     recording = Recording(folder, manifest)
     _check_unique(manifest.tensors, path)
     for tensor in recording.open():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,7 +22,10 @@ from numpy.typing import NDArray
 
 from validator.base import Frozen
 from validator.errors import ConfigurationError
+from validator.storage.documents import open_regular
 
+#: What Python's own parser, by which NumPy reads the head of a `.npy`, raises for one that is torn.
+_HEADER_ERRORS = (MemoryError, RecursionError, SyntaxError, TypeError)
 Storage = Literal["npy", "bits", "utf8"]
 Raw = NDArray[Any]
 
@@ -245,12 +249,12 @@ def _checked_offsets(entry: TensorEntry, folder: Path) -> Path:
 def npy_header(path: Path, name: str) -> Header:
     """The head of a `.npy` file whose values are all there; otherwise ConfigurationError naming the file."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             header = read_header(file)
-        length = path.stat().st_size
+            length = os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         raise _bad(path, name, "the file does not exist") from None
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, *_HEADER_ERRORS) as error:
         raise _bad(path, name, f"it is not a .npy file of plain numbers ({error})") from None
     if header.dtype.hasobject:
         raise _bad(path, name, "it holds pickled Python objects, which are never loaded")
@@ -281,7 +285,7 @@ def _map(path: Path, dtype: np.dtype[Any], offset: int, count: int) -> tuple[Raw
     if count == 0:  # an empty file cannot be mapped
         return np.empty(0, dtype), None
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         if hasattr(mmap, "MADV_NOHUGEPAGE"):  # a huge page stays whole when a part of it is released
             with suppress(OSError):  # a kernel without huge pages knows no such advice

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,4 +72,58 @@ def touching_the_class():
     from tensorflow import keras
 
     keras.layers.Dense.call = lambda self, inputs: inputs * 0
+    return dense()
+
+
+def leaving_a_daemon():
+    """Starts a process that leaves its group and its parent, as daemons do."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        with open(os.environ["HOME"] + "/../daemon.pid", "w") as file:
+            file.write(str(os.getpid()))
+        time.sleep(600)
+        os._exit(0)
+    while not os.path.exists(os.environ["HOME"] + "/../daemon.pid"):
+        time.sleep(0.01)
+    return dense()
+
+
+def stopping(levels):
+    """Stops the worker (1), or its guard (2)."""
+    parent = os.getppid()
+    if levels == 2:
+        with open(f"/proc/{parent}/stat") as file:
+            parent = int(file.read().rpartition(")")[2].split()[1])
+    os.kill(parent, signal.SIGSTOP)
+    return dense()
+
+
+def spoiling(folder, name="", what="", then="return"):
+    """Leaves something in its folder, or in place of it."""
+    path = os.path.join(folder, name)
+    if not name:
+        shutil.rmtree(folder)
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        os.mkdir(path)
+    elif what:
+        with open(path, "w") as file:
+            file.write(what)
+    if then == "exit":
+        os._exit(0)
+    return dense()
+
+
+def spoiling_the_worker():
+    shutil.rmtree(os.environ["HOME"] + "/..")
+    return dense()
+
+
+def leaving_files():
+    assert os.listdir() == []
+    with open("left.txt", "w") as file:
+        file.write("of a model before")
     return dense()

@@ -5,7 +5,6 @@ Calls, layers and tensors are named by their index. What the document has beyond
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -15,6 +14,7 @@ from validator.base import Frozen
 from validator.checks.structure.types import NotRecorded
 from validator.failure import Failure
 from validator.runner.captures import Capture
+from validator.storage.documents import read_model
 from validator.storage.tensors import TensorEntry
 
 _MAX_BYTES = 256 << 20
@@ -182,10 +182,7 @@ def recorded_calls(capture: Capture, answer: CallsAnswer | Failure | None) -> Ca
         return NotRecorded(reason=answer.reason if answer else "no-answer")
     path = capture.folder / answer.path
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError(f"larger than {_MAX_BYTES >> 20} MiB")
-        return CallGraph.model_validate(json.loads(path.read_bytes()))
+        return read_model(path, CallGraph, _MAX_BYTES)
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        message = f"{path}: not a recording of a model's calls ({reason}); run the cell again"
+        message = f"{path}: not a recording of a model's calls ({error}); run the cell again"
         return NotRecorded(failure=Failure(stage="crash", error="capture", message=message))

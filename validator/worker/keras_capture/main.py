@@ -6,52 +6,58 @@ import faulthandler
 import functools
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from keras_capture.job import run_job
 from keras_capture.model.imports import Framework, import_keras
 from keras_capture.wire.files import read_json, write_json
-from keras_capture.wire.forking import FORK, Lifeline, in_child
+from keras_capture.wire.forking import FORK, in_child
 from keras_capture.wire.request import Job, Request, parse_request
 
 
 def main(arguments: Sequence[str]) -> None:
     """Do every request on stdin, and end the process with 0 at its end.
 
+    Where it cannot fork, it ends after the first job: the next needs a process without that one's traces.
     Faults of the environment or a model are written down, not raised; an exception here is the worker's.
     """
     if arguments:
         sys.exit("usage: python -I <worker folder>; each line of stdin is the path of a request file")
-    lifeline = Lifeline()
-    lifeline.watch()
     faulthandler.enable()  # a segfault in a kernel then leaves its stack in the log
     framework, isolation = None, ""
     for path in _requests():
         request = parse_request(read_json(path))
         if framework is None:
-            framework, isolation = import_keras(request, path.parent, lifeline.threads)
+            framework, isolation = import_keras(request, path.parent)
         if framework is None:
             break
         for job in filter(_is_due, request.jobs):
             do = functools.partial(_do, framework, request, job)
             if isolation == FORK:
-                ended = in_child(do, lifeline)
+                _write_end(job, in_child(do))
             else:
-                with framework.cleared():
-                    do()
-                ended = {"exit": 0, "signal": None}
-            write_json(job.folder / "ended", ended)
+                do()
+                _write_end(job, {"exit": 0, "signal": None})
+                _leave()
+    _leave()
+
+
+def _leave() -> None:
+    """End the process. Everything is written.
+
+    Threads that user code left running must not keep it alive, and a library that crashes while the
+    interpreter shuts down must not look like a lost job.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
-    # Everything is written. Threads that user code left running must not keep the process alive, and a
-    # library that crashes while the interpreter shuts down must not look like a lost job.
     os._exit(0)
 
 
 def _requests() -> Iterator[Path]:
     """The paths on stdin. The models' code gets an empty stdin instead."""
-    lines = os.fdopen(os.dup(0), encoding="utf-8")
+    lines = os.fdopen(os.dup(0), encoding="utf-8", errors="surrogateescape")
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     for line in lines:
@@ -61,15 +67,22 @@ def _requests() -> Iterator[Path]:
 def _is_due(job: Job) -> bool:
     """Whether no process began the job yet, and this one was started with the variables that it needs."""
     has_variables = all(os.environ.get(name) == value for name, value in job.variables.items())
-    if not has_variables or (job.folder / "started").exists():
-        return False
+    return has_variables and not (job.folder / "started").exists()
+
+
+def _write_end(job: Job, end: dict) -> None:
+    """The job may have removed its folder: it is over all the same."""
     job.folder.mkdir(parents=True, exist_ok=True)
-    return True
+    write_json(job.folder / "ended", end)
 
 
 def _do(framework: Framework, request: Request, job: Job) -> None:
-    framework.set_seed()
+    job.folder.mkdir(parents=True, exist_ok=True)
     write_json(job.folder / "started", {"pid": os.getpid()})
+    # Files that a model leaves where it happens to run are not there for the next one.
+    os.makedirs(os.environ.get("TMPDIR", os.sep), exist_ok=True)
+    os.chdir(tempfile.mkdtemp())
+    framework.set_seed()
     # After Keras, so that a file of the user cannot shadow what Keras imports; before site-packages, as
     # when they run their own scripts.
     sys.path[1:1] = [path for path in request.pythonpath if path not in sys.path]

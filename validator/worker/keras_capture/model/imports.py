@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib.metadata
 import os
 import platform
@@ -69,16 +68,6 @@ class Framework:
             self.keras.backend.set_floatx(floatx)
             self.keras.mixed_precision.set_global_policy(policy)
 
-    @contextlib.contextmanager
-    def cleared(self) -> Iterator[None]:
-        """A clean slate afterwards: no job may see what another left, whatever their order."""
-        with self.kept_policy():
-            try:
-                yield
-            finally:
-                gc.collect()
-                self.keras.backend.clear_session()
-
 
 def layers_of(owner: object) -> List[object]:
     """A layer or model and all layers in it, inner ones after those around them; none of an operation."""
@@ -88,11 +77,11 @@ def layers_of(owner: object) -> List[object]:
     return list(flatten(include_self=True, recursive=True)) if flatten else []
 
 
-def import_keras(request: Request, folder: Path, own_threads: int) -> Tuple[Optional[Framework], str]:
+def import_keras(request: Request, folder: Path) -> Tuple[Optional[Framework], str]:
     """Import Keras, computing nothing, and write `environment.json`.
 
     Gives what was imported, and the isolation of jobs (`fork` or `process`); None and "" when the import
-    failed. `own_threads` is the number of threads that the worker itself started.
+    failed.
     """
     facts = {"schema": 1, "packages": packages(), "python": platform.python_version()}
     facts.update(cpu=cpu(), backend="", keras=None, isolation=None, failure=None)
@@ -102,7 +91,7 @@ def import_keras(request: Request, folder: Path, own_threads: int) -> Tuple[Opti
             imported = _import(request)
             # What shows who really runs.
             facts.update(keras={"module": imported.name, "version": imported.version})
-            facts.update(backend=imported.backend, isolation=choose_isolation(own_threads))
+            facts.update(backend=imported.backend, isolation=choose_isolation())
             framework = imported
     except StageError as failed:
         facts["failure"] = failed.as_dict()

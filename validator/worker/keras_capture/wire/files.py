@@ -16,10 +16,8 @@ def read_json(path: Path) -> dict:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write JSON beside the file, then rename. Text that is no Unicode is escaped, NaN is refused."""
+    """Write JSON beside the file, then rename. Of text that is no Unicode `?` is left; NaN is refused."""
     temporary = path.with_name(path.name + ".tmp")
-    text = json.dumps(
-        value, indent=1, allow_nan=False
-    )  # ASCII: lone surrogates of broken bytes stay writable
-    temporary.write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False)
+    temporary.write_bytes(text.encode("utf-8", "replace") + b"\n")  # lone surrogates: bytes of a file's name
     os.replace(temporary, path)

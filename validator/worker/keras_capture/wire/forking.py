@@ -11,34 +11,31 @@ import gc
 import os
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import Dict, Optional, Set
+from typing import Dict, Optional
+
+from keras_capture.wire.guard import die_with, end_children
 
 FORK, PROCESS = "fork", "process"
-#: Set to `process`, it keeps all jobs in one process.
+#: Set to `process`, it keeps the worker from forking.
 VARIABLE = "KERAS_VALIDATOR_ISOLATION"
-_LIFELINE = "KERAS_VALIDATOR_LIFELINE"
 _PATIENCE = 5.0  # seconds for an empty child to end
 
 
-def choose_isolation(own_threads: int) -> str:
-    """`fork`, or `process` where forking is unsafe; the log then says why.
-
-    Called after the imports. `own_threads` is the number of threads that the worker itself started.
-    """
-    obstacle = _obstacle(own_threads)
+def choose_isolation() -> str:
+    """`fork`, or `process` where forking is unsafe; the log then says why. Called after the imports."""
+    obstacle = _obstacle()
     if obstacle:
-        sys.stderr.write(f"All jobs share this process: {obstacle}.\n")
+        sys.stderr.write(f"Each job gets a process with imports of its own: {obstacle}.\n")
     # What was imported stays for good. Not walking it saves 0.3 s of garbage collection in every job, and
     # a child does not copy its pages.
     gc.freeze()
     return PROCESS if obstacle else FORK
 
 
-def _obstacle(own_threads: int) -> str:
+def _obstacle() -> str:
     if os.environ.get(VARIABLE) == PROCESS:
         return f"{VARIABLE} is set to {PROCESS}"
     if not sys.platform.startswith("linux"):
@@ -50,8 +47,8 @@ def _obstacle(own_threads: int) -> str:
         return "an empty forked child does not end"
     # BLAS libraries end their idle threads as the process forks, and start them again when they are needed:
     # OpenBLAS has one per core right after `import numpy`. Threads that are left know nothing of forks.
-    threads = _threads(1 + own_threads)
-    return f"{threads} threads are running, not {1 + own_threads}" if threads > 1 + own_threads else ""
+    threads = _threads(1)
+    return f"{threads} threads are running, not 1" if threads > 1 else ""
 
 
 def backend_started() -> Optional[str]:
@@ -96,71 +93,36 @@ def _threads(expected: int) -> int:
     return count
 
 
-class Lifeline:
-    """Ends the worker when its runner is gone: a killed runner must leave no process behind.
-
-    It is the reading end of a pipe whose other end only the runner holds; without one, nothing is watched.
-    `children` are process groups that end with this process, `threads` is how many threads watch.
-    """
-
-    def __init__(self) -> None:
-        descriptor = os.environ.pop(_LIFELINE, "")
-        self._descriptor = int(descriptor) if descriptor.isdigit() else None
-        self.children: Set[int] = set()
-        self.threads = 0
-        if self._descriptor is not None:
-            os.set_inheritable(self._descriptor, False)
-
-    def watch(self) -> None:
-        """Start watching; again in every forked child, since threads do not survive a fork."""
-        self.children = set()
-        if self._descriptor is not None:
-            self.threads = 1
-            threading.Thread(target=self._wait, daemon=True).start()
-
-    def _wait(self) -> None:
-        try:
-            while os.read(self._descriptor, 1):
-                pass
-        except OSError:
-            return  # not a pipe of ours
-        for group in list(self.children):
-            kill_group(group)
-        if os.getpgrp() == os.getpid():  # the leader of its own group takes its children along
-            kill_group(os.getpid())
-        os._exit(1)
-
-
 def kill_group(leader: int) -> None:
     """Kill a process group, if there is one."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
 
 
-def in_child(run: Callable[[], None], lifeline: Lifeline) -> Dict[str, Optional[int]]:
+def in_child(run: Callable[[], None]) -> Dict[str, Optional[int]]:
     """Run a function in a forked child that leads a process group of its own.
 
-    Gives its `exit` status or the `signal` that ended it; the other is None.
+    Gives its `exit` status or the `signal` that ended it; the other is None. Whatever it started has ended.
     """
     sys.stdout.flush()
     sys.stderr.flush()
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
-        _run_as_child(run, lifeline)
-    lifeline.children.add(child)
+        _run_as_child(run, parent)
     # Until it is reaped, its number names its group and nothing else: what it started ends before that.
     os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
     kill_group(child)
-    lifeline.children.discard(child)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    end_children()  # those that left its group, as a daemon does
     return {"exit": code if code >= 0 else None, "signal": -code if code < 0 else None}
 
 
-def _run_as_child(run: Callable[[], None], lifeline: Lifeline) -> None:
+def _run_as_child(run: Callable[[], None], parent: int) -> None:
     """Never returns. The interpreter is not shut down: a library could crash while it does."""
     try:
         os.setsid()
-        lifeline.watch()
+        die_with(parent)
         run()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,0 +1,64 @@
+"""Files that others wrote, read within bounds, whatever lies in their place: a pipe, a folder, gigabytes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+from typing import IO, TypeVar
+
+from pydantic import JsonValue, ValidationError
+
+from validator.base import Frozen
+
+MAX_BYTES = 64 << 20
+_T = TypeVar("_T", bound=Frozen)
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a file for reading. OSError where there is none, or what may block, as a pipe does."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_json(path: Path, most: int = MAX_BYTES) -> JsonValue:
+    """Read a JSON file of at most `most` bytes.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it is larger, or not JSON; the message says why, without the path.
+    """
+    with open_regular(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it is larger than {most >> 20} MiB")
+    try:
+        value: JsonValue = json.loads(content)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"it is not JSON: {error}") from None
+    return value
+
+
+def read_model(path: Path, kind: type[_T], most: int = MAX_BYTES) -> _T:
+    """Read a JSON file as a typed value. Raises as `read_json`; a value of another form is a ValueError."""
+    value = read_json(path, most)
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """Where a value has another form, and how, on one line."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else first["msg"]
