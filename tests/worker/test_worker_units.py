@@ -35,7 +35,7 @@ def test_json_is_replaced_as_a_whole(tmp_path: Path) -> None:
         write_json(path, {"loss": float("nan")})
     assert read_json(path) == {}
     write_json(path, {"broken text": b"\xff".decode(errors="surrogateescape")})
-    assert read_json(path) == {"broken text": "\udcff"}
+    assert read_json(path) == {"broken text": "?"}
     assert [found.name for found in tmp_path.iterdir()] == ["response.json"]
 
 
