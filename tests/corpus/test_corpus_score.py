@@ -34,7 +34,7 @@ def result(verdict: CellVerdict, **more: object) -> CellResult:
 def first(layer: str, differs: str = "value", change: str | None = None) -> tuple[Finding, ...]:
     cause = Cause.model_validate({"layer": layer, "class_name": "Dense", "differs": differs})
     reference = ReferenceFinding.model_validate(
-        {"kind": "reference-semantic", "precision": "float64", "policy": None, "change": change}
+        {"kind": "reference-confirms", "policy": None, "change": change}
     )
     return (FirstDifference(cause=cause), reference)
 

@@ -189,13 +189,6 @@ def test_only_says_why_a_cell_is_not_there() -> None:
         plan.only(["m@keras-3.9.0+flash-off"])
 
 
-def test_the_float32_sibling_keeps_every_other_axis() -> None:
-    text = 'matrix: {keras: ["3.3.3"], precision: [bfloat16, float32]}' + MODEL
-    plan = plan_of(text + "    matrix: {setting: [as-saved, causal]}\n")
-    cell = Cell("m", "keras-3.3.3", Variant("bfloat16", setting="causal"))
-    assert plan.float32_of(cell) == Cell("m", "keras-3.3.3", Variant("float32", setting="causal"))
-
-
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [

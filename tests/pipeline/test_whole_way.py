@@ -1,4 +1,4 @@
-"""The shape of a run: two rounds, one parse a capture, two judgements a cell, one import an environment."""
+"""The shape of a run: three rounds, one parse a capture, one judgement a cell and round, one import."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return Finished(tmp_path_factory.mktemp("whole"))
 
 
-def test_the_second_round_happened(finished: Finished) -> None:
+def test_every_round_happened(finished: Finished) -> None:
     cells = {cell.cell: cell.verdict for model in finished.report.models for cell in model.cells}
     assert cells == {
         "same@keras-3.5.0": "identical",
@@ -76,6 +76,12 @@ def test_the_second_round_happened(finished: Finished) -> None:
     assert (finished.folder.captures("keras-3.5.0") / "moved" / "+outputs" / "response.json").exists()
 
 
+def test_a_quiet_cell_pays_for_no_later_round(finished: Finished) -> None:
+    for environment in ("keras-3.3.3", "keras-3.5.0"):
+        assert not [*(finished.folder.captures(environment) / "same").glob("+*")]
+    assert [*(finished.folder.captures("keras-3.3.3") / "moved").glob("+outputs*")]
+
+
 def test_every_capture_is_parsed_once(finished: Finished) -> None:
     reads = {place: count for (name, place), count in finished.seen.items() if name == "read"}
     written = {str(path.parent) for path in finished.folder.root.glob("captures/**/response.json")}
@@ -83,9 +89,9 @@ def test_every_capture_is_parsed_once(finished: Finished) -> None:
     assert {place: count for place, count in reads.items() if place in written} == dict.fromkeys(written, 1)
 
 
-def test_a_cell_is_judged_at_most_twice(finished: Finished) -> None:
+def test_a_cell_is_judged_once_a_round(finished: Finished) -> None:
     judged = {cell: count for (name, cell), count in finished.seen.items() if name == "judged"}
-    assert judged == {"same@keras-3.5.0": 1, "moved@keras-3.5.0": 2, "lost@keras-3.5.0": 1}
+    assert judged == {"same@keras-3.5.0": 1, "moved@keras-3.5.0": 3, "lost@keras-3.5.0": 1}
 
 
 def test_the_backend_is_imported_once_an_environment(finished: Finished) -> None:

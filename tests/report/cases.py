@@ -18,7 +18,7 @@ from validator.checks.outputs.types import OutputNumbers, OutputsComparison
 from validator.config.settings import Tolerance
 from validator.failure import Failure, Stage
 from validator.numbers.distance import TensorComparison, Worst
-from validator.numbers.drift import Drift
+from validator.numbers.drift import Drift, GrainDrift
 from validator.report.words import Place
 from validator.upgrade.types import IrrelevantReason, PackageChange, Upgrade
 from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Reason, Report, Verdict
@@ -88,6 +88,12 @@ def accuracy(
     )
 
 
+def moved(times: float, size: float = 1e-6) -> Drift:
+    """A drift that is so many times the noise in all elements together."""
+    grain = GrainDrift(grain="all", ratio=times, times=times, reach=1.0, size=size)
+    return Drift(method="operations", members=8, rows=360, ratio=times, grains=(grain,))
+
+
 def output(
     max_abs: float, noise: float | None = None, flips: int = 0, output_name: str = "output"
 ) -> OutputsComparison:
@@ -112,7 +118,7 @@ def output(
         rows=360,
         worst=Worst(index=(17, 3), baseline=0.1234567, candidate=0.1234567 + max_abs) if max_abs else None,
     )
-    drift = None if noise is None else Drift(rms=rms, noise_rms=rms / noise if noise else 1e-8, ratio=noise)
+    drift = None if noise is None else moved(noise, rms)
     return OutputsComparison(
         samples=(360, 360),
         outputs=(OutputNumbers(name=output_name, comparison=comparison, drift=drift),),

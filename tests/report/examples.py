@@ -21,7 +21,7 @@ from validator.checks.workarounds.types import Effect, Score, Trial, Workaround,
 from validator.config.settings import Tolerance
 from validator.failure import Failure
 from validator.numbers.distance import TensorComparison, Worst
-from validator.numbers.drift import Drift
+from validator.numbers.reference import ReferenceDistance
 from validator.verdict.results import CellResult, ModelResult, Reason, Report
 
 BASE, HEAD = cases.BASE, cases.HEAD
@@ -46,9 +46,7 @@ def _numbers(shape: tuple[int, ...], max_abs: float, noise: float, top1: tuple[i
         rows=top1[1],
         worst=Worst(index=(56, 11, 4), baseline=-2.76562, candidate=15.875) if max_abs > 1 else None,
     )
-    return OutputNumbers(
-        name="output", comparison=comparison, drift=Drift(rms=max_abs / 10, noise_rms=0.078, ratio=noise)
-    )
+    return OutputNumbers(name="output", comparison=comparison, drift=cases.moved(noise, max_abs / 10))
 
 
 def _metric(before: float, after: float, samples: int, units: int) -> MetricResult:
@@ -145,16 +143,10 @@ def _llama() -> CellResult:
         _numbers((75, 48, 385), 18.64, 22.7, (1585, 3600)),
         metric,
         ReferenceFinding(
-            kind="reference-semantic",
-            precision="float32",
+            kind="reference-confirms",
             policy="bfloat16",
             change="semantic",
-            reference=OutputFinding(
-                verdict="identical",
-                output="output",
-                rule="bytes",
-                numbers=_numbers((75, 48, 385), 0, 0, (0, 3600)),
-            ),
+            distance=ReferenceDistance(output="output", delta=0.13, row_delta=0.9, reference=4.1),
         ),
         MetricWorseFinding(result=metric),
         FirstDifference(

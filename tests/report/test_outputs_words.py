@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.checks.outputs.output_cases import OLD, failed, findings, of_reference, output, own
+from tests.checks.outputs.output_cases import OLD, apart, drift, failed, findings, of_reference, output, own
 from validator.checks.accuracy.types import (
     AccuracyComparison,
     EvaluateFailedFinding,
@@ -31,16 +31,16 @@ from validator.checks.outputs.types import (
     OutputNumbers,
     OutputsComparison,
     ReferenceComparison,
-    ReferenceDistance,
 )
 from validator.checks.protocol import Finding
 from validator.config.settings import Tolerance
+from validator.numbers.places import Places
 from validator.report.document import Table
 from validator.report.phrases import unmarked
 from validator.report.words import accuracy, loading, outputs
 
 MOVED = OLD + np.float32(1e-5)
-COARSER = ReferenceDistance(output="output", baseline=1e-6, candidate=4e-3, reference=1.0, bias=0.01)
+COARSER = apart(0.0, baseline=1e-6, candidate=4e-3, reference=1.0)
 ACCURACY = ReportedMetric(name="accuracy", baseline=0.2695, candidate=0.8981)
 CAUSAL: dict[str, str | int | float | bool] = {"causal": True}
 LOSS = MetricResult(
@@ -65,6 +65,10 @@ LOSS = MetricResult(
 )
 
 
+ALL_NAN, LABELS = np.full((4, 2), np.nan, np.float32), np.zeros((10, 4), np.int64)
+MOSTLY = np.where(np.arange(40).reshape(10, 4) < 24, np.float32(np.nan), OLD)
+
+
 def nan() -> np.ndarray:
     new = OLD.copy()
     new[2, 1] = np.nan
@@ -80,26 +84,79 @@ def flipped() -> np.ndarray:
     [
         (output(OLD), "output output: bit-identical"),
         (
-            output(MOVED, ratio=1.5),
-            "output output: max abs diff 1e-5; drift is 1.5× the noise of 6.7e-6 "
-            "(rounding below 2, changed above 4)",
+            output(MOVED, ratio=1.2),
+            "output output: max abs diff 1e-5; drift of 1e-6 is 1.2× the noise (rounding below 1.25, changed "
+            "above 2.5)",
         ),
         (
-            output(MOVED, ratio=1.0, sample=99),
-            "output output: max abs diff 1e-5; sample 3 drifts 99× its own noise of 1e-7 (rounding below 8, "
-            "changed above 16); over all samples, drift is 1.0× the noise; "
-            "largest difference at [0, 0]: -1 → -0.99999",
+            output(MOVED, ratio=99, grain="row"),
+            "output output: max abs diff 1e-5; sample 3: drift of 1e-6 is 99× the noise (rounding below 1.5, "
+            "changed above 3); largest difference at [0, 0]: -1 → -0.99999",
+        ),
+        (
+            output(MOVED, ratio=4e5, grain="column", classes=("price", "probability", "a", "b")),
+            "output output: max abs diff 1e-5; column 1, probability: drift of 1e-6 is 400,000× the noise "
+            "(rounding below 1.5, changed above 3); largest difference at [0, 0]: -1 → -0.99999",
+        ),
+        (
+            output(MOVED, ratio=5, grain="element"),
+            "output output: max abs diff 1e-5; at [3, 1]: drift of 1e-6 is 5.0× the noise (rounding below 2, "
+            "changed above 4); largest difference at [0, 0]: -1 → -0.99999",
+        ),
+        (
+            output(MOVED, drift=drift(1.0, method="weights"), noise_reason="savedmodel"),
+            "output output: max abs diff 1e-5; drift of 1e-6 is 1.0× the noise (rounding below 1.25, changed "
+            "above 2.5); noise of moved weights alone: a SavedModel's operations are frozen",
+        ),
+        (
+            output(MOVED, drift=drift(9.0).model_copy(update={"rows": 4})),
+            "output output: max abs diff 1e-5; drift of 1e-6 is 9.0× the noise (rounding below 1.25, changed "
+            "above 2.5); noise measured on 4 of 10 rows; largest difference at [0, 0]: -1 → -0.99999",
+        ),
+        (
+            output(MOVED, drift=drift(1.0, chaos=0.7)),
+            "output output: max abs diff 1e-5; rounding alone moves these outputs by 0.7 of their range; "
+            "they cannot show a change; layers replayed on the baseline's inputs can; largest difference at "
+            "[0, 0]: -1 → -0.99999",
+        ),
+        (
+            output(MOVED, drift=drift(1.0, column_chaos=1.3, chaos_index=(2,))),
+            "output output: max abs diff 1e-5; rounding alone moves column 2 by 1.3 of its range; it cannot "
+            "show a change; largest difference at [0, 0]: -1 → -0.99999",
         ),
         (
             output(flipped(), ratio=9.0),
-            "output output: max abs diff 0.15; drift is 9.0× the noise of 0.013 (rounding below 2, changed "
-            "above 4); top-1 prediction changed in 10 of 10 rows; largest difference at [2, 0]: "
+            "output output: max abs diff 0.15; drift of 1e-6 is 9.0× the noise (rounding below 1.25, changed "
+            "above 2.5); top-1 prediction changed in 10 of 10 rows; largest difference at [2, 0]: "
             "-0.5897 → -0.4359",
         ),
         (
             output(nan()),
             "output output: 0 NaN and 0 infinite values became 1 and 0, first at [2, 1]: "
             "-0.5385 → not finite",
+        ),
+        (
+            output(nan(), ratio=0.5, places=Places(size=40, moved=1, novel=1, reach=0)),
+            "output output: 0 NaN and 0 infinite values became 1 and 0, first at [2, 1]: "
+            "-0.5385 → not finite; 1 of them is not what rounding alone gives",
+        ),
+        (
+            output(np.copysign(ALL_NAN, -1), old=ALL_NAN),
+            "output output: every value is NaN on both sides, so nothing was compared",
+        ),
+        (
+            output(MOSTLY, old=MOSTLY),
+            "output output: max abs diff 0; 24 of 40 values of the baseline are NaN; the others show little",
+        ),
+        (
+            output(LABELS + 1, old=LABELS, places=Places(size=40, moved=40, novel=0, reach=0)),
+            "output output: max abs diff 1; 40 of 40 values differ; rounding alone flips each of them to the "
+            "same value: they are ties",
+        ),
+        (
+            output(LABELS + 1, old=LABELS, places=Places(size=40, moved=40, novel=30, reach=2)),
+            "output output: max abs diff 1; 40 of 40 values differ; 30 of them are not what rounding alone "
+            "gives (by chance, up to 2 can be); largest difference at [0, 0]: 0 → 1",
         ),
         (output(OLD.astype(np.float64)), "output output: dtype changed from float32 to float64"),
         (output(OLD[:5]), "output output: the number of samples changed from 10 to 5"),
@@ -117,14 +174,20 @@ def flipped() -> np.ndarray:
             "changed",
         ),
         (
-            output(OLD + np.float32(1e-7), gap="no-weights"),
+            output(OLD + np.float32(1e-7)),
             "output output: max abs diff 1.2e-7; all values within the float32 tolerance (rtol 1.3e-06, atol "
-            "1e-05); less certain without a noise floor: the model has no floating-point weights to perturb",
+            "1e-05)",
         ),
         (
-            output(OLD + np.float32(0.5), ratio=1e5, unsteady={"candidate": own(0.5)}),
-            "output output: nondeterministic: two runs of the candidate differ as much, by up to 0.5 in 40 "
-            "values; max abs diff 0.5",
+            output(MOVED, drift=drift(0.5, method="none"), gap="no-members", noise_reason="no-weights"),
+            "output output: max abs diff 1e-5; drift of 1e-6 is 0.5× what rounding to 1 units in the last "
+            "place comes to (rounding below 1.25, changed above 2.5); no noise to compare with: the model "
+            "cannot be traced, and has no floating-point weights to move",
+        ),
+        (
+            output(OLD + np.float32(0.5), unsteady={"baseline": own(0.5)}),
+            "output output: nondeterministic: two runs of the baseline differ as much, by up to 0.5 in 40 "
+            "values, so nothing can be compared; max abs diff 0.5",
         ),
         (OutputNumbers(name="a", only_in="baseline"), "output a: missing in the candidate"),
         (OutputNumbers(name="a", only_in="candidate"), "output a: new: the baseline does not have it"),
@@ -143,36 +206,31 @@ def test_an_output(numbers: OutputNumbers, sentence: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ratio", "reference", "start"),
+    ("ratio", "update", "sentence"),
     [
         (
             0.7,
-            {"outputs": (output(MOVED, ratio=9.0),)},
-            "the candidate differs, which bfloat16 hides: output",
+            {"reference": apart(4.5e-6)},
+            "the candidate computes another function, which bfloat16 hides: output output differs by 4.5e-6 "
+            "of its size in all",
         ),
         (
             9.0,
-            {"outputs": (output(MOVED, ratio=9.0),)},
-            "the candidate differs in it too: output output: max",
+            {"reference": apart(1e-9, column_delta=0.05, index=(1,))},
+            "the candidate computes another function: output output differs by 0.05 of its size in column "
+            "[1]",
         ),
         (
             9.0,
-            {"outputs": (output(OLD),), "errors": (COARSER,)},
-            "both sides are bit-identical; the precision changed: the candidate is less accurate than the "
-            "baseline (19.9 effective bits became 8.0)",
+            {"reference": COARSER},
+            "both sides compute the same function (bit-identical outputs); the precision changed: the "
+            "candidate is less accurate than the baseline (19.9 effective bits became 8.0)",
         ),
         (
-            9.0,
-            {"outputs": (output(OLD),), "errors": (COARSER.model_copy(update={"bias": 0.9}),)},
-            "both sides are bit-identical; the difference exists only in bfloat16",
+            1.5,
+            {"reference": apart(2e-16)},
+            "both sides compute the same function (relative difference 2e-16), so the difference is rounding",
         ),
-        (
-            3.0,
-            {"outputs": (output(OLD),), "errors": (COARSER.model_copy(update={"candidate": 1.5e-6}),)},
-            "both sides are bit-identical; the candidate is 1.5× as far from it as the baseline, so the "
-            "difference is rounding",
-        ),
-        (9.0, {"outputs": (output(OLD),)}, "both sides are bit-identical"),
         (
             9.0,
             {"failure": failed(), "failed_side": "candidate"},
@@ -181,10 +239,11 @@ def test_an_output(numbers: OutputNumbers, sentence: str) -> None:
         ),
     ],
 )
-def test_a_reference_run(ratio: float, reference: dict, start: str) -> None:
-    comparison = ReferenceComparison(precision="float32", policy="bfloat16", **reference)
-    finding = of_reference(findings(output(MOVED, ratio=ratio), reference=comparison))
-    assert unmarked(outputs.WORDS.sentence(finding)).startswith(f"float32 reference run: {start}")
+def test_a_float64_run(ratio: float, update: dict, sentence: str) -> None:
+    numbers = output(MOVED, ratio=ratio, reference=update.pop("reference", None))
+    comparison = ReferenceComparison(policy="bfloat16", **update)
+    finding = of_reference(findings(numbers, reference=comparison))
+    assert unmarked(outputs.WORDS.sentence(finding)) == f"float64 reference run: {sentence}"
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+from validator.numbers.floor import Grain
 
 CellVerdict = Literal[
     "identical", "rounding", "suspicious", "changed", "metric-only", "failed", "not-compared"
@@ -13,7 +15,7 @@ CellVerdict = Literal[
 
 @dataclass(frozen=True)
 class Band:
-    """Drift ÷ noise. Below `rounding`: rounding. Above `changed`: changed. Between them: suspicious."""
+    """Of a ratio of drift to noise: rounding below `rounding`, changed above `changed`, else suspicious."""
 
     rounding: float
     changed: float
@@ -27,35 +29,31 @@ class Band:
 
 @dataclass(frozen=True)
 class OutputBands:
-    """Of predictions: all elements together, and the worst sample.
+    """Of predictions. A ratio is drift ÷ noise ÷ what a member of the ensemble comes to against the others.
 
     Attributes:
-        batches: other batch boundaries count as rounding up to this many times the ensemble's noise.
-        quiet: the noise of a sample is at least this share of the noise of all.
-        unsteady: a difference up to this many times a side's own, run to run, is nondeterminism.
+        grains: everything, a sample, a column, an element.
+        places: discrete values that no member has ÷ the most that a member has to itself.
+        slack: so many such places more are not yet certain.
+        units: without noise, a difference counts as rounding up to this many units in the last place.
+        chaos, column_chaos: noise as a share of what all outputs, or a column, vary by, from which on they
+            cannot show a change.
+        unsteady: a difference up to this many times the baseline's own, run to run, is chance.
+        same, other: relative difference of the float64 runs below which both sides compute the same function,
+            and above which they compute different ones.
+        part: `other` for a sample or a column alone.
     """
 
-    overall: Band
-    sample: Band
-    batches: float
-    quiet: float
+    grains: Mapping[Grain, Band]
+    places: Band
+    slack: int
+    units: float
+    chaos: float
+    column_chaos: float
     unsteady: float
-
-
-@dataclass(frozen=True)
-class ReferenceBands:
-    """Of a reference run in higher precision.
-
-    Attributes:
-        near: a candidate within this many times the baseline's distance to the reference is rounding.
-        alike: errors of both sides within this factor are of one precision.
-        bits, bias: lost precision leaves so many effective bits, and errs both ways up to this |mean| ÷ rms.
-    """
-
-    near: float
-    alike: float
-    bits: float
-    bias: float
+    same: float
+    other: float
+    part: float
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,6 @@ class Bands:
     """
 
     outputs: OutputBands
-    reference: ReferenceBands
     layers: LayerBands
     training: TrainingBands
     decode: Band

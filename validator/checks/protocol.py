@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 from pydantic import Field, JsonValue
 
@@ -93,8 +93,8 @@ class Task:
         options: what `keras_capture/<check>` gets.
         recordings: option → a file or function of validator.yml; the option becomes the converted recording.
         own: None for a task beside the cell's predictions.
-        baseline_folder: the option that becomes the folder of the baseline's job of the same follow-up; the
-            job waits for that one, and is lost with it.
+        baseline_folder: the option that becomes the folder of the baseline's job of the same follow-up
+            (`part.option` within an option of options); the job waits for that one, and is lost with it.
     """
 
     options: Mapping[str, JsonValue] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class Task:
 
 @dataclass(frozen=True)
 class FollowUp:
-    """What a second round shall record. Its tasks always get jobs of their own.
+    """What a later round shall record. Its tasks always get jobs of their own.
 
     Attributes:
         baseline, candidate: tasks for the two cells.
@@ -125,15 +125,13 @@ class Evidence:
 
     Attributes:
         capture: the job with the predictions.
-        own: check → the capture of its own job, in either round.
-        float32: the capture of the same model in float32, where the matrix has that cell too.
+        own: check → the capture of its own job, in any round.
         further: cells of a follow-up → what was captured of them, baseline and candidate.
     """
 
     cell: Cell
     capture: Capture
     own: Mapping[str, Capture | Failure] = field(default_factory=dict)
-    float32: Capture | Failure | None = None
     further: Mapping[Cell, tuple[Evidence | Failure, Evidence | Failure]] = field(default_factory=dict)
 
 
@@ -146,6 +144,7 @@ class Examined:
     findings: tuple[Finding, ...] = ()
 
 
+FollowUpRound = Literal["measure", "explain"]
 R = TypeVar("R")
 C = TypeVar("C", bound=Comparison)
 _C = TypeVar("_C", bound=Comparison)
@@ -173,9 +172,12 @@ class Check(ABC, Generic[R, C]):
         name: the folder's name, here, in the worker and in `report/words`.
         comparison: the type of its numbers.
         findings: every type of finding it makes.
+        follows: the round of its follow-up. In `measure` the verdict itself is measured: checks behind it in
+            the registry, and every follow-up of the round `explain`, wait for that.
     """
 
     name: ClassVar[str]
+    follows: ClassVar[FollowUpRound] = "explain"
     comparison: type[C]
     findings: ClassVar[tuple[type[Finding], ...]]
 
@@ -198,7 +200,7 @@ class Check(ABC, Generic[R, C]):
     def follow_up(
         self, subject: Subject, comparison: C, findings: Sequence[Finding], earlier: Earlier
     ) -> FollowUp | None:
-        """What a second round shall record; asked once, after the first judgement of every check."""
+        """What a later round shall record; None where that is known already."""
         return None
 
     def examine(

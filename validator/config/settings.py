@@ -202,6 +202,9 @@ class ModelSettings(Frozen):
     inputs: str = Field(description="A recording, .npz, .npy or .parquet, or `package.module:function`.")
     labels: str | None = Field(default=None, description="Labels: a recording, .npz, .npy or .parquet.")
     ignore_label: int | None = Field(default=None, description="Label that metrics ignore, such as padding.")
+    classes: tuple[str, ...] = Field(
+        default=(), description="Names along the last axis of outputs: of classes, or of columns."
+    )
     metrics: tuple[str, ...] = Field(
         default=(),
         description="Metrics of predictions and labels: accuracy, top-5, f1, auc, mae, rmse, r2, iou, wer, "

@@ -64,11 +64,6 @@ class Plan:
         """The cell that `cell` is compared with: the same model and variant in the baseline environment."""
         return Cell(cell.model, self.baseline, cell.variant)
 
-    def float32_of(self, cell: Cell) -> Cell | None:
-        """The cell that runs the same model in float32, where the matrix has one besides `cell` itself."""
-        sibling = Cell(cell.model, cell.environment, replace(cell.variant, precision="float32"))
-        return sibling if sibling != cell and sibling in self.cells else None
-
     def only(self, ids: Sequence[str]) -> Plan:
         """The plan cut down to some cells and the baseline cells they need."""
         by_id = {cell.id: cell for cell in self.cells}

@@ -1,108 +1,255 @@
 """Drift against noise: how far two sides are apart, in units of what rounding alone does to the baseline.
 
-Over everything, and for the worst sample: a global root mean square dilutes what happens to one row.
+At four grains (everything, a sample, a column, an element): a root mean square over everything hides what
+happens to one of them. What a grain may come to is known from the ensemble itself, whose members are held
+against each other in the same way.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from validator.base import Finite, Frozen
-from validator.numbers.distance import TensorComparison
-from validator.numbers.stream import CHUNK, PairStream
-from validator.numbers.tolerances import UNIT_ROUNDOFF
+from validator.numbers.ensembles import Ensemble, NoiseMethod, Rows, blocks, read_rows, width_of
+from validator.numbers.floor import (
+    GRAINS,
+    Chaos,
+    Double,
+    Extremes,
+    Floor,
+    Grain,
+    Values,
+    chaos_of,
+    least_variance,
+    measure_floor,
+    unit_floor,
+)
+from validator.numbers.tolerances import unit_of
 from validator.storage.tensors import StoredTensor
 
-Double = NDArray[np.float64]
+#: Elements that are judged together; of more, each block of columns is judged for itself. 0.6 GB.
+_TOGETHER = 6_000_000
+_STREAMED = 1 << 20  # elements of rows without members, read together
+_HUGE = 1e140  # float64 beyond it, and below its inverse, is scaled: squares would leave float64
 
-_MOST = float(np.finfo(np.float64).max)
 
+class GrainDrift(Frozen):
+    """The largest drift at one grain.
 
-@dataclass(frozen=True)
-class NoiseFloor:
-    """Noise in the output's unit: over everything (above 0), and of each of the first samples."""
+    `times` is the root mean square of drift ÷ noise, `reach` the most that a member of the ensemble comes to,
+    and `ratio` = times ÷ reach is what the bands judge. `size` is the drift itself, root mean square.
+    `index`: the row, the place behind the first axis, or the whole place in the tensor.
+    """
 
-    rms: float
-    rows: Double | None = None
+    grain: Grain
+    ratio: Finite
+    times: Finite
+    reach: Finite
+    size: Finite
+    index: tuple[int, ...] = ()
 
 
 class Drift(Frozen):
-    """Drift over noise. `noise_rms` is the floor with the output's own rounding in it.
+    """Drift over noise, at every grain. `ratio` is the largest of the grains' ratios.
 
-    `sample` is the one with the largest ratio, None where nothing is known by sample.
+    `members` were predicted for `rows` of the recorded samples; the others are held against the noise of the
+    columns in the noisiest of those. `chaos`: the noise as a share of what the outputs vary by, median;
+    `column_chaos` that of the column `chaos_index`.
     """
 
-    rms: Finite
-    noise_rms: Finite
+    method: NoiseMethod
+    members: int
+    rows: int
     ratio: Finite
-    sample: int | None = None
-    sample_rms: Finite | None = None
-    sample_noise: Finite | None = None
-    sample_ratio: Finite | None = None
+    grains: tuple[GrainDrift, ...]
+    chaos: Finite = 0.0
+    column_chaos: Finite = 0.0
+    chaos_index: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class MeasuredDrift:
+    """A drift, and the furthest that an element moved in the ensemble, in the output's unit."""
+
+    drift: Drift
+    noise_max_abs: float
 
 
 def measure_drift(
-    baseline: StoredTensor,
-    candidate: StoredTensor,
-    comparison: TensorComparison,
-    floor: NoiseFloor,
-    quiet: float,
-) -> Drift | None:
-    """Drift of a compared pair of floating-point tensors; None where no element is finite on both sides.
+    baseline: StoredTensor, candidate: StoredTensor, ensemble: Ensemble, units: float
+) -> MeasuredDrift:
+    """Drift of two tensors of one shape and floating dtype; what is not finite is left out.
 
-    Elements that are not finite are left out: `comparison` counts them.
-
-    The noise of a sample is the measured one, but at least `quiet` of the noise of all, and half a unit
-    roundoff of the sample's own magnitude. Samples behind the measured ones count with the noisiest.
+    Without two members `units` in the last place stand for the reach.
     """
-    if comparison.rms is None or comparison.rms_baseline is None:
-        return None
-    own = UNIT_ROUNDOFF.get(comparison.baseline_dtype, 0.0) / 2
-    noise = max(floor.rms, own * comparison.rms_baseline)
-    drift = Drift(rms=comparison.rms, noise_rms=noise, ratio=min(comparison.rms / noise, _MOST))
-    sampled = baseline.batched and not baseline.ragged and bool(baseline.shape)
-    if floor.rows is None or floor.rows.size == 0 or not sampled:
-        return drift
-    differences, magnitudes = _root_means(baseline, candidate)
-    behind = max(0, differences.size - floor.rows.size)
-    measured = np.concatenate((floor.rows[: differences.size], np.full(behind, floor.rows.max())))
-    least = np.maximum(np.maximum(measured, quiet * floor.rms), own * magnitudes)
-    ratios = np.minimum(differences / least, _MOST)
-    worst = int(ratios.argmax())
-    columns = {"sample_rms": differences, "sample_noise": least, "sample_ratio": ratios}
-    update = {name: float(values[worst]) for name, values in columns.items()}
-    return drift.model_copy(update={"sample": worst, **update})
+    count = len(ensemble.members)
+    parts = [
+        _Block(baseline, candidate, ensemble, columns)
+        for columns in blocks(len(ensemble.rows), width_of(baseline), _TOGETHER)
+    ]
+    grains: dict[Grain, GrainDrift] = {}
+    chaos, largest = Chaos(0.0), 0.0
+    place: tuple[int, ...] = ()
+    for part in parts:
+        floor = part.floor(units)
+        for grain in part.grains(floor):
+            known = grains.get(grain.grain)
+            if known is None or grain.ratio > known.ratio:
+                grains[grain.grain] = grain
+        share = chaos_of(part.values, floor)
+        if share.column_share > chaos.column_share:
+            place = part.column(share.column)
+        chaos = Chaos(max(chaos.share, share.share), max(chaos.column_share, share.column_share))
+        largest = max(largest, part.largest)
+    worst = tuple(grains[name] for name in GRAINS)
+    drift = Drift(
+        method=ensemble.method if count > 1 else "none",
+        members=count,
+        rows=len(ensemble.rows),
+        ratio=max(grain.ratio for grain in worst),
+        grains=worst,
+        chaos=chaos.share,
+        column_chaos=chaos.column_share,
+        chaos_index=place,
+    )
+    return MeasuredDrift(drift, largest)
 
 
-def _root_means(baseline: StoredTensor, candidate: StoredTensor) -> tuple[Double, Double]:
-    """Root mean squares by sample, of the difference and of the baseline.
+class _Block:
+    """Some columns of both sides, their measured rows in memory; members are read as they are needed."""
 
-    0 where nothing of a sample is finite on both sides. A piece has whole samples, or a part of a long one.
-    """
-    count = baseline.shape[0]
-    length = baseline.size // count
-    squares, finite = np.zeros((2, count)), np.zeros(count)
-    stream = PairStream(baseline, candidate)
-    with np.errstate(all="ignore"):
-        for low, high in stream.pieces(max(1, CHUNK // length) * length):
-            samples = slice(low // length, -(-high // length))
-            a, b = (decode(raw) for decode, raw in zip(stream.decode, stream.raw(low, high), strict=True))
-            _add(squares[:, samples], finite[samples], a, b)
-    counted = np.maximum(finite, 1)
-    return np.sqrt(squares[0] / counted), np.sqrt(squares[1] / counted)
+    def __init__(
+        self, baseline: StoredTensor, candidate: StoredTensor, ensemble: Ensemble, columns: slice
+    ) -> None:
+        self._sides = baseline, candidate
+        self._ensemble, self._columns = ensemble, columns
+        self._scale = 1.0
+        before, after = self._read(ensemble.rows)
+        top = max(_largest(before), _largest(after))
+        if top > _HUGE or 0 < top < 1 / _HUGE:
+            self._scale = 1 / top
+            before, after = before * self._scale, after * self._scale
+        self._finite = np.isfinite(before) & np.isfinite(after)
+        self._before = np.where(self._finite, before, 0.0)
+        with np.errstate(invalid="ignore"):
+            self._squares = np.where(self._finite, after - before, 0.0) ** 2
+        self.largest = 0.0
+
+    @cached_property
+    def values(self) -> Values:
+        """The baseline's values."""
+        return Values(self._before)
+
+    def floor(self, units: float) -> Floor:
+        """The noise of the measured rows, from two members at least, or so many units in the last place."""
+        count = len(self._ensemble.members)
+        least = self._least(self._before)
+        return (
+            measure_floor(self.values, self._member, count, least) if count > 1 else unit_floor(least, units)
+        )
+
+    def grains(self, floor: Floor) -> Iterator[GrainDrift]:
+        """Every grain of the measured rows, and of the others."""
+        worst = self.values.extremes(self._squares.copy(), floor.variance)
+        row, column, element = worst.row, worst.column, worst.element
+        squares = self._squares
+        sizes = [squares.mean(), squares[row].mean(), squares[:, column].mean(), squares[element]]
+        yield from self._described(worst, sizes, floor, self._ensemble.rows)
+        rest = self._ensemble.unmeasured(self._sides[0])
+        if rest.size:
+            extremes, squared = _stream(self._unmeasured(rest, floor), self.values.eligible)
+            yield from self._described(extremes, squared, floor, rest)
+
+    def column(self, column: int) -> tuple[int, ...]:
+        """Where a column of the block stands behind the first axis of the tensor."""
+        tensor = self._sides[0]
+        flat = (self._columns.start + column) // (2 if tensor.dtype.startswith("complex") else 1)
+        return tuple(int(axis) for axis in np.unravel_index(flat, tensor.shape[1:]))
+
+    def _described(
+        self, worst: Extremes, squares: Iterable[float], floor: Floor, rows: Rows
+    ) -> Iterator[GrainDrift]:
+        index: dict[Grain, tuple[int, ...]] = {
+            "all": (),
+            "row": (int(rows[worst.row]),),
+            "column": self.column(worst.column),
+            "element": (int(rows[worst.element[0]]), *self.column(worst.element[1])),
+        }
+        for at, (grain, square) in enumerate(zip(GRAINS, squares, strict=True)):
+            times, reach = float(worst.times[at]), float(floor.reach[at])
+            size = float(np.sqrt(square)) / self._scale
+            yield GrainDrift(
+                grain=grain, ratio=times / reach, times=times, reach=reach, size=size, index=index[grain]
+            )
+
+    def _unmeasured(self, rest: Rows, floor: Floor) -> Iterator[tuple[Double, Double]]:
+        """Squared differences and noise of rows without members, some rows at a time."""
+        step = max(1, _STREAMED // self._before.shape[1])
+        for low in range(0, rest.size, step):
+            before, after = (side * self._scale for side in self._read(rest[low : low + step]))
+            finite = np.isfinite(before) & np.isfinite(after)
+            with np.errstate(invalid="ignore"):
+                squares = np.where(finite, after - before, 0.0) ** 2
+            yield squares, np.maximum(floor.loudest, self._least(np.where(finite, before, 0.0)))
+
+    def _least(self, values: Double) -> Double:
+        unit, smallest = unit_of(self._sides[0].dtype)
+        return least_variance(values, unit, smallest * self._scale)
+
+    def _read(self, rows: Rows) -> tuple[Double, Double]:
+        before, after = (read_rows(side, rows, self._columns) for side in self._sides)
+        return before, after
+
+    def _member(self, number: int) -> Double:
+        member = read_rows(self._ensemble.members[number], None, self._columns) * self._scale
+        with np.errstate(invalid="ignore"):
+            moved = np.where(self._finite & np.isfinite(member), member - self._before, 0.0)
+        self.largest = max(self.largest, _largest(moved) / self._scale)
+        return moved
 
 
-def _add(squares: Double, counts: Double, a: NDArray[Any], b: NDArray[Any]) -> None:
-    """Add the elements of some samples, given one after the other."""
-    wide_a, wide_b = (side.astype(np.float64, copy=False).reshape(counts.size, -1) for side in (a, b))
-    finite = np.isfinite(wide_a) & np.isfinite(wide_b)
-    distance, magnitude = wide_b - wide_a, wide_a
-    if not finite.all():
-        distance, magnitude = np.where(finite, distance, 0.0), np.where(finite, magnitude, 0.0)
-    squares[0] += np.einsum("ij,ij->i", distance, distance)
-    squares[1] += np.einsum("ij,ij->i", magnitude, magnitude)
-    counts += np.count_nonzero(finite, axis=1)
+@dataclass
+class _Peak:
+    """The largest of some numbers, with its place and what goes with it."""
+
+    value: float = -1.0
+    place: tuple[int, ...] = (0, 0)
+    square: float = 0.0
+
+    def add(self, value: float, place: tuple[int, ...], square: float) -> None:
+        if value > self.value:
+            self.value, self.place, self.square = value, place, square
+
+
+def _stream(
+    pieces: Iterable[tuple[Double, Double]], eligible: NDArray[np.bool_]
+) -> tuple[Extremes, list[float]]:
+    """The grains of rows that pass by, each weighing the same, and the squared differences at each."""
+    row, element = _Peak(), _Peak()
+    columns = np.zeros((2, eligible.size))
+    count = 0
+    for squares, variance in pieces:
+        shares = squares / variance
+        rows = shares.mean(1)
+        top, worst = int(rows.argmax()), divmod(int(shares.argmax()), eligible.size)
+        row.add(float(rows[top]), (count + top,), float(squares[top].mean()))
+        element.add(float(shares[worst]), (count + worst[0], worst[1]), float(squares[worst]))
+        columns += shares.sum(0), squares.sum(0)
+        count += len(squares)
+    columns /= max(1, count)
+    column = int(np.where(eligible, columns[0], 0.0).argmax())
+    everything = columns.mean(1)
+    peak = columns[0, column] if eligible[column] else 0.0
+    times = np.sqrt([everything[0], row.value, peak, element.value])
+    extremes = Extremes(times, row.place[0], column, (element.place[0], element.place[1]))
+    return extremes, [float(everything[1]), row.square, float(columns[1, column]), element.square]
+
+
+def _largest(values: Double) -> float:
+    finite = np.abs(values[np.isfinite(values)])
+    return float(finite.max(initial=0.0))

@@ -31,6 +31,18 @@ TOLERANCES: dict[str, Tolerance] = {
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
+#: dtype → the smallest step between its numbers that counts as noise near zero: the smallest normal number,
+#: where kernels flush to zero; of float16, whose subnormals they keep, the smallest of all.
+SMALLEST = {"float64": 2.0**-1022, "float32": 2.0**-126, "bfloat16": 2.0**-126, "float16": 2.0**-24}
+
+
+def unit_of(dtype: str) -> tuple[float, float]:
+    """Unit roundoff of a floating dtype, and its smallest step; of a complex dtype those of its parts."""
+    part = {"complex64": "float32", "complex128": "float64"}.get(dtype, dtype)
+    unit = UNIT_ROUNDOFF.get(part, TOLERANCES[dtype].rtol / 2 if dtype in TOLERANCES else 0.0)
+    return unit, SMALLEST.get(part, 2.0**-9)  # 2**-9: a step of float8_e4m3fn near zero
+
+
 def tolerance_of(baseline: str, candidate: str) -> Tolerance:
     """The tolerance of a pair of dtypes: the wider one where they differ, exact where neither is a float."""
     sides = TOLERANCES.get(baseline, EXACT), TOLERANCES.get(candidate, EXACT)

@@ -17,8 +17,8 @@ _MISSING = Failure(stage="crash", error="worker", message="the worker left no re
 
 
 @dataclass(frozen=True)
-class SecondRound:
-    """What a second round records, by the cell that asked for it.
+class Asked:
+    """What later rounds record, by the cell that asked for it.
 
     Attributes:
         own: (cell, check) → ids of the jobs of its baseline and of itself; empty where there is none.
@@ -35,11 +35,12 @@ class Captures:
 
     plan: Plan
     jobs: Mapping[str, Capture | Failure]
-    second: SecondRound = SecondRound()
+    asked: Asked = Asked()
 
-    def with_second(self, jobs: Mapping[str, Capture | Failure], second: SecondRound) -> Captures:
-        """The same with what a second round recorded."""
-        return replace(self, jobs={**self.jobs, **jobs}, second=second)
+    def with_round(self, jobs: Mapping[str, Capture | Failure], asked: Asked) -> Captures:
+        """The same with what a further round recorded."""
+        own, further = {**self.asked.own, **asked.own}, {**self.asked.further, **asked.further}
+        return replace(self, jobs={**self.jobs, **jobs}, asked=Asked(own, further))
 
     def of(self, cell: Cell) -> Pair:
         """The evidence for a cell: of its baseline, and of the cell itself."""
@@ -48,7 +49,7 @@ class Captures:
             for sibling in self.plan.cells
             if (sibling.model, sibling.environment) == (cell.model, cell.environment) and sibling != cell
         ]
-        places = dict.fromkeys((*siblings, *self.second.further.get(cell, ())))
+        places = dict.fromkeys((*siblings, *self.asked.further.get(cell, ())))
         further = {place: self._pair(place) for place in places}
         baseline, candidate = self._pair(cell, asked_by=cell)
         if isinstance(candidate, Evidence):
@@ -73,9 +74,7 @@ class Captures:
             for job, result in self.jobs.items()
             if job.startswith(f"{cell.id}/")
         }
-        for (place, check), ids in self.second.own.items():
+        for (place, check), ids in self.asked.own.items():
             if place == asked_by and ids[side]:
                 own[check] = self.jobs.get(ids[side], _MISSING)
-        reference = self.plan.float32_of(cell)
-        float32 = self.jobs.get(reference.id, _MISSING) if reference else None
-        return Evidence(cell, capture, own, float32)
+        return Evidence(cell, capture, own)

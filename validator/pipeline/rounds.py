@@ -1,13 +1,15 @@
-"""What is run: every check's first question about every cell, then, once, whatever the answers ask for."""
+"""What is run: every check's first question about every cell, then what the answers ask for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from validator.checks.protocol import FollowUp, Task
+from pydantic import JsonValue
+
+from validator.checks.protocol import FollowUp, FollowUpRound, Task
 from validator.matrix import Cell
-from validator.pipeline.evidence import SecondRound
+from validator.pipeline.evidence import Asked
 from validator.pipeline.jobs import JobMaker
 from validator.runner import Job
 from validator.verdict.judge import Judgement
@@ -25,7 +27,7 @@ def first_round(maker: JobMaker) -> list[Job]:
 
 @dataclass
 class FollowUpJobs:
-    """A second round. `budgets` are wall seconds by name; a job names the budget that it spends."""
+    """A later round. `budgets` are wall seconds by name; a job names the budget that it spends."""
 
     jobs: dict[str, Job] = field(default_factory=dict)
     budgets: dict[str, float] = field(default_factory=dict)
@@ -38,53 +40,61 @@ class FollowUpJobs:
         return frozenset({cell for cell, _ in self.own} | set(self.further))
 
     @property
-    def round(self) -> SecondRound:
+    def asked(self) -> Asked:
         """Which jobs are evidence for which cell."""
-        return SecondRound(self.own, self.further)
+        return Asked(self.own, self.further)
 
 
-def second_round(maker: JobMaker, judgements: Sequence[Judgement]) -> FollowUpJobs:
-    """What the checks want to know more about, of all cells together; jobs that several want are one."""
-    second = FollowUpJobs()
+def later_round(maker: JobMaker, judgements: Sequence[Judgement], follows: FollowUpRound) -> FollowUpJobs:
+    """What the checks of a round want to know more about, of all cells; jobs that several want are one."""
+    later = FollowUpJobs()
     ranked: list[tuple[int, Cell, str]] = []
     for judgement in judgements:
         cell = judgement.subject.cell
-        for check, follow in judgement.follow_ups().items():
+        for check, follow in judgement.follow_ups(follows).items():
             if follow.baseline or follow.candidate:
-                _add_own(second, maker, cell, (check, follow))
+                _add_own(later, maker, cell, (check, follow))
             if follow.cells:
-                second.further[cell] = (*second.further.get(cell, ()), *follow.cells)
-                second.budgets[check] = max(second.budgets.get(check, 0.0), follow.seconds or 0.0)
+                later.further[cell] = (*later.further.get(cell, ()), *follow.cells)
+                later.budgets[check] = max(later.budgets.get(check, 0.0), follow.seconds or 0.0)
                 ranked += [(rank, place, check) for rank, place in enumerate(follow.cells)]
     # The first choice of every cell, then the second of every cell …: time may end at any of them.
     for _, place, check in sorted(ranked, key=lambda entry: entry[0]):
         for job in _pair(maker, place, check):
-            second.jobs.setdefault(job.id, job)
-    return second
+            later.jobs.setdefault(job.id, job)
+    return later
 
 
-def _add_own(second: FollowUpJobs, maker: JobMaker, cell: Cell, follow: tuple[str, FollowUp]) -> None:
+def _add_own(later: FollowUpJobs, maker: JobMaker, cell: Cell, follow: tuple[str, FollowUp]) -> None:
     """Jobs of their own for a cell and its baseline."""
     check, follow_up = follow
     baseline = maker.project.plan.baseline_of(cell)
-    first = _shared(second, maker, baseline, (check, follow_up.baseline)) if follow_up.baseline else None
+    first = _shared(later, maker, baseline, (check, follow_up.baseline)) if follow_up.baseline else None
     job = None
     if follow_up.candidate:
         job = maker.own(cell, check, follow_up.candidate)
         option = follow_up.candidate.baseline_folder
         if option and first:
-            options = {**job.tasks[check], option: first.folder}
+            options = _with_folder(job.tasks[check], option, first.folder)
             job = replace(job, needs=(first.id,), tasks={check: options})
-        second.jobs[job.id] = job
-    second.own[cell, check] = (first.id if first else "", job.id if job else "")
+        later.jobs[job.id] = job
+    later.own[cell, check] = (first.id if first else "", job.id if job else "")
 
 
-def _shared(second: FollowUpJobs, maker: JobMaker, baseline: Cell, task: tuple[str, Task]) -> Job:
+def _with_folder(options: Mapping[str, JsonValue], option: str, folder: str) -> dict[str, JsonValue]:
+    """The options with a folder in one of them: `option`, or `part.option` in the options of a part."""
+    part, _, name = option.partition(".")
+    inner = options.get(part)
+    value = {**inner, name: folder} if isinstance(inner, dict) else folder
+    return {**options, part: value}
+
+
+def _shared(later: FollowUpJobs, maker: JobMaker, baseline: Cell, task: tuple[str, Task]) -> Job:
     """The baseline's job: the one that another cell asked for already, where that records the same."""
     check, recorded = task
-    for number in range(len(second.jobs) + 1):
+    for number in range(len(later.jobs) + 1):
         job = maker.own(baseline, check, recorded, suffix=f"-{number}" if number else "")
-        known = second.jobs.setdefault(job.id, job)
+        known = later.jobs.setdefault(job.id, job)
         if known == job:
             return job
     raise AssertionError("unreachable: fewer jobs than numbers")

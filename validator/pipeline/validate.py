@@ -1,4 +1,4 @@
-"""The whole way: run every cell, judge it against its baseline, follow up once, and conclude."""
+"""The whole way: predict, judge against the baseline, measure where bytes differ, explain, and conclude."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Literal
 from rich.console import Console
 
 from validator import __version__
+from validator.checks.protocol import FollowUpRound
 from validator.config.settings import LimitSettings
 from validator.errors import Exit
 from validator.matrix import Cell
@@ -19,7 +20,7 @@ from validator.pipeline.evidence import Captures
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.places import places
 from validator.pipeline.project import Project
-from validator.pipeline.rounds import first_round, second_round
+from validator.pipeline.rounds import first_round, later_round
 from validator.pipeline.run_folder import RunFolder
 from validator.report import json as report_json
 from validator.report import junit, markdown
@@ -28,6 +29,9 @@ from validator.runner import Bounds, Pool, Watcher, default_memory, write_text
 from validator.verdict.gate import EXIT_CODES, apply_gate, judge_run, worst_first
 from validator.verdict.judge import Judgement, judge_cell
 from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Report
+
+#: After the predictions: whether they differ beyond noise, then where and why.
+ROUNDS: tuple[FollowUpRound, ...] = ("measure", "explain")
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Run:
 
 
 def validate(run: Run) -> Report:
-    """Run every cell, judge it against its baseline, follow up on what moved.
+    """Run every cell and judge it against its baseline; measure what differs, and explain what moved.
 
     Raises:
         ConfigurationError: a recording cannot be used.
@@ -62,12 +66,12 @@ def validate(run: Run) -> Report:
     with run.pool() as pool:
         captures = Captures(run.project.plan, pool.run(jobs))
         judged = judge(maker, captures)
-        asked = second_round(maker, judged)
-        if asked.jobs:
-            captures = captures.with_second(
-                pool.run(list(asked.jobs.values()), budgets=asked.budgets), asked.round
-            )
-            judged = judge(maker, captures, only=asked.cells, before=judged)
+        for follows in ROUNDS:
+            later = later_round(maker, judged, follows)
+            if later.jobs:
+                recorded = pool.run(list(later.jobs.values()), budgets=later.budgets)
+                captures = captures.with_round(recorded, later.asked)
+                judged = judge(maker, captures, only=later.cells, before=judged)
         environments = tuple(_environment(run, pool, name) for name in _names(run))
     return conclude(run, judged, environments)
 

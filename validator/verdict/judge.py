@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from validator.checks.bands import CellVerdict
 from validator.checks.loading.types import BaselineFailed, CellFailed
 from validator.checks.outputs.types import OutputsComparison
-from validator.checks.protocol import Earlier, Evidence, Examined, Finding, FollowUp, Subject
+from validator.checks.protocol import (
+    Earlier,
+    Evidence,
+    Examined,
+    Finding,
+    FollowUp,
+    FollowUpRound,
+    Subject,
+)
 from validator.checks.registry import CHECKS
 from validator.errors import ConfigurationError
 from validator.failure import Failure
@@ -17,19 +25,19 @@ from validator.verdict.results import CellResult, Comparisons
 
 @dataclass(frozen=True)
 class Judgement:
-    """A judged cell: its result, and what every check made of it."""
+    """A judged cell: its result, and what checks made of it, up to one that is not measured yet."""
 
     subject: Subject
     result: CellResult
     earlier: Earlier
 
-    def follow_ups(self) -> dict[str, FollowUp]:
-        """Check → what it wants a second round to record."""
+    def follow_ups(self, follows: FollowUpRound) -> dict[str, FollowUp]:
+        """Check → what it wants a round to record."""
         asked = {
             check.name: check.more(self.subject, examined, self.earlier)
             for check in CHECKS
             for examined in self.earlier.examined
-            if examined.check == check.name
+            if examined.check == check.name and check.follows == follows
         }
         return {name: follow for name, follow in asked.items() if follow is not None}
 
@@ -83,6 +91,8 @@ def _examined(subject: Subject, baseline: Evidence, candidate: Evidence) -> Earl
         earlier = _with(earlier, examined)
         if isinstance(examined.comparison, OutputsComparison) and examined.comparison.obstacles:
             break  # what follows would compare two different questions
+        if check.follows == "measure" and check.more(subject, examined, earlier) is not None:
+            break  # the others take up the verdict once it is measured
     return earlier
 
 

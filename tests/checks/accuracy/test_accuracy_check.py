@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.checks.outputs.output_cases import capture, subject
+from tests.checks.outputs.output_cases import capture, entries, subject
 from validator.checks.accuracy import CHECK
 from validator.checks.accuracy.types import AccuracyComparison, EvaluateFailedFinding, UnscoredFinding
 from validator.checks.outputs import CHECK as OUTPUTS
@@ -127,11 +127,9 @@ def test_a_metric_of_the_user(tmp_path: Path, source: str, kind: str | None) -> 
 
 
 def test_the_noise_makes_ties(tmp_path: Path) -> None:
-    noise = {
-        "weights": 1,
-        "members": 3,
-        "outputs": [{"name": "output", "rms": 1.0, "max_abs": 1.0, "path": None}],
-    }
+    members = entries(tmp_path / "a", {"member0": RIGHT + 1, "member1": RIGHT - 1})
+    ensemble = {"name": "output", "members": [{**member, "name": "output"} for member in members]}
+    noise = {"failure": None, "method": "operations", "samples": [[0, 200]], "outputs": [ensemble]}
     answer = {"outputs": {"failure": None, "noise": noise, "reference": None}}
     few = np.where(((np.arange(200) < 6) & (LABELS == 1))[:, None], 1 - RIGHT, RIGHT)
     result, _ = examined(tmp_path, few, baseline={"tasks": answer})

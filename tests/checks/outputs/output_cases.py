@@ -24,7 +24,10 @@ from validator.failure import Failure
 from validator.matrix import Cell, Plan
 from validator.matrix.variants import Variant
 from validator.numbers.distance import compare_tensors
-from validator.numbers.drift import Drift
+from validator.numbers.drift import Drift, GrainDrift
+from validator.numbers.ensembles import NoiseMethod
+from validator.numbers.floor import GRAINS, Grain
+from validator.numbers.reference import ReferenceDistance
 from validator.runner.captures import Capture, SelfDifference, read_capture
 from validator.storage.tensors import StoredTensor
 from validator.verdict.bands import BANDS
@@ -33,33 +36,39 @@ AS_SAVED = Variant()
 OLD = np.linspace(-1, 1, 40, dtype=np.float32).reshape(10, 4)
 
 
+def drift(ratio: float, grain: Grain = "all", method: NoiseMethod = "operations", **fields: Any) -> Drift:
+    """A drift that is so many times the noise at one grain, and nothing at the others."""
+    places: dict[Grain, tuple[int, ...]] = {"row": (3,), "column": (1,), "element": (3, 1)}
+    grains = tuple(
+        GrainDrift(
+            grain=each,
+            ratio=ratio if each == grain else 0.0,
+            times=ratio if each == grain else 0.0,
+            reach=1.0,
+            size=1e-6,
+            index=places.get(each, ()),
+        )
+        for each in GRAINS
+    )
+    members = 0 if method == "none" else 8
+    return Drift(method=method, members=members, rows=10, ratio=ratio, grains=grains, **fields)
+
+
 def output(
-    new: ArrayLike,
-    *,
-    old: ArrayLike = OLD,
-    ratio: float | None = None,
-    sample: float | None = None,
-    **fields: Any,
+    new: ArrayLike, *, old: ArrayLike = OLD, ratio: float | None = None, grain: Grain = "all", **fields: Any
 ) -> OutputNumbers:
-    """An output whose drift is so many times the noise, all together and in its worst sample."""
+    """An output whose drift is so many times the noise at one grain; without a ratio it was not measured."""
     sides = [StoredTensor.from_array("output", np.asarray(side)) for side in (old, new)]
     tolerance: Tolerance | None = fields.get("tolerance")
     comparison = compare_tensors(sides[0], sides[1], tolerance)
-    drift = None
     if ratio is not None:
-        noise = (comparison.rms or 0.0) / ratio if ratio else 1e-7
-        drift = Drift(
-            rms=comparison.rms or 0.0,
-            noise_rms=noise,
-            ratio=ratio,
-            sample=3 if sample else None,
-            sample_rms=1e-6,
-            sample_noise=1e-7,
-            sample_ratio=sample,
-        )
-    else:
-        fields.setdefault("gap", "not-measured")
-    return OutputNumbers(name="output", comparison=comparison, drift=drift, **fields)
+        fields.setdefault("drift", drift(ratio, grain))
+    return OutputNumbers(name="output", comparison=comparison, **fields)
+
+
+def apart(delta: float, **fields: Any) -> ReferenceDistance:
+    """Both float64 runs so far apart."""
+    return ReferenceDistance(output="output", delta=delta, **fields)
 
 
 def judged(numbers: OutputNumbers) -> OutputFinding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from validator.checks.outputs.types import (
     OutputsComparison,
 )
 from validator.checks.protocol import Earlier, Evidence, Examined
-from validator.failure import Failure
 from validator.matrix.variants import Variant
 from validator.runner.captures import Capture
 from validator.storage.tensors import StoredTensor
@@ -29,16 +29,36 @@ MOVED = OLD + np.float32(1e-5)
 SELF = [{"output": "output", "max_abs": 0.5, "elements": 40}]
 
 
-def noise(folder: Path, rms: float, **fields: Any) -> dict[str, Any]:
-    (folder / "noise").mkdir(parents=True, exist_ok=True)
-    np.save(folder / "noise" / "0.npy", np.full(10, rms))
-    output = {"name": "output", "rms": rms, "max_abs": 3 * rms, "path": "noise/0.npy"}
-    answer = {"failure": None, "reason": "", "weights": 4, "members": 3, "samples": 10, "split": 2}
-    return {**answer, "outputs": [output], **fields}
+EVERY = {"failure": None, "batches": [0, 1, 2], "samples": [[0, 4], [4, 8], [8, 10]]}
+
+
+def noise(folder: Path, rms: float, rows: slice = slice(None), **fields: Any) -> dict[str, Any]:
+    """Eight members that are so far from the baseline, as a worker leaves them in a folder."""
+    rng = np.random.default_rng(0)
+    members = {
+        f"member{k}": OLD[rows] + np.float32(rms) * signs for k, signs in enumerate(_signs(rng, OLD[rows]))
+    }
+    described = [{**entry, "name": "output"} for entry in entries(folder, members)]
+    answer = {**EVERY, "method": "operations", "reason": "", "members": 8}
+    return {**answer, "outputs": [{"name": "output", "members": described}], **fields}
+
+
+def _signs(rng: np.random.Generator, like: np.ndarray) -> np.ndarray:
+    return rng.choice([-1.0, 1.0], (8, *like.shape)).astype(np.float32)
+
+
+def exact(folder: Path, recorded: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A float64 run, as a worker leaves it in a folder."""
+    return {**EVERY, "how": "graph", "outputs": entries(folder, recorded)} | fields
 
 
 def tasks(noise: object = None, reference: object = None) -> dict[str, Any]:
     return {"outputs": {"failure": None, "noise": noise, "reference": reference}}
+
+
+def measured(folder: Path, noise: object = None, reference: object = None) -> dict[str, Any]:
+    """The capture of the later round, as evidence."""
+    return {"own": {"outputs": capture(folder, {}, tasks=tasks(noise, reference))}}
 
 
 def sides(tmp_path: Path, old: dict[str, Any], new: dict[str, Any]) -> tuple[Capture, Capture]:
@@ -64,64 +84,130 @@ def numbers(result: Examined) -> OutputsComparison:
     return result.comparison
 
 
+ENSEMBLE = {"members": 8, "seconds": 60.0, "batches": None}
+
+
+@pytest.mark.parametrize("side", ["baseline", "candidate"])
+def test_the_first_round_asks_for_nothing_but_predictions(side: str) -> None:
+    assert CHECK.ask(subject(side)) is None
+
+
 @pytest.mark.parametrize(
     ("side", "precision", "options"),
     [
-        ("baseline", "as-saved", {"noise": {}, "reference": {"noise": {}}}),
-        ("candidate", "as-saved", {"noise": None, "reference": {"noise": None}}),
-        ("candidate", "bfloat16", {"noise": None, "reference": {"noise": None}}),
-        ("baseline", "float32", {"noise": {}, "reference": None}),
-        ("candidate", "float64", None),
+        ("baseline", "as-saved", {"noise": ENSEMBLE, "reference": None}),
+        ("candidate", "as-saved", {"noise": None, "reference": None}),
+        ("candidate", "bfloat16", {"noise": None, "reference": {"batches": [0], "baseline": None}}),
     ],
 )
-def test_what_it_asks_for(side: str, precision: Any, options: dict[str, Any] | None) -> None:
-    task = CHECK.ask(subject(side, Variant(precision=precision)))
-    assert (None if task is None else task.options) == options
+def test_a_further_cell_is_measured_beside_its_predictions(
+    side: str, precision: Any, options: dict[str, Any]
+) -> None:
+    about = subject(side)
+    further = replace(about.cell, variant=Variant(precision=precision, jit="on"))
+    baseline = further if side == "baseline" else about.baseline
+    task = CHECK.ask(replace(about, cell=further, baseline=baseline))
+    assert task is not None
+    assert (task.options, task.own) == (options, None)
 
 
-@pytest.mark.parametrize(("rms", "verdict"), [(1e-5, "rounding"), (3e-6, "suspicious"), (1e-7, "changed")])
-def test_drift_is_held_against_the_baselines_noise(tmp_path: Path, rms: float, verdict: str) -> None:
-    answer = tasks(noise(tmp_path / "baseline", rms))
-    result = examined(*sides(tmp_path, {"tasks": answer}, {}))
+@pytest.mark.parametrize(("rms", "verdict"), [(1e-5, "rounding"), (5e-6, "suspicious"), (1e-7, "changed")])
+def test_drift_is_held_against_the_baselines_ensemble(tmp_path: Path, rms: float, verdict: str) -> None:
+    both = sides(tmp_path, {}, {})
+    result = examined(*both, baseline=measured(tmp_path / "own", noise(tmp_path / "own", rms)))
     assert worst(result) == verdict
     (output,) = numbers(result).outputs
     assert output.drift is not None
-    assert output.drift.noise_rms == pytest.approx(rms)
-    assert output.noise_max_abs == pytest.approx(3 * rms)
-    assert output.drift.sample_ratio is not None
+    assert (output.drift.method, output.drift.members, output.drift.rows) == ("operations", 8, 10)
+    assert output.noise_max_abs == pytest.approx(rms, rel=0.2)
+    assert numbers(result).measurement is None
+    assert CHECK.more(subject(), result, Earlier()) is None
+
+
+def test_samples_without_members_are_held_against_the_noisiest(tmp_path: Path) -> None:
+    new = OLD.copy()
+    new[9] += np.float32(1e-3)
+    both = sides(tmp_path, {}, {"outputs": {"output": new}})
+    part = {"batches": [0], "samples": [[0, 4]]}
+    own = noise(tmp_path / "own", 1e-7, slice(0, 4), **part)
+    result = examined(*both, baseline=measured(tmp_path / "own", own))
+    assert worst(result) == "changed"
+    (output,) = numbers(result).outputs
+    assert output.drift is not None
+    assert output.drift.rows == 4
+    assert {grain.grain: grain.index for grain in output.drift.grains}["row"] == (9,)
 
 
 @pytest.mark.parametrize(
     ("answer", "gap"),
     [
-        (None, "not-measured"),
         ({"failure": {"stage": "predict", "error": "MemoryError", "message": ""}}, "failed"),
-        ({"reason": "no-weights"}, "no-weights"),
-        ({"reason": "not-floating", "weights": 3}, "not-floating"),
-        ({"weights": 3, "members": 3, "outputs": []}, "not-floating"),
-        ({"weights": 3, "members": 3, "outputs": [{"name": "output"}]}, "not-finite"),
-        ({"weights": 3, "members": 3, "outputs": [{"name": "output", "rms": 0.0}]}, "unmoved"),
-        ({"weights": 3, "members": 3, "outputs": [{"name": "output", "rms": 1.0, "path": "gone"}]}, "failed"),
+        ({"method": "none", "reason": "no-weights", "outputs": []}, "no-members"),
+        (
+            {
+                "outputs": [
+                    {
+                        "name": "output",
+                        "members": [{"name": "output", "path": "gone", "dtype": "float32", "shape": [10, 4]}],
+                    }
+                ]
+            },
+            "failed",
+        ),
+        ({"samples": [[0, 4]]}, "no-members"),
         ({"outputs": "many"}, "failed"),
     ],
 )
-def test_without_noise_it_is_known_why(tmp_path: Path, answer: object, gap: str) -> None:
-    result = examined(*sides(tmp_path, {"tasks": tasks(answer)}, {}))
+def test_without_an_ensemble_units_decide_and_it_is_known_why(
+    tmp_path: Path, answer: dict[str, Any], gap: str
+) -> None:
+    both = sides(tmp_path, {}, {})
+    own = noise(tmp_path / "own", 1e-5, **answer)
+    result = examined(*both, baseline=measured(tmp_path / "own", own))
     (output,) = numbers(result).outputs
-    assert (output.gap, output.drift) == (gap, None)
+    assert output.drift is not None
+    assert (output.gap, output.drift.method) == (gap, "none")
     assert (output.gap_failure is not None) == (gap == "failed")
-    assert [finding.rule for finding in result.findings if isinstance(finding, OutputFinding)] == [
-        "dtype-tolerance"
-    ]
+    assert worst(result) != "rounding"
 
 
-def test_a_baseline_that_wavers_has_no_noise(tmp_path: Path) -> None:
-    old = {"tasks": tasks(noise(tmp_path / "baseline", 1.0)), "deterministic": False, "self_difference": SELF}
+def test_a_lost_job_is_a_gap(tmp_path: Path) -> None:
+    both = sides(tmp_path, {}, {})
+    lost = {"own": {"outputs": failed("killed")}}
+    result = examined(*both, baseline=lost, candidate=lost)
+    assert numbers(result).outputs[0].gap == "failed"
+    assert of_reference(result.findings).failed_side == "baseline"
+    assert CHECK.more(subject(), result, Earlier()) is None
+
+
+def test_a_random_baseline_is_not_compared_and_not_measured(tmp_path: Path) -> None:
+    old = {"deterministic": False, "self_difference": SELF}
     result = examined(*sides(tmp_path, old, {}))
-    assert numbers(result).outputs[0].gap == "unsteady-baseline"
-    assert worst(result) == "suspicious"
+    assert worst(result) == "not-compared"
     wavering = [finding for finding in result.findings if isinstance(finding, NondeterministicFinding)]
     assert [(finding.side, finding.outputs[0].max_abs) for finding in wavering] == [("baseline", 0.5)]
+    assert CHECK.more(subject(), result, Earlier()) is None
+
+
+def test_a_baseline_that_wavers_by_rounding_is_measured(tmp_path: Path) -> None:
+    old = {"deterministic": False, "self_difference": [{**SELF[0], "max_abs": 1e-7}]}
+    both = sides(tmp_path, old, {})
+    assert CHECK.more(subject(), examined(*both), Earlier()) is not None
+    result = examined(*both, baseline=measured(tmp_path / "own", noise(tmp_path / "own", 1e-5)))
+    assert worst(result) == "rounding"
+
+
+def test_labels_that_rounding_flips_are_ties(tmp_path: Path) -> None:
+    old = np.zeros((10, 4), np.int64)
+    new = old.copy()
+    new[3, 1] = 1
+    both = sides(tmp_path, {"outputs": {"output": old}}, {"outputs": {"output": new}})
+    for flipped, verdict in ((new, "rounding"), (old, "suspicious")):
+        folder = tmp_path / verdict
+        described = [{**entry, "name": "output"} for entry in entries(folder, {"a": flipped, "b": old})]
+        answer = {**EVERY, "method": "operations", "outputs": [{"name": "output", "members": described}]}
+        result = examined(*both, baseline=measured(folder, answer))
+        assert worst(result) == verdict
 
 
 @pytest.mark.parametrize(
@@ -159,93 +245,82 @@ def test_a_renamed_output_is_a_change(tmp_path: Path) -> None:
     assert numbers(result).outputs[0].renamed_to == "b"
 
 
-def half(folder: Path, outputs: dict[str, Any], rms: float | None = None) -> dict[str, Any]:
-    described = entries(folder / "reference", outputs)
-    measured = None if rms is None else noise(folder / "reference", rms)
-    reference = {"failure": None, "policy": "bfloat16", "outputs": described, "noise": measured}
-    own = noise(folder, 1e-3) if rms is not None else None
-    return {"policy": "bfloat16", "tasks": tasks(own, reference)}
+def in_float64(tmp_path: Path, delta: float, **fields: Any) -> Any:
+    """Evidence of both sides, whose float64 runs are so far apart."""
+    wide = OLD.astype(np.float64)
+    old = exact(tmp_path / "own-old", {"output": wide})
+    new = exact(tmp_path / "own-new", {"output": wide * (1 + delta)}, **fields)
+    return {
+        "baseline": measured(tmp_path / "own-old", noise(tmp_path / "own-old", 5e-6), old),
+        "candidate": measured(tmp_path / "own-new", None, new),
+    }
 
 
-def test_a_float32_reference_beside_the_predictions_convicts(tmp_path: Path) -> None:
-    old = half(tmp_path / "baseline", {"output": OLD}, 1e-7)
-    result = examined(*sides(tmp_path, old, half(tmp_path / "candidate", {"output": MOVED})))
-    assert worst(result) == "changed"
-    reference = of_reference(result.findings)
-    assert (reference.kind, reference.precision, reference.policy) == (
-        "reference-convicts",
-        "float32",
-        "bfloat16",
-    )
+@pytest.mark.parametrize(
+    ("delta", "verdict", "kind"),
+    [
+        (0.0, "rounding", "reference-acquits"),
+        (1e-4, "changed", "reference-convicts"),
+        (3e-7, "suspicious", None),
+    ],
+)
+def test_float64_decides_between_the_bands(
+    tmp_path: Path, delta: float, verdict: str, kind: str | None
+) -> None:
+    result = examined(*sides(tmp_path, {}, {}), **in_float64(tmp_path, delta))
+    assert worst(result) == verdict
+    assert [each.kind for each in result.findings if each.kind != "output"] == ([kind] if kind else [])
+    distance = numbers(result).outputs[0].reference
+    assert distance is not None
+    assert distance.delta == pytest.approx(delta)
 
 
-def test_the_float32_cell_of_the_matrix_comes_first(tmp_path: Path) -> None:
-    both = sides(tmp_path, {"policy": "bfloat16"}, {"policy": "bfloat16"})
-    old, new = (capture(tmp_path / f"{side}-32", {"output": OLD}) for side in ("baseline", "candidate"))
-    result = examined(*both, baseline={"float32": old}, candidate={"float32": new})
-    reference = numbers(result).reference
-    assert reference is not None
-    assert [output.comparison.identical for output in reference.outputs if output.comparison] == [True]
-    lost = examined(*both, baseline={"float32": old}, candidate={"float32": failed()})
-    missing = numbers(lost).reference
-    assert missing is not None
-    assert (missing.failure, missing.failed_side) == (failed(), "candidate")
-
-
-def test_other_outputs_of_the_references_are_no_reference(tmp_path: Path) -> None:
-    both = sides(tmp_path, {"policy": "bfloat16"}, {"policy": "bfloat16"})
-    old, new = capture(tmp_path / "a", {"output": OLD}), capture(tmp_path / "b", {"other": OLD[:5]})
-    result = examined(*both, baseline={"float32": old}, candidate={"float32": new})
+@pytest.mark.parametrize("fields", [{"how": "reload"}, {"samples": [[0, 4]]}, {"outputs": []}])
+def test_other_float64_runs_are_no_reference(tmp_path: Path, fields: dict[str, Any]) -> None:
+    result = examined(*sides(tmp_path, {}, {}), **in_float64(tmp_path, 0.0, **fields))
     assert of_reference(result.findings).kind == "reference-missing"
-
-
-def test_a_reference_is_needed_on_both_sides(tmp_path: Path) -> None:
-    old = capture(tmp_path / "a", {"output": OLD})
-    both = sides(tmp_path, {}, {})
-    assert numbers(examined(*both, baseline={"own": {"outputs": old}})).reference is None
-
-
-def test_a_float64_reference_is_asked_for_once_rounding_does_not_explain(tmp_path: Path) -> None:
-    answer = tasks(noise(tmp_path / "baseline", 3e-6))
-    both = sides(tmp_path, {"tasks": answer}, {})
-    result = examined(*both)
     assert worst(result) == "suspicious"
-    more = CHECK.more(subject(), result, Earlier())
+
+
+def test_a_round_of_measuring_is_asked_for_where_bytes_differ(tmp_path: Path) -> None:
+    more = CHECK.more(subject(), examined(*sides(tmp_path, {}, {})), Earlier())
     assert more is not None
     assert more.baseline is not None
     assert more.candidate is not None
-    assert (more.baseline.options["noise"], more.candidate.options["noise"]) == ({}, None)
-    for task in (more.baseline, more.candidate):
-        assert task.own is not None
-        assert (task.own.predict, task.own.precision) == (True, "float64")
-    exact = OLD.astype(np.float64) + 1e-5
-    wide = noise(tmp_path / "wide", 1e-3)
-    old = capture(tmp_path / "wide", {"output": exact}, policy="float64", tasks=tasks(wide))
-    new = capture(tmp_path / "wide-new", {"output": exact}, policy="float64")
-    again = examined(*both, baseline={"own": {"outputs": old}}, candidate={"own": {"outputs": new}})
-    assert (worst(again), of_reference(again.findings).kind) == ("rounding", "reference-acquits")
+    reference = {"batches": None, "baseline": None}
+    assert more.baseline.options == {"noise": ENSEMBLE, "reference": reference}
+    assert more.candidate.options == {"noise": None, "reference": reference}
+    assert more.candidate.baseline_folder == "reference.baseline"
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ({"policy": "bfloat16"}, {"policy": "bfloat16"}),
-        ({}, {"policy": None}),
-        ({"deterministic": False}, {}),
         ({}, {"outputs": {"output": OLD}}),
+        ({}, {"outputs": {"output": OLD[:, :2]}}),
+        ({"deterministic": False, "self_difference": SELF}, {}),
     ],
 )
-def test_no_float64_reference_where_it_says_nothing(
+def test_nothing_is_measured_where_nothing_can_be_told(
     tmp_path: Path, old: dict[str, Any], new: dict[str, Any]
 ) -> None:
     assert CHECK.more(subject(), examined(*sides(tmp_path, old, new)), Earlier()) is None
 
 
-def test_a_failed_task_is_a_gap_and_no_reference(tmp_path: Path) -> None:
-    lost = {"outputs": {"failure": {"stage": "crash", "error": "SIGSEGV", "message": ""}}}
-    result = examined(*sides(tmp_path, {"policy": "bfloat16", "tasks": lost}, {"policy": "bfloat16"}))
-    assert numbers(result).outputs[0].gap == "failed"
-    assert isinstance(numbers(result).outputs[0].gap_failure, Failure)
+@pytest.mark.parametrize("policy", ["bfloat16", "mixed_float16"])
+def test_identical_half_precision_runs_in_float64_on_a_batch(tmp_path: Path, policy: str) -> None:
+    both = sides(tmp_path, {"policy": policy}, {"policy": policy, "outputs": {"output": OLD}})
+    more = CHECK.more(subject(), examined(*both), Earlier())
+    assert more is not None
+    assert more.baseline is not None
+    assert more.baseline.options == {"noise": None, "reference": {"batches": [0], "baseline": None}}
+
+
+def test_a_random_candidate_does_not_run_in_float64(tmp_path: Path) -> None:
+    new = {"deterministic": False, "self_difference": SELF}
+    more = CHECK.more(subject(), examined(*sides(tmp_path, {}, new)), Earlier())
+    assert more is not None
+    assert more.candidate is None
 
 
 def test_two_sets_of_outputs_need_no_run() -> None:

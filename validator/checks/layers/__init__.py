@@ -114,24 +114,10 @@ class Layers(Check[RecordedLayers | NotRecorded | None, LayersComparison]):
         structure, outputs = earlier.comparison(StructureComparison), earlier.comparison(OutputsComparison)
         if structure is None or not structure.pairs:
             return None
-        rows: list[JsonValue] = [*_worst_samples(outputs)] if outputs else []
+        rows: list[JsonValue] = [*outputs.moved[:_SAMPLES]] if outputs else []
         pairs: list[JsonValue] = [[pair.candidate, pair.baseline, pair.path] for pair in structure.pairs]
         replayed = Task({"noise": 0, "rows": rows, "pairs": pairs}, own=OwnJob(), baseline_folder="baseline")
         return FollowUp(Task({"noise": _MEMBERS, "rows": rows}, own=OwnJob()), replayed)
-
-
-def _worst_samples(outputs: OutputsComparison) -> list[int]:
-    """The samples that differ most, one of each output, without those named twice."""
-    samples: dict[int, None] = {}
-    for output in outputs.outputs:
-        numbers = output.comparison
-        if numbers is None or numbers.identical:
-            continue
-        if output.drift is not None and output.drift.sample is not None:
-            samples[output.drift.sample] = None
-        elif numbers.worst is not None and numbers.baseline_shape[:1] == (outputs.samples[0],):
-            samples[numbers.worst.index[0]] = None
-    return list(samples)[:_SAMPLES]
 
 
 def _compared(baseline: RecordedLayers, candidate: RecordedLayers) -> LayersComparison:

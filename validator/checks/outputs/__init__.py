@@ -1,7 +1,8 @@
 """Do predictions differ beyond noise?
 
-In come the predictions of both sides, the baseline's noise and a run in higher precision; out go the numbers
-of every output and findings that decide the cell's verdict. `compare_stored` compares tensors without a run.
+In come the predictions of both sides, and where they differ an ensemble of moved baselines and runs in
+float64; out go the numbers of every output and findings that decide the cell's verdict. `compare_stored`
+compares tensors without a run.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from validator.checks.bands import Bands
-from validator.checks.outputs.compare import compare_outputs, output_numbers
+from validator.checks.outputs.compare import HALF, compare_outputs, output_numbers
 from validator.checks.outputs.find import change_of, find_outputs, judge_output
-from validator.checks.outputs.recording import OutputsRecording, Predictions, read_outputs
+from validator.checks.outputs.recording import OutputsRecording, read_outputs
 from validator.checks.outputs.types import (
     NondeterministicFinding,
     ObstacleFinding,
@@ -26,11 +27,16 @@ from validator.storage.tensors import StoredTensor
 
 __all__ = ["CHECK", "change_of", "compare_stored"]
 
+#: Of the ensemble. With 3 members all of a row may stand still by chance; 8 leave no such row.
+_MEMBERS = 8
+_SECONDS = 60.0  # for all members: what they do not reach is left out, batch by batch
+
 
 class Outputs(Check[OutputsRecording, OutputsComparison]):
     """The check `outputs`."""
 
     name = "outputs"
+    follows = "measure"
     comparison = OutputsComparison
     findings = (
         OutputFinding,
@@ -40,48 +46,52 @@ class Outputs(Check[OutputsRecording, OutputsComparison]):
     )
 
     def ask(self, subject: Subject) -> Task | None:
-        """Noise in the baseline; a float32 reference where precision may be half and the plan has none."""
-        noise: JsonValue = {} if subject.is_baseline else None
-        wide = subject.cell.variant.precision in {"float32", "float64"}
-        covered = wide or subject.plan.float32_of(subject.cell) is not None
-        reference: JsonValue = None if covered else {"noise": noise}
-        if noise is None and reference is None:
+        """Nothing; for a further cell, which no later round measures, everything beside its predictions."""
+        if subject.cell in subject.plan.cells:
             return None
-        return Task({"noise": noise, "reference": reference})
+        half = subject.cell.variant.precision in HALF
+        noise: JsonValue = {"members": _MEMBERS, "seconds": _SECONDS, "batches": None}
+        reference: JsonValue = {"batches": [0], "baseline": None} if half else None
+        return Task({"noise": noise if subject.is_baseline else None, "reference": reference})
 
     def read(self, evidence: Evidence) -> OutputsRecording:
-        """Outputs, noise and reference runs."""
+        """Outputs, noise and the float64 run."""
         return read_outputs(evidence)
 
     def compare(
         self, subject: Subject, baseline: OutputsRecording, candidate: OutputsRecording, earlier: Earlier
     ) -> OutputsComparison:
         """Every output's numbers, or what stands against comparing."""
-        return compare_outputs(baseline, candidate, subject.model.tolerance, subject.bands.outputs)
+        return compare_outputs(baseline, candidate, subject.model, subject.bands.outputs)
 
     def find(self, comparison: OutputsComparison, bands: Bands, earlier: Earlier) -> tuple[Finding, ...]:
-        """A verdict for every output, and what the reference adds."""
+        """A verdict for every output, and what the float64 runs add."""
         return tuple(find_outputs(comparison, bands))
 
     def follow_up(
         self, subject: Subject, comparison: OutputsComparison, findings: Sequence[Finding], earlier: Earlier
     ) -> FollowUp | None:
-        """A float64 reference on both sides, where rounding does not explain a float32 cell."""
-        worst = subject.bands.worst(finding.verdict for finding in findings)
-        if not comparison.can_be_widened or worst not in subject.bands.moved:
+        """Noise in the baseline where bytes differ, and float64 on both sides; where half precision may hide
+        another function, float64 alone.
+        """
+        asked = comparison.measurement
+        if asked is None:
             return None
-        own = OwnJob(predict=True, precision="float64")
-        return FollowUp(
-            baseline=Task({"noise": {}, "reference": None}, own=own),
-            candidate=Task({"noise": None, "reference": None}, own=own),
+        batches: JsonValue = None if asked.batches is None else [*asked.batches]
+        noise: JsonValue = {"members": _MEMBERS, "seconds": _SECONDS, "batches": batches}
+        reference: JsonValue = {"batches": batches, "baseline": None} if asked.candidate else None
+        baseline = Task({"noise": noise if asked.noise else None, "reference": reference}, own=OwnJob())
+        candidate = Task(
+            {"noise": None, "reference": reference}, own=OwnJob(), baseline_folder="reference.baseline"
         )
+        return FollowUp(baseline=baseline, candidate=candidate if asked.candidate else None)
 
 
 def compare_stored(
     baseline: Sequence[StoredTensor], candidate: Sequence[StoredTensor], bands: Bands
 ) -> tuple[OutputFinding, ...]:
     """Two sets of outputs without a run: numbers and verdicts, by the tolerance of each dtype."""
-    numbers = output_numbers(Predictions(tuple(baseline)), candidate, None, bands.outputs)
+    numbers = output_numbers(baseline, candidate, None)
     return tuple(judge_output(output, bands) for output in numbers)
 
 

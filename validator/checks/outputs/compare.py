@@ -1,78 +1,75 @@
-"""Both sides of every output → numbers, the reference run's beside them."""
+"""Both sides of every output → numbers, with those of the noise and of float64 once they were measured."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from validator.checks.bands import OutputBands
-from validator.checks.loading.types import SIDES
+from validator.checks.loading.types import SIDES, Side
 from validator.checks.outputs.matching import OutputPair, match_outputs
-from validator.checks.outputs.recording import MeasuredNoise, OutputsRecording, Predictions
+from validator.checks.outputs.recording import NoiseAnswer, OutputsRecording, ReferenceAnswer
 from validator.checks.outputs.types import (
+    Measurement,
     Obstacle,
     OutputNumbers,
     OutputsComparison,
     ReferenceComparison,
-    ReferenceDistance,
 )
-from validator.config.settings import Tolerance
+from validator.config.settings import ModelSettings, Tolerance
 from validator.failure import Failure
 from validator.numbers.distance import TensorComparison, compare_tensors
-from validator.numbers.drift import NoiseFloor, measure_drift
+from validator.numbers.drift import measure_drift
+from validator.numbers.ensembles import Ensemble, Rows, read_codes, read_patterns
+from validator.numbers.moved import chosen_batches, most_moved
+from validator.numbers.places import compare_places
+from validator.numbers.reference import ReferenceDistance, measure_reference
+from validator.numbers.tolerances import TOLERANCES, unit_of
+from validator.runner.captures import SelfDifference
 from validator.storage.tensors import StoredTensor
 
-#: Dtype policies whose noise hides real changes: such a cell has a float32 reference, others a float64 one.
+#: Dtypes, and policies, whose noise hides other functions: they run in float64 though no byte differs.
 HALF = frozenset({"float16", "bfloat16", "mixed_float16", "mixed_bfloat16"})
+#: Noise is measured on so many samples, and numbers of a member, at most; a batch at least.
+_SAMPLES, _NUMBERS = 512, 8_000_000
+_LAYERS = 16  # samples kept for the check `layers`
 
 
 def compare_outputs(
-    baseline: OutputsRecording, candidate: OutputsRecording, tolerance: Tolerance | None, bands: OutputBands
+    baseline: OutputsRecording, candidate: OutputsRecording, model: ModelSettings, bands: OutputBands
 ) -> OutputsComparison:
     """Everything that the outputs of both sides show, or what stands against comparing them."""
-    left, right = baseline.response, candidate.response
-    responses = dict(zip(SIDES, (left, right), strict=True))
+    sides = dict(zip(SIDES, (baseline, candidate), strict=True))
     comparison = OutputsComparison(
         obstacles=tuple(_obstacles(baseline, candidate)),
-        samples=(left.samples, right.samples),
+        samples=(baseline.response.samples, candidate.response.samples),
         nondeterministic={
-            side: response.self_difference
-            for side, response in responses.items()
-            if response.deterministic is False
+            side: recording.response.self_difference
+            for side, recording in sides.items()
+            if recording.response.deterministic is False
         },
     )
     if comparison.obstacles:
         return comparison
-    outputs = []
-    for numbers in output_numbers(baseline.own, candidate.own.outputs, tolerance, bands):
-        unsteady = {
-            side: own
-            for side, response in responses.items()
-            for own in response.self_difference
-            if own.output == numbers.name
-        }
-        outputs.append(numbers.model_copy(update={"unsteady": unsteady}))
-    update = {
-        "outputs": tuple(outputs),
-        "reference": _reference(baseline, candidate, tolerance, bands),
-        "can_be_widened": not comparison.nondeterministic and left.policy == right.policy == "float32",
-    }
-    return comparison.model_copy(update=update)
+    outputs = tuple(
+        numbers.model_copy(
+            update={"unsteady": _unsteady(sides, numbers, bands), "classes": _classes(numbers, model)}
+        )
+        for numbers in output_numbers(baseline.outputs, candidate.outputs, model.tolerance)
+    )
+    compared = comparison.model_copy(update={"outputs": outputs})
+    if baseline.measured:
+        return _measured(compared, baseline, candidate, bands)
+    return compared.model_copy(update=_to_measure(compared, baseline, candidate))
 
 
 def output_numbers(
-    baseline: Predictions, candidate: Sequence[StoredTensor], tolerance: Tolerance | None, bands: OutputBands
+    baseline: Sequence[StoredTensor], candidate: Sequence[StoredTensor], tolerance: Tolerance | None
 ) -> Iterator[OutputNumbers]:
     """Every output of both sides: those of both first, then what only a side has."""
-    match = match_outputs(baseline.outputs, candidate)
+    match = match_outputs(baseline, candidate)
     for pair in match.pairs:
-        measured = baseline.noise.of(pair.baseline.name)
         comparison = compare_tensors(*pair, tolerance)
-        yield OutputNumbers(
-            name=pair.baseline.name,
-            comparison=comparison,
-            noise_max_abs=measured.max_abs if measured else None,
-            tolerance=tolerance,
-        ).model_copy(update=_over_noise(pair, comparison, baseline.noise, bands))
+        yield OutputNumbers(name=pair.baseline.name, comparison=comparison, tolerance=tolerance)
     for tensor in match.missing:
         yield OutputNumbers(name=tensor.name, only_in="baseline")
     for tensor in match.extra:
@@ -81,19 +78,102 @@ def output_numbers(
         yield OutputNumbers(name=pair.baseline.name, only_in="baseline", renamed_to=pair.candidate.name)
 
 
-def _over_noise(
-    pair: OutputPair, comparison: TensorComparison, noise: MeasuredNoise, bands: OutputBands
+def _classes(numbers: OutputNumbers, model: ModelSettings) -> tuple[str, ...]:
+    """The user's names along the last axis of an output, where it has as many."""
+    shape = numbers.comparison.baseline_shape if numbers.comparison else ()
+    return model.classes if shape[1:] and shape[-1] == len(model.classes) else ()
+
+
+def _unsteady(
+    sides: dict[Side, OutputsRecording], numbers: OutputNumbers, bands: OutputBands
+) -> dict[Side, SelfDifference]:
+    """How far each side of an output is from itself; a few units are rounding, and left out."""
+    comparison = numbers.comparison
+    own = {
+        side: difference
+        for side, recording in sides.items()
+        for difference in recording.response.self_difference
+        if difference.output == numbers.name
+    }
+    if comparison is None or comparison.rms_baseline is None or comparison.baseline_dtype not in TOLERANCES:
+        return own
+    least = bands.units * unit_of(comparison.baseline_dtype)[0] * comparison.rms_baseline
+    return {
+        side: difference
+        for side, difference in own.items()
+        if difference.max_abs is None or difference.max_abs > least
+    }
+
+
+def _apart(comparison: TensorComparison | None) -> bool:
+    """Whether two tensors can be held against noise, and have to be."""
+    return (
+        comparison is not None and comparison.compared and not (comparison.identical or comparison.problems)
+    )
+
+
+def _to_measure(
+    comparison: OutputsComparison, baseline: OutputsRecording, candidate: OutputsRecording
 ) -> dict[str, object]:
-    """The fields of an output's drift over noise, or of why there is none."""
-    floor = noise.floor(pair.baseline.name, bands.batches)
-    if isinstance(floor, Failure):
-        return {"gap": "failed", "gap_failure": floor}
-    if not isinstance(floor, NoiseFloor):
-        return {"gap": floor}
-    if not comparison.compared or pair.baseline.dtype != pair.candidate.dtype:
-        return {"gap": "unpaired"}
-    drift = measure_drift(*pair, comparison, floor, bands.quiet)
-    return {"drift": drift, "gap": None if drift else "not-finite"}
+    """What moved most, and what a further round could tell of it. Of a random baseline nothing can."""
+    pairs = {pair.baseline.name: pair for pair in match_outputs(baseline.outputs, candidate.outputs).pairs}
+    steady = [numbers for numbers in comparison.outputs if "baseline" not in numbers.unsteady]
+    apart = [pairs[numbers.name] for numbers in steady if _apart(numbers.comparison)]
+    samples, size = comparison.samples[0] or 0, baseline.response.batch_size or 1
+    if not apart:
+        half = {baseline.response.policy, candidate.response.policy, *(out.dtype for out in baseline.outputs)}
+        hidden = Measurement(noise=False, batches=(0,)) if steady and samples and half & HALF else None
+        return {"measurement": hidden}
+    moved = most_moved(apart, samples)
+    numbers = sum(output.size for output in baseline.outputs) * size // max(1, samples)
+    most = max(1, min(_SAMPLES // size, _NUMBERS // max(1, numbers)))
+    return {
+        "moved": moved[:_LAYERS],
+        "measurement": Measurement(
+            noise=True,
+            batches=chosen_batches(moved, samples, size, most),
+            candidate="candidate" not in comparison.nondeterministic,
+        ),
+    }
+
+
+def _measured(
+    comparison: OutputsComparison, baseline: OutputsRecording, candidate: OutputsRecording, bands: OutputBands
+) -> OutputsComparison:
+    """The same with drift over noise, and what both sides come to in float64."""
+    pairs = {pair.baseline.name: pair for pair in match_outputs(baseline.outputs, candidate.outputs).pairs}
+    apart = [pairs[numbers.name] for numbers in comparison.outputs if _apart(numbers.comparison)]
+    reference = _reference(baseline, candidate)
+    distances = _distances(baseline, candidate, pairs) if reference and _clean(reference) else {}
+    outputs = []
+    for numbers in comparison.outputs:
+        update: dict[str, object] = {"reference": distances.get(numbers.name)}
+        if _apart(numbers.comparison) and "baseline" not in numbers.unsteady:
+            update |= _over_noise(pairs[numbers.name], numbers, baseline, bands)
+        outputs.append(numbers.model_copy(update=update))
+    moved = most_moved(apart, comparison.samples[0] or 0)[:_LAYERS]
+    return comparison.model_copy(update={"outputs": tuple(outputs), "reference": reference, "moved": moved})
+
+
+def _over_noise(
+    pair: OutputPair, numbers: OutputNumbers, baseline: OutputsRecording, bands: OutputBands
+) -> dict[str, object]:
+    """The fields of an output's drift over noise, and of why the noise is less than an ensemble."""
+    ensemble = baseline.ensemble(pair.baseline)
+    update: dict[str, object] = {}
+    if isinstance(baseline.noise, NoiseAnswer):
+        update["noise_reason"] = baseline.noise.reason
+    if isinstance(ensemble, Failure):
+        update |= {"gap": "failed", "gap_failure": ensemble}
+    elif ensemble is None:
+        update["gap"] = "no-members"
+    known = ensemble if isinstance(ensemble, Ensemble) else Ensemble.nothing(pair.baseline)
+    if pair.baseline.dtype not in TOLERANCES:
+        return update | ({"places": compare_places(*pair, known, read_codes)} if known.members else {})
+    if numbers.comparison is not None and numbers.comparison.nonfinite_mismatched:
+        update["places"] = compare_places(*pair, known, read_patterns)
+    measured = measure_drift(*pair, known, bands.units)
+    return update | {"drift": measured.drift, "noise_max_abs": measured.noise_max_abs or None}
 
 
 def _obstacles(baseline: OutputsRecording, candidate: OutputsRecording) -> Iterator[Obstacle]:
@@ -105,55 +185,56 @@ def _obstacles(baseline: OutputsRecording, candidate: OutputsRecording) -> Itera
     if left.batch_size != right.batch_size:
         yield Obstacle(kind="batch-size", baseline=left.batch_size, candidate=right.batch_size)
     for recording in (baseline, candidate):
-        if recording.own.failure is not None:
-            yield Obstacle(kind="unreadable", failure=recording.own.failure)
+        if recording.failure is not None:
+            yield Obstacle(kind="unreadable", failure=recording.failure)
     if not (left.outputs or right.outputs):
         yield Obstacle(kind="no-outputs")
 
 
-def _reference(
-    baseline: OutputsRecording, candidate: OutputsRecording, tolerance: Tolerance | None, bands: OutputBands
-) -> ReferenceComparison | None:
-    """Both reference runs; None where there are none on both sides.
-
-    A SavedModel has no policy: only its worker knows whether it computes in half precision.
-    """
-    left, right = baseline.response.policy, candidate.response.policy
-    half = next((policy for policy in (right, left) if policy in HALF), None)
-    narrow = half is not None or right is None
-    before, after = (side.float32 if narrow else side.float64 for side in (baseline, candidate))
-    if before is None or after is None:
+def _reference(baseline: OutputsRecording, candidate: OutputsRecording) -> ReferenceComparison | None:
+    """Both float64 runs; None where they were not asked for on both sides."""
+    answers = baseline.reference, candidate.reference
+    if None in answers:
         return None
-    comparison = ReferenceComparison(precision="float32" if narrow else "float64", policy=half or right)
-    for side, run in zip(SIDES, (before, after), strict=True):
-        if run.failure is not None:
-            return comparison.model_copy(update={"failure": run.failure, "failed_side": side})
-    if not match_outputs(before.outputs, after.outputs).complete:
-        return comparison.model_copy(update={"unmatched": True})
-    outputs = output_numbers(before, after.outputs, tolerance, bands)
-    errors = _errors(before, baseline.own.outputs, candidate.own.outputs)
-    return comparison.model_copy(update={"outputs": tuple(outputs), "errors": tuple(errors)})
+    policies = (recording.response.policy for recording in (candidate, baseline))
+    half = next((policy for policy in policies if policy in HALF), baseline.response.policy)
+    comparison = ReferenceComparison(policy=half)
+    for side, recording in zip(SIDES, (baseline, candidate), strict=True):
+        exact = recording.exact()
+        if isinstance(exact, Failure):
+            return comparison.model_copy(update={"failure": exact, "failed_side": side})
+    known = [answer for answer in answers if isinstance(answer, ReferenceAnswer)]
+    comparison = comparison.model_copy(update={"how": known[0].how})
+    alike = {(answer.how, answer.samples) for answer in known}
+    names = {tuple(sorted((each.name, *each.shape) for each in answer.outputs)) for answer in known}
+    return comparison.model_copy(update={"unmatched": len(alike) + len(names) > 2})
 
 
-def _errors(
-    reference: Predictions, baseline: Sequence[StoredTensor], candidate: Sequence[StoredTensor]
-) -> Iterator[ReferenceDistance]:
-    """Both sides against the baseline's reference, for every output that differs at all."""
-    outputs = {tensor.name: tensor for tensor in reference.outputs}
-    for pair in match_outputs(baseline, candidate).pairs:
-        exact = outputs.get(pair.baseline.name)
-        if exact is None or exact.shape != pair.baseline.shape:
+def _clean(reference: ReferenceComparison) -> bool:
+    return reference.failure is None and not reference.unmatched
+
+
+def _distances(
+    baseline: OutputsRecording, candidate: OutputsRecording, pairs: dict[str, OutputPair]
+) -> dict[str, ReferenceDistance]:
+    """What every output comes to in float64, by name."""
+    before, after, answer = baseline.exact(), candidate.exact(), baseline.reference
+    assert isinstance(before, tuple)  # noqa: S101  # `_clean` let them pass
+    assert isinstance(after, tuple)  # noqa: S101
+    assert isinstance(answer, ReferenceAnswer)  # noqa: S101
+    distances = {}
+    for exact in match_outputs(before, after).pairs:
+        pair = pairs.get(exact.baseline.name)
+        if pair is None or pair.baseline.shape != pair.candidate.shape:
             continue
-        apart = compare_tensors(pair.baseline, pair.candidate)
-        if not apart.rms:
-            continue
-        before, after = compare_tensors(exact, pair.baseline), compare_tensors(exact, pair.candidate)
-        if before.rms is None or after.rms is None or before.rms_baseline is None:
-            continue
-        yield ReferenceDistance(
-            output=pair.baseline.name,
-            baseline=before.rms,
-            candidate=after.rms,
-            reference=before.rms_baseline,
-            bias=abs(apart.mean_difference or 0.0) / apart.rms,
-        )
+        rows = answer.rows(pair.baseline)
+        if exact.baseline.shape == (len(rows), *pair.baseline.shape[1:]):
+            distances[exact.baseline.name] = _distance(pair, exact, rows)
+    return distances
+
+
+def _distance(pair: OutputPair, exact: OutputPair, rows: Rows) -> ReferenceDistance:
+    if pair.baseline.dtype in TOLERANCES:
+        return measure_reference(pair, exact, rows)
+    apart = read_codes(exact.baseline) != read_codes(exact.candidate)
+    return ReferenceDistance(output=pair.baseline.name, discrete=True, delta=float(apart.mean()))

@@ -1,16 +1,15 @@
-"""Numbers of all outputs → findings, the reference run taken into account.
+"""Numbers of all outputs → findings. The rules for one output stand in the order in which they decide.
 
-Either convicts: a reference sees what half-precision noise hides, and a cell's own drift sees what exists in
-its precision alone. The rules for one output stand in the order in which they decide (docs/verdicts.md).
+The float64 runs then say whether both sides compute the same function (docs/verdicts.md).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
-from validator.checks.bands import Bands, CellVerdict, ReferenceBands
+from validator.checks.bands import Band, Bands, CellVerdict, OutputBands
 from validator.checks.loading.types import SIDES
 from validator.checks.outputs.types import (
     Change,
@@ -21,22 +20,18 @@ from validator.checks.outputs.types import (
     OutputRule,
     OutputsComparison,
     ReferenceComparison,
-    ReferenceDistance,
     ReferenceFinding,
-    ReferenceKind,
 )
 from validator.checks.protocol import Finding
 from validator.numbers.distance import TensorComparison
-from validator.numbers.drift import Drift
+from validator.numbers.drift import Drift, GrainDrift
+from validator.numbers.places import Places
+from validator.numbers.reference import ReferenceDistance
 from validator.numbers.tolerances import TOLERANCES
 from validator.runner.captures import SelfDifference
 
-#: What a clean reference says of a cell that moved.
-_CLEAN: dict[Change, ReferenceKind] = {
-    "rounding": "reference-acquits",
-    "precision": "reference-precision",
-    "semantic": "reference-semantic",
-}
+#: Rules that a float64 run can overrule: what they measure is rounding, of numbers that can be compared.
+_MEASURED: frozenset[OutputRule] = frozenset({"noise", "units", "dtype-tolerance", "places"})
 
 
 def find_outputs(comparison: OutputsComparison, bands: Bands) -> Iterator[Finding]:
@@ -66,70 +61,70 @@ def worst_output(outputs: Sequence[OutputFinding], bands: Bands) -> OutputFindin
 
 
 def _of_outputs(comparison: OutputsComparison, bands: Bands) -> Iterator[Finding]:
-    outputs = [judge_output(numbers, bands) for numbers in comparison.outputs]
-    unsteady = any(numbers.unsteady for numbers in comparison.outputs)
-    reference = comparison.reference
-    adds = None if reference is None else _of_reference(outputs, reference, bands, unsteady)
-    acquits = adds is not None and adds.kind == "reference-acquits"
-    for output in outputs:
-        acquitted = acquits and output.verdict == "suspicious"
-        update = {"verdict": "rounding", "acquitted": True}
-        yield output.model_copy(update=update) if acquitted else output
-    if adds is not None:
-        yield adds
+    outputs = [_acquitted(judge_output(numbers, bands), bands.outputs) for numbers in comparison.outputs]
+    yield from outputs
+    if comparison.reference is None or not outputs:
+        return
+    failed = comparison.reference.failure is not None or comparison.reference.unmatched
+    adds = _of_missing if failed else _of_reference
+    yield from adds(outputs, comparison.reference, bands)
+
+
+def _acquitted(output: OutputFinding, bands: OutputBands) -> OutputFinding:
+    """What is suspicious is rounding where both sides compute the same function."""
+    distance = output.numbers.reference
+    if output.verdict != "suspicious" or output.rule not in _MEASURED or distance is None:
+        return output
+    update = {"verdict": "rounding", "acquitted": True}
+    return output.model_copy(update=update) if _is_same(distance, bands) else output
+
+
+def _of_missing(
+    outputs: Sequence[OutputFinding], reference: ReferenceComparison, bands: Bands
+) -> Iterator[ReferenceFinding]:
+    if worst_output(outputs, bands).verdict != "identical":
+        yield ReferenceFinding(
+            kind="reference-missing",
+            policy=reference.policy,
+            failure=reference.failure,
+            failed_side=reference.failed_side,
+        )
 
 
 def _of_reference(
-    outputs: Sequence[OutputFinding], reference: ReferenceComparison, bands: Bands, unsteady: bool
-) -> ReferenceFinding | None:
-    """What the reference run adds to the outputs' own verdicts; None where it has nothing to add."""
-    adds = partial(ReferenceFinding, precision=reference.precision, policy=reference.policy)
-    if reference.failure is not None or reference.unmatched:
-        failed_side = reference.failed_side
-        return adds(kind="reference-missing", failure=reference.failure, failed_side=failed_side)
-    if unsteady or not reference.outputs:
-        return None  # a difference by chance says nothing about precision
-    own = worst_output(outputs, bands)
-    worst = worst_output([judge_output(numbers, bands) for numbers in reference.outputs], bands)
-    adds = partial(adds, reference=worst)
-    if worst.verdict not in bands.green:
-        kind: ReferenceKind = "reference-convicts" if own.verdict in bands.green else "reference-confirms"
-        change: Change | None = "semantic" if worst.verdict == "changed" else None
-        return adds(kind=kind, verdict=worst.verdict, change=change)
-    if own.verdict in bands.green:
-        return None
-    errors = {error.output: error for error in reference.errors}
-    if own.output not in errors:
-        return adds(kind="reference-agrees")
-    change = _change(outputs, errors, own, bands)
-    return adds(kind=_CLEAN[change], change=change, error=errors[own.output])
+    outputs: Sequence[OutputFinding], reference: ReferenceComparison, bands: Bands
+) -> Iterator[ReferenceFinding]:
+    """What the float64 runs add to the outputs' own verdicts."""
+    adds, own = partial(ReferenceFinding, policy=reference.policy), worst_output(outputs, bands)
+    other = [output.numbers for output in outputs if _computes_another(output, bands.outputs)]
+    acquitted = [output.numbers for output in outputs if output.acquitted]
+    if other:
+        distance = max((each.reference for each in other if each.reference), key=lambda each: each.delta)
+        if own.verdict == "changed":
+            yield adds(kind="reference-confirms", change="semantic", distance=distance)
+        elif any(each.tolerance is None for each in other):
+            yield adds(kind="reference-convicts", verdict="changed", change="semantic", distance=distance)
+    elif own.verdict == "changed" and own.numbers.reference and own.rule in _MEASURED:
+        if _is_same(own.numbers.reference, bands.outputs):
+            yield adds(kind="reference-precision", change="precision", distance=own.numbers.reference)
+    elif acquitted and own.verdict == "rounding":
+        yield adds(kind="reference-acquits", change="rounding", distance=acquitted[0].reference)
 
 
-def _change(
-    outputs: Sequence[OutputFinding],
-    errors: Mapping[str, ReferenceDistance],
-    own: OutputFinding,
-    bands: Bands,
-) -> Change:
-    """What differs in the cell's precision alone.
-
-    A clean reference acquits nothing above the cell's own noise but a suspicious cell whose outputs are about
-    as far from it as the baseline's.
-    """
-    suspicious = [errors.get(output.output) for output in outputs if output.verdict == "suspicious"]
-    near = bands.reference.near
-    if own.verdict == "suspicious" and all(
-        each and each.candidate <= near * each.baseline for each in suspicious
-    ):
-        return "rounding"
-    return "precision" if _is_precision(errors[own.output], bands.reference) else "semantic"
+def _is_same(distance: ReferenceDistance, bands: OutputBands) -> bool:
+    """Whether both sides compute the same function."""
+    if distance.discrete:
+        return distance.delta == 0
+    parts = max(distance.row_delta, distance.column_delta)
+    return distance.delta < bands.same and parts < bands.part
 
 
-def _is_precision(error: ReferenceDistance, bands: ReferenceBands) -> bool:
-    """Errors of one size, or lost precision: some digits stay right, and it errs both ways."""
-    if 1 / bands.alike <= error.ratio <= bands.alike:
-        return True
-    return min(error.bits) >= bands.bits and error.bias <= bands.bias
+def _computes_another(output: OutputFinding, bands: OutputBands) -> bool:
+    """Whether the sides compute different functions. Where noise is all, float64 is noise as well."""
+    distance, drift = output.numbers.reference, output.numbers.drift
+    if distance is None or distance.discrete or (drift is not None and drift.chaos > bands.chaos):
+        return False
+    return distance.delta > bands.other or max(distance.row_delta, distance.column_delta) > bands.part
 
 
 def judge_output(numbers: OutputNumbers, bands: Bands) -> OutputFinding:
@@ -141,29 +136,78 @@ def judge_output(numbers: OutputNumbers, bands: Bands) -> OutputFinding:
     certain = _certain(comparison)
     if certain is not None:
         return decided(verdict=certain[0], rule=certain[1])
-    for side in reversed(SIDES):
-        if side in numbers.unsteady and _within(comparison, numbers.unsteady[side], bands.outputs.unsteady):
-            return decided(verdict="suspicious", rule="unsteady", unsteady_side=side)
-    within: CellVerdict = "changed" if comparison.mismatched else "rounding"
-    by_noise, rule = by_drift(numbers.drift, bands) if numbers.drift else (None, None)
+    own = numbers.unsteady.get("baseline")
+    if own is not None and _within(comparison, own, bands.outputs.unsteady):
+        return decided(verdict="not-compared", rule="unsteady")
+    measured = _by_noise(numbers, comparison, bands)
     if numbers.tolerance is not None:
-        return decided(verdict=within, rule="tolerance", by_noise=by_noise)
-    floating = comparison.baseline_dtype in TOLERANCES
-    if not floating or rule is None:
-        return decided(verdict=within, rule="dtype-tolerance" if floating else "exact")
-    band = bands.outputs.sample if rule == "sample-noise" else bands.outputs.overall
-    return decided(verdict=by_noise, rule=rule, band=(band.rounding, band.changed))
+        by_noise = None if measured is None else measured.verdict
+        return decided(verdict=_by_tolerance(comparison), rule="tolerance", by_noise=by_noise)
+    return measured or decided(verdict=_by_tolerance(comparison), rule=_unmeasured(comparison))
 
 
-def by_drift(drift: Drift, bands: Bands) -> tuple[CellVerdict, OutputRule]:
-    """The worse of what everything together and the worst sample come to."""
-    whole = bands.outputs.overall.verdict(drift.ratio)
-    if drift.sample_ratio is None:
-        return whole, "noise"
-    single = bands.outputs.sample.verdict(drift.sample_ratio)
-    if bands.severity.index(single) <= bands.severity.index(whole):
-        return whole, "noise"
-    return single, "sample-noise"
+def _by_noise(numbers: OutputNumbers, comparison: TensorComparison, bands: Bands) -> OutputFinding | None:
+    """The worst of what the noise says of an output; None where nothing was measured."""
+    if numbers.drift is None and numbers.places is None:
+        return None
+    findings = list(_measured(numbers, comparison, bands.outputs))
+    return max(findings, key=lambda finding: bands.severity.index(finding.verdict or "identical"))
+
+
+def _measured(
+    numbers: OutputNumbers, comparison: TensorComparison, bands: OutputBands
+) -> Iterator[OutputFinding]:
+    decided = partial(OutputFinding, output=numbers.name, numbers=numbers)
+    if 2 * comparison.nan_baseline > comparison.size:
+        yield decided(verdict="suspicious", rule="mostly-nan")
+    drift = numbers.drift
+    if drift is not None:
+        if drift.chaos > bands.chaos or drift.column_chaos > bands.column_chaos:
+            yield decided(verdict="suspicious", rule="chaos")
+        yield by_drift(numbers, drift, bands)
+        if drift.method == "none" and comparison.mismatched:
+            yield decided(verdict="suspicious", rule="dtype-tolerance")
+    if numbers.places is not None:
+        yield decided(
+            verdict=by_places(numbers.places, bands), rule="places" if drift is None else "nonfinite"
+        )
+
+
+def by_drift(numbers: OutputNumbers, drift: Drift, bands: OutputBands) -> OutputFinding:
+    """The verdict of the grain that is furthest beyond its band."""
+    worst = max(drift.grains, key=lambda grain: _beyond(grain, bands.grains[grain.grain]))
+    band = bands.grains[worst.grain]
+    return OutputFinding(
+        output=numbers.name,
+        numbers=numbers,
+        verdict=band.verdict(worst.ratio),
+        rule="units" if drift.method == "none" else "noise",
+        grain=worst,
+        band=(band.rounding, band.changed),
+    )
+
+
+def by_places(places: Places, bands: OutputBands) -> CellVerdict:
+    """Rounding flips ties: values that no member has are held against what a member has alone."""
+    if places.novel <= bands.places.rounding * places.reach:
+        return "rounding"
+    return "suspicious" if places.novel <= bands.places.changed * places.reach + bands.slack else "changed"
+
+
+def _beyond(grain: GrainDrift, band: Band) -> tuple[int, float]:
+    """The order of grains: by verdict, then by how far it is up to the band's edge."""
+    verdict = band.verdict(grain.ratio)
+    return ("rounding", "suspicious", "changed").index(verdict), grain.ratio / band.rounding
+
+
+def _by_tolerance(comparison: TensorComparison) -> CellVerdict:
+    return "changed" if comparison.mismatched else "rounding"
+
+
+def _unmeasured(comparison: TensorComparison) -> OutputRule:
+    if comparison.nonfinite_mismatched:
+        return "nonfinite"
+    return "dtype-tolerance" if comparison.baseline_dtype in TOLERANCES else "exact"
 
 
 def _absent(numbers: OutputNumbers) -> OutputRule:
@@ -178,16 +222,24 @@ def _certain(comparison: TensorComparison) -> tuple[CellVerdict, OutputRule] | N
         return "not-compared", "empty"
     if comparison.problems:
         return "changed", "structure"
+    if min(comparison.nan_baseline, comparison.nan_candidate) == comparison.size:
+        return "not-compared", "not-a-number"
     if comparison.identical:
-        return "identical", "bytes"
-    return ("changed", "nonfinite") if comparison.nonfinite_mismatched else None
+        mostly = 2 * comparison.nan_baseline > comparison.size
+        return ("suspicious", "mostly-nan") if mostly else ("identical", "bytes")
+    return None
 
 
 def _within(comparison: TensorComparison, own: SelfDifference, most: float) -> bool:
     """Whether the difference is no larger than `most` times what one side differs from itself.
 
     The root mean square of a self-difference is at most max_abs · sqrt(elements / size).
+    Chance excuses no NaN.
     """
+    if comparison.nonfinite_mismatched:
+        return False
+    if not comparison.mismatched:
+        return True
     if comparison.max_abs is None or comparison.rms is None:
         return comparison.mismatched <= most * own.elements
     if own.max_abs is None:

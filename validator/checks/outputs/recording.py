@@ -1,56 +1,61 @@
-"""What one side of a cell recorded: its outputs, the noise, and the same model in higher precision."""
+"""What one side of a cell recorded: its outputs, and once they were asked for, noise and a run in float64."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from validator.base import Frozen
-from validator.checks.outputs.types import NoiseGap
 from validator.checks.protocol import Evidence
 from validator.errors import ConfigurationError
 from validator.failure import Failure
-from validator.numbers.drift import Double, NoiseFloor
+from validator.numbers.ensembles import Ensemble, NoiseMethod, Rows
 from validator.runner.captures import Capture, Response, WorkerFailure
 from validator.storage.tensors import StoredTensor, TensorEntry, open_tensors
 
-_REFERENCE = "reference"  # the folder of a reference run beside the cell's own predictions
+_T = TypeVar("_T")
 
 
-class OutputNoise(Frozen, extra="ignore"):
-    """How far one output moves when the weights move by one unit in the last place.
+class _Batches(Frozen, extra="ignore"):
+    """Which batches a run did, in its order, and the samples [start, stop) of each."""
 
-    `rms` and `max_abs` are over all members and samples, in the output's unit; None where they could not be
-    measured. `path`: a `.npy` of float64 with the rms of every sample, None without a sample axis.
-    `split_rms`: the same samples in batches of half the size.
-    """
+    failure: WorkerFailure | None = None
+    batches: tuple[int, ...] = ()
+    samples: tuple[tuple[int, int], ...] = ()
+
+    def rows(self, recorded: StoredTensor) -> Rows:
+        """The rows of a recorded output that were computed again."""
+        if not recorded.batched:  # a row is a batch
+            return np.asarray(self.batches, np.intp)
+        if recorded.ragged:
+            return _joined([_inside(recorded, *bounds) for bounds in self.samples])
+        return _joined(self.samples)
+
+
+class MemberEntries(Frozen):
+    """One output as every member of the ensemble predicted it."""
 
     name: str
-    rms: float | None = None
-    max_abs: float | None = None
-    path: str | None = None
-    split_rms: float | None = None
+    members: tuple[TensorEntry, ...]
 
 
-class NoiseAnswer(Frozen, extra="ignore"):
-    """The worker's answer on noise; `reason` says why no member ran."""
+class NoiseAnswer(_Batches):
+    """The worker's ensemble; `reason` says in a word why it is not one of operations."""
 
-    failure: WorkerFailure | None = None
-    reason: Literal["", "no-weights", "not-floating"] = ""
-    outputs: tuple[OutputNoise, ...] = ()
+    method: NoiseMethod = "none"
+    reason: str = ""
+    outputs: tuple[MemberEntries, ...] = ()
 
 
-class ReferenceAnswer(Frozen):
-    """The worker's answer on the float32 reference; `policy` is None outside half precision."""
+class ReferenceAnswer(_Batches):
+    """The same model in float64."""
 
-    failure: WorkerFailure | None = None
-    policy: str | None = None
+    how: Literal["graph", "reload"] = "graph"
     outputs: tuple[TensorEntry, ...] = ()
-    noise: NoiseAnswer | None = None
 
 
 class OutputsAnswer(Frozen):
@@ -61,123 +66,76 @@ class OutputsAnswer(Frozen):
 
 
 @dataclass(frozen=True)
-class MeasuredNoise:
-    """The noise of one run. `answer` is None where it was not measured; `folder` is where its files lie."""
-
-    answer: NoiseAnswer | Failure | None = None
-    folder: Path = Path()
-    steady: bool = True
-
-    def of(self, output: str) -> OutputNoise | None:
-        """What was measured of one output."""
-        outputs = self.answer.outputs if isinstance(self.answer, NoiseAnswer) else ()
-        return next((noise for noise in outputs if noise.name == output), None)
-
-    def floor(self, output: str, batches: float) -> NoiseFloor | NoiseGap | Failure:
-        """The noise of one output, or why there is none. `batches`: see `with_split`."""
-        if self.answer is None or not self.steady:
-            return "not-measured" if self.answer is None else "unsteady-baseline"
-        if isinstance(self.answer, Failure):
-            return self.answer
-        measured = self.of(output)
-        if self.answer.reason or measured is None:
-            return self.answer.reason or "not-floating"
-        if not measured.rms:
-            return "not-finite" if measured.rms is None else "unmoved"
-        rows = None if measured.path is None else _rows(self.folder / measured.path)
-        if isinstance(rows, Failure):
-            return rows
-        return with_split(NoiseFloor(measured.rms, rows), measured.split_rms, batches)
-
-
-def with_split(floor: NoiseFloor, split_rms: float | None, most: float) -> NoiseFloor:
-    """The floor raised to what another batch size moves, where that is plausible as rounding.
-
-    Above `most` times the ensemble's noise the outputs depend on their batch, which is no noise.
-    """
-    if split_rms is None or split_rms <= floor.rms or split_rms > most * floor.rms:
-        return floor
-    share = split_rms / floor.rms
-    return NoiseFloor(split_rms, None if floor.rows is None else floor.rows * share)
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What one run predicted, with its noise. `failure`: the run failed, or a file is not what it says."""
-
-    outputs: tuple[StoredTensor, ...] = ()
-    noise: MeasuredNoise = field(default_factory=MeasuredNoise)
-    failure: Failure | None = None
-
-
-@dataclass(frozen=True)
 class OutputsRecording:
-    """One side of a cell: its own run, and the reference runs in higher precision."""
+    """One side of a cell. `measured`: noise and float64 were asked for; `folder` is where their files lie."""
 
     response: Response
-    own: Predictions
-    float32: Predictions | None
-    float64: Predictions | None
+    outputs: tuple[StoredTensor, ...]
+    failure: Failure | None
+    measured: bool = False
+    noise: NoiseAnswer | Failure | None = None
+    reference: ReferenceAnswer | Failure | None = None
+    folder: Path = Path()
+
+    def ensemble(self, recorded: StoredTensor) -> Ensemble | Failure | None:
+        """The members of one output; None where there are none, or they do not fit what was recorded."""
+        if not isinstance(self.noise, NoiseAnswer):
+            return self.noise
+        entries = next((each.members for each in self.noise.outputs if each.name == recorded.name), ())
+        members = _opened(lambda: open_tensors(entries, self.folder))
+        if isinstance(members, Failure):
+            return members
+        rows = self.noise.rows(recorded)
+        shape = (len(rows), *recorded.shape[1:]) if recorded.shape else ()
+        fits = all((member.shape, member.dtype) == (shape, recorded.dtype) for member in members)
+        return Ensemble(self.noise.method, rows, members) if members and fits else None
+
+    def exact(self) -> tuple[StoredTensor, ...] | Failure | None:
+        """The outputs of the float64 run, or why there are none; None where it was not asked for."""
+        answer = self.reference
+        if not isinstance(answer, ReferenceAnswer):
+            return answer
+        if answer.failure is not None:
+            return answer.failure.failure()
+        return _opened(lambda: open_tensors(answer.outputs, self.folder))
 
 
 def read_outputs(evidence: Evidence) -> OutputsRecording:
-    """The recording in a cell's evidence."""
-    capture, own = evidence.capture, evidence.own.get("outputs")
-    return OutputsRecording(
-        capture.response,
-        _captured(capture),
-        _beside(capture) if evidence.float32 is None else _captured(evidence.float32),
-        None if own is None else _captured(own),
-    )
+    """The recording in a cell's evidence. Noise and float64 come from a later round, or stand beside."""
+    capture = evidence.capture
+    outputs = _opened(lambda: capture.outputs)
+    failure, tensors = (outputs, ()) if isinstance(outputs, Failure) else (None, outputs)
+    recording = OutputsRecording(capture.response, tensors, failure, folder=capture.folder)
+    own = evidence.own.get("outputs")
+    if isinstance(own, Failure):
+        return replace(recording, measured=True, noise=own, reference=own)
+    return _with_answer(recording, own or capture, measured=own is not None)
 
 
-def _captured(capture: Capture | Failure) -> Predictions:
-    """The predictions of a job."""
-    if isinstance(capture, Failure):
-        return Predictions(failure=capture)
+def _with_answer(recording: OutputsRecording, capture: Capture, measured: bool) -> OutputsRecording:
     answer = capture.answer("outputs", OutputsAnswer)
-    noise = answer.noise if isinstance(answer, OutputsAnswer) else answer
-    return _opened(lambda: capture.outputs, _measured(noise, capture, capture.folder))
-
-
-def _beside(capture: Capture) -> Predictions | None:
-    """The reference that ran beside the predictions."""
-    answer = capture.answer("outputs", OutputsAnswer)
+    if answer is None:
+        return replace(recording, measured=measured)
+    answered = replace(recording, measured=True, folder=capture.folder)
     if isinstance(answer, Failure):
-        return Predictions(failure=answer)
-    reference = answer.reference if answer else None
-    if reference is not None and reference.failure is not None:
-        return Predictions(failure=reference.failure.failure())
-    if reference is None or reference.policy is None:
-        return None
-    folder = capture.folder / _REFERENCE
-    noise = _measured(reference.noise, capture, folder)
-    return _opened(lambda: open_tensors(reference.outputs, folder), noise)
+        return replace(answered, noise=answer, reference=answer)
+    noise = answer.noise.failure.failure() if answer.noise and answer.noise.failure else answer.noise
+    return replace(answered, noise=noise, reference=answer.reference)
 
 
-def _measured(noise: NoiseAnswer | Failure | None, capture: Capture, folder: Path) -> MeasuredNoise:
-    if isinstance(noise, NoiseAnswer) and noise.failure is not None:
-        noise = noise.failure.failure()
-    return MeasuredNoise(noise, folder, capture.response.deterministic is not False)
-
-
-def _opened(read: Callable[[], Sequence[StoredTensor]], noise: MeasuredNoise) -> Predictions:
+def _opened(read: Callable[[], _T]) -> _T | Failure:
     try:
-        return Predictions(tuple(read()), noise)
+        return read()
     except ConfigurationError as error:
-        return Predictions(failure=_broken(str(error)))
+        return Failure(stage="crash", error="capture", message=str(error))
 
 
-def _rows(path: Path) -> Double | Failure:
-    """The noise of every sample."""
-    try:
-        rows = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        return _broken(f"{path}: {error}")
-    if rows.ndim != 1 or rows.dtype != np.float64:
-        return _broken(f"{path}: holds {rows.dtype} {rows.shape}, not one float64 a sample")
-    return np.asarray(rows)
+def _joined(bounds: Sequence[tuple[int, int]]) -> Rows:
+    return np.concatenate([np.arange(0), *(np.arange(*each) for each in bounds)]).astype(np.intp)
 
 
-def _broken(message: str) -> Failure:
-    return Failure(stage="crash", error="capture", message=message)
+def _inside(recorded: StoredTensor, start: int, stop: int) -> tuple[int, int]:
+    """The flat rows of some samples of a ragged output."""
+    for splits in recorded.open().splits:
+        start, stop = int(splits[start]), int(splits[stop])
+    return start, stop

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from pydantic import Field
@@ -14,27 +13,25 @@ from validator.checks.protocol import Comparison, Finding
 from validator.config.settings import Tolerance
 from validator.failure import Failure
 from validator.numbers.distance import TensorComparison
-from validator.numbers.drift import Drift
+from validator.numbers.drift import Drift, GrainDrift
+from validator.numbers.places import Places
+from validator.numbers.reference import ReferenceDistance
 from validator.runner.captures import SelfDifference
 
 #: `precision`: zero-mean error of another size. `semantic`: another computation.
 Change = Literal["rounding", "precision", "semantic"]
-#: Why an output has no noise floor.
-NoiseGap = Literal[
-    "not-measured", "failed", "no-weights", "not-floating",
-    "not-finite", "unmoved", "unsteady-baseline", "unpaired",
-]  # fmt: skip
-#: What decided an output's verdict.
+#: Why an output has no ensemble; beside these, the worker's own reasons (docs/protocol.md).
+NoiseGap = Literal["failed", "no-members"]
+#: What decided an output's verdict. `noise`: a grain of its drift. `units`: the same without noise.
 OutputRule = Literal[
-    "missing", "extra", "renamed", "empty", "structure", "bytes", "nonfinite", "unsteady",
-    "tolerance", "exact", "noise", "sample-noise", "dtype-tolerance",
+    "missing", "extra", "renamed", "empty", "structure", "bytes", "not-a-number", "mostly-nan", "unsteady",
+    "tolerance", "exact", "dtype-tolerance", "noise", "units", "chaos", "places", "nonfinite",
 ]  # fmt: skip
-#: `convicts`: beyond its noise, though the cell's own outputs are not. `confirms`: beyond its noise as they
-#: are. Otherwise it is clean. `acquits`: a suspicious cell is about as far from it as the baseline.
-#: `precision`, `semantic`: what differs in the cell's precision alone. `agrees`: no more is known.
+#: `convicts`: another function, which the outputs do not show. `confirms`: another function, as they do.
+#: The same function: `acquits` a suspicious cell, `precision` of a cell that changed.
 ReferenceKind = Literal[
     "reference-convicts", "reference-confirms", "reference-acquits", "reference-precision",
-    "reference-semantic", "reference-agrees", "reference-missing",
+    "reference-missing",
 ]  # fmt: skip
 
 
@@ -54,9 +51,11 @@ class Obstacle(Frozen):
 class OutputNumbers(Frozen):
     """One output on both sides.
 
-    `comparison` is None for an output of one side only (`renamed_to`: its likely other name). `drift` is None
-    where there is no noise floor, and `gap` says why. `noise_max_abs`: the furthest that an element moved in
-    the baseline's noise. `unsteady`: how far a side differs from itself.
+    `comparison` is None for an output of one side only (`renamed_to`: its likely other name). Once noise was
+    measured, `drift` is there for numbers that differ, and `places` for discrete values that do (of numbers:
+    NaN and infinities). `gap`: why there is no ensemble; `noise_reason`: why none, or one of weights.
+    `noise_max_abs`: the furthest that an element moved in the ensemble. `unsteady`: how far a side differs
+    from itself. `reference`: the float64 runs.
     """
 
     name: str
@@ -64,62 +63,50 @@ class OutputNumbers(Frozen):
     renamed_to: str = ""
     comparison: TensorComparison | None = None
     drift: Drift | None = None
+    places: Places | None = None
     gap: NoiseGap | None = None
     gap_failure: Failure | None = None
+    noise_reason: str = Field(default="", description="The worker's reason for less than an ensemble.")
     noise_max_abs: float | None = None
     tolerance: Tolerance | None = Field(default=None, description="The configured tolerance, if any.")
     unsteady: dict[Side, SelfDifference] = {}
-
-
-class ReferenceDistance(Frozen):
-    """How far both sides of one output are from the baseline's reference run: root mean squares, in its unit.
-
-    `reference` is the reference's own; `bias` is |mean| ÷ rms of the difference of both sides.
-    """
-
-    output: str
-    baseline: float
-    candidate: float
-    reference: float
-    bias: float
-
-    @property
-    def ratio(self) -> float:
-        """How many times as far the candidate is from the reference."""
-        return self.candidate / self.baseline if self.baseline > 0 else math.inf
-
-    @property
-    def bits(self) -> tuple[float, float]:
-        """Effective bits, −log2 of the relative error, of both sides; 53 where there is no error."""
-        before, after = (
-            -math.log2(error / self.reference) if error > 0 and self.reference > 0 else 53.0
-            for error in (self.baseline, self.candidate)
-        )
-        return before, after
+    reference: ReferenceDistance | None = None
+    classes: tuple[str, ...] = Field(default=(), description="Names along the last axis.")
 
 
 class ReferenceComparison(Frozen):
-    """The same model and weights in higher precision, on both sides; `failure` says why there is none."""
+    """The same model in float64 on both sides; `failure` or `unmatched`: why there is nothing to compare."""
 
-    precision: Literal["float32", "float64"]
-    policy: str | None = Field(description="Of the cell itself; null for a SavedModel.")
-    # `find` works on the numbers of every output; the finding has the worst.
-    outputs: tuple[OutputNumbers, ...] = Field(default=(), exclude=True)
-    errors: tuple[ReferenceDistance, ...] = ()
+    how: Literal["graph", "reload"] = Field(
+        default="graph", description="The traced operations in float64, or the model loaded in float64."
+    )
+    policy: str | None = Field(default=None, description="Of the cell itself; null for a SavedModel.")
     failure: Failure | None = None
     failed_side: Side | None = None
-    unmatched: bool = Field(default=False, description="The reference has other outputs on either side.")
+    unmatched: bool = Field(default=False, description="The two runs have other outputs or samples.")
+
+
+class Measurement(Frozen):
+    """What is worth measuring: noise, and the float64 runs, on some batches; None: on all."""
+
+    noise: bool
+    batches: tuple[int, ...] | None
+    candidate: bool = True
 
 
 class OutputsComparison(Comparison):
-    """Every output of both sides; no numbers where there is an obstacle."""
+    """Every output of both sides; no numbers where there is an obstacle.
+
+    `moved`: samples that moved most, the most first. `measurement`: what a further round could tell.
+    """
 
     obstacles: tuple[Obstacle, ...] = ()
     samples: tuple[int | None, int | None] = (None, None)
     outputs: tuple[OutputNumbers, ...] = ()
     reference: ReferenceComparison | None = None
-    can_be_widened: bool = Field(default=False, description="Both sides can run in float64 too.")
     nondeterministic: dict[Side, tuple[SelfDifference, ...]] = {}
+    moved: tuple[int, ...] = ()
+    measurement: Measurement | None = Field(default=None, exclude=True)
 
 
 class _OfOutputs(Finding):
@@ -129,30 +116,28 @@ class _OfOutputs(Finding):
 class OutputFinding(_OfOutputs):
     """The verdict of one output, and the rule that decided.
 
-    `band`: the edges below which drift ÷ noise is rounding, and above which it is changed. `by_noise`: what
-    the noise alone makes of it, where a configured tolerance decided. `unsteady_side`: the side that differs
-    from itself as much. `acquitted`: it was suspicious until the reference run.
+    `grain`: whose drift decided; `band`: the edges below which its ratio is rounding, and above which it is
+    changed. `by_noise`: what the noise alone makes of it, where a configured tolerance decided. `acquitted`:
+    it was suspicious until the float64 runs.
     """
 
     kind: Literal["output"] = "output"
     output: str
     rule: OutputRule
     numbers: OutputNumbers
+    grain: GrainDrift | None = None
     band: tuple[float, float] | None = None
     by_noise: CellVerdict | None = None
-    unsteady_side: Side | None = None
     acquitted: bool = False
 
 
 class ReferenceFinding(_OfOutputs):
-    """What a reference run adds: its worst output, and the distances of the cell's worst output to it."""
+    """What the float64 runs add, and the distances of the output that tells it."""
 
     kind: ReferenceKind
-    precision: Literal["float32", "float64"]
     policy: str | None
     change: Change | None = None
-    reference: OutputFinding | None = None
-    error: ReferenceDistance | None = None
+    distance: ReferenceDistance | None = None
     failure: Failure | None = None
     failed_side: Side | None = None
 

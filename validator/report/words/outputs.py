@@ -6,36 +6,35 @@ from collections.abc import Iterator, Sequence
 
 from validator.base import finite
 from validator.checks.outputs.types import (
-    NoiseGap,
     NondeterministicFinding,
     Obstacle,
     ObstacleFinding,
     OutputFinding,
+    OutputNumbers,
     OutputsComparison,
-    ReferenceDistance,
     ReferenceFinding,
-    ReferenceKind,
 )
 from validator.checks.protocol import Finding
 from validator.numbers.distance import PairProblem, TensorComparison, Worst
-from validator.numbers.drift import Drift
+from validator.numbers.drift import Drift, GrainDrift
+from validator.numbers.places import Places
+from validator.numbers.reference import ReferenceDistance
 from validator.report import figures
 from validator.report.document import Block, Entry, Heading, Table
-from validator.report.phrases import Words, name, words
+from validator.report.phrases import Words, joined, name, words
 from validator.report.words import CheckWords, Column, Place
 from validator.report.words.failures import error_line
 from validator.runner.captures import SelfDifference
 from validator.verdict.bands import GREEN
 
-_GAPS: dict[NoiseGap, str] = {
-    "not-measured": "it was not measured",
-    "failed": "measuring it failed",
-    "no-weights": "the model has no floating-point weights to perturb",
-    "not-floating": "the output is not floating-point",
-    "not-finite": "no element is finite on both sides, or the output's shape varies",
-    "unmoved": "the weights do not affect this output",
-    "unsteady-baseline": "the baseline is nondeterministic",
-    "unpaired": "dtype or shape differ",
+#: Why there is no ensemble, or one of moved weights alone.
+_REASONS: dict[str, str] = {
+    "savedmodel": "a SavedModel's operations are frozen",
+    "unsupported-backend": "rounding cannot be moved on this backend",
+    "unsupported-version": "rounding cannot be moved in this version of the framework",
+    "not-traceable": "the model cannot be traced",
+    "another-function": "the traced model predicts other values",
+    "no-weights": "the model cannot be traced, and has no floating-point weights to move",
 }
 _PROBLEMS = {
     "dtype": "dtype changed from {sides.baseline_dtype} to {sides.candidate_dtype}",
@@ -56,7 +55,6 @@ _PLACES: dict[str, Place] = {
     "reference-convicts": "lead",
     "reference-confirms": "why",
     "reference-precision": "why",
-    "reference-semantic": "why",
 }
 _ABSENT = {
     "missing": "missing in the candidate",
@@ -70,7 +68,7 @@ def _sentence(finding: Finding) -> Words:
         case OutputFinding():
             return words("output ", name(finding.output), ": ", _rule(finding))
         case ReferenceFinding():
-            return words(f"{finding.precision} reference run: ", _reference(finding))
+            return words("float64 reference run: ", _reference(finding))
         case NondeterministicFinding():
             parts = [part for own in finding.outputs for part in ("; ", name(own.output), f" {_self(own)}")]
             return words(f"two consecutive predictions of the {finding.side} differ: ", *parts[1:])
@@ -91,26 +89,45 @@ def _rule(finding: OutputFinding) -> Words:
     if comparison is None:
         other = finding.numbers.renamed_to
         return words(_ABSENT[finding.rule], name(other) if other else "")
-    return words("; ".join(_decided(finding, comparison)))
+    return joined(_decided(finding, comparison), "; ")
 
 
-def _decided(finding: OutputFinding, comparison: TensorComparison) -> list[str]:
+def _decided(finding: OutputFinding, comparison: TensorComparison) -> list[Words]:
     size, numbers = comparison.max_abs, finding.numbers
-    largest = [] if size is None else [f"max abs diff {figures.number(size)}"]
+    largest = [] if size is None else [words(f"max abs diff {figures.number(size)}")]
     match finding.rule:
         case "bytes":
-            return ["bit-identical"]
+            return [words("bit-identical")]
         case "structure" | "empty":
-            return [_problem(problem, comparison) for problem in comparison.problems]
+            return [words(_problem(problem, comparison)) for problem in comparison.problems]
+        case "not-a-number":
+            return [words("every value is NaN on both sides, so nothing was compared")]
         case "nonfinite":
-            return [_nonfinite(comparison)]
+            return [words(_nonfinite(comparison)), *_flipped(numbers.places)]
         case "unsteady":
-            side = finding.unsteady_side or "candidate"
-            much = f"differ as much, {_self(numbers.unsteady[side])}"
-            return [f"nondeterministic: two runs of the {side} {much}", *largest]
-    drift = numbers.drift if finding.rule in {"noise", "sample-noise"} else None
-    why = _tolerance(finding, comparison) if drift is None else _noise(finding, drift)
-    return [*largest, *why, *_changed(finding, comparison)]
+            much = f"differ as much, {_self(numbers.unsteady['baseline'])}"
+            why = f"nondeterministic: two runs of the baseline {much}, so nothing can be compared"
+            return [words(why), *largest]
+    return [*largest, *_why(finding, comparison), *map(words, _changed(finding, comparison))]
+
+
+def _why(finding: OutputFinding, comparison: TensorComparison) -> Iterator[Words]:
+    """The rule of an output whose numbers differ."""
+    numbers, drift = finding.numbers, finding.numbers.drift
+    if finding.rule == "places":
+        yield words(f"{figures.share(comparison.mismatched, comparison.size)} values differ")
+        yield from _flipped(numbers.places)
+    elif finding.rule == "mostly-nan":
+        share = figures.share(comparison.nan_baseline, comparison.size)
+        yield words(f"{share} values of the baseline are NaN; the others show little")
+    elif finding.rule == "chaos" and drift is not None:
+        yield _chaos(numbers, drift)
+    elif drift is not None and finding.grain is not None:
+        yield from _noise(finding, drift, finding.grain)
+    else:
+        yield from map(words, _tolerance(finding, comparison))
+    if finding.acquitted:
+        yield words("both sides compute the same function in float64, so this is rounding")
 
 
 def _changed(finding: OutputFinding, comparison: TensorComparison) -> Iterator[str]:
@@ -152,17 +169,79 @@ def _self(own: SelfDifference) -> str:
     return f"{largest}in {own.elements:,} values"
 
 
-def _noise(finding: OutputFinding, drift: Drift) -> Iterator[str]:
+def _noise(finding: OutputFinding, drift: Drift, grain: GrainDrift) -> Iterator[Words]:
+    """The grain that decided, as a multiple of what the ensemble comes to there."""
     low, high = finding.band or (0, 0)
     band = f"(rounding below {low:g}, changed above {high:g})"
-    whole = f"drift is {figures.ratio(drift.ratio)} the noise"
-    if finding.rule == "sample-noise":
-        sample = f"sample {drift.sample} drifts {figures.ratio(drift.sample_ratio)} its own noise"
-        yield f"{sample} of {figures.number(drift.sample_noise)} {band}; over all samples, {whole}"
-    else:
-        yield f"{whole} of {figures.number(drift.noise_rms)} {band}"
-    if finding.acquitted:
-        yield "the reference run shows that this is rounding"
+    place, off = _grain(finding.numbers, grain), figures.number(grain.size)
+    times = figures.ratio(grain.ratio)
+    if drift.method == "none":
+        last = f"{times} what rounding to {grain.reach:.0f} units in the last place comes to"
+        yield words(place, f"drift of {off} is {last} {band}")
+        yield words("no noise to compare with: ", _without_noise(finding.numbers))
+        return
+    yield words(place, f"drift of {off} is {times} the noise {band}")
+    if drift.method == "weights":
+        yield words(f"noise of moved weights alone: {_reason(finding.numbers)}")
+    rows = finding.numbers.comparison.baseline_shape[:1] if finding.numbers.comparison else ()
+    if finding.verdict not in GREEN and rows and drift.rows < rows[0]:
+        yield words(f"noise measured on {drift.rows:,} of {rows[0]:,} rows")
+
+
+def _grain(numbers: OutputNumbers, grain: GrainDrift) -> Words:
+    """What a grain is of, in front of its drift."""
+    if grain.grain == "all":
+        return ()
+    if grain.grain == "row":
+        return words(f"sample {grain.index[0]}: ")
+    if grain.grain == "column":
+        return words(*_column(numbers, grain.index), ": ")
+    return words("at ", f"{list(grain.index)}", *_class(numbers, grain.index), ": ")
+
+
+def _column(numbers: OutputNumbers, index: tuple[int, ...]) -> Words:
+    if not index:
+        return words("the values")
+    place = f"{index[0]}" if len(index) == 1 else f"{list(index)}"
+    return words(f"column {place}", *_class(numbers, index))
+
+
+def _class(numbers: OutputNumbers, index: tuple[int, ...]) -> Words:
+    """The user's name of a place along the last axis."""
+    return words(", ", name(numbers.classes[index[-1]])) if index and numbers.classes else ()
+
+
+def _chaos(numbers: OutputNumbers, drift: Drift) -> Words:
+    whole = "they cannot show a change; layers replayed on the baseline's inputs can"
+    if drift.chaos >= drift.column_chaos:
+        return words(
+            f"rounding alone moves these outputs by {figures.number(drift.chaos)} of their range; {whole}"
+        )
+    share = figures.number(drift.column_chaos)
+    column = _column(numbers, drift.chaos_index)
+    return words("rounding alone moves ", *column, f" by {share} of its range; it cannot show a change")
+
+
+def _flipped(places: Places | None) -> Iterator[Words]:
+    """Discrete values that differ, against those that rounding flips."""
+    if places is None:
+        return
+    if not places.novel:
+        yield words("rounding alone flips each of them to the same value: they are ties")
+        return
+    are = "is" if places.novel == 1 else "are"
+    unseen = f" (by chance, up to {places.reach:,} can be)" if places.reach else ""
+    yield words(f"{places.novel:,} of them {are} not what rounding alone gives{unseen}")
+
+
+def _reason(numbers: OutputNumbers) -> str:
+    return _REASONS.get(numbers.noise_reason, numbers.noise_reason)
+
+
+def _without_noise(numbers: OutputNumbers) -> str:
+    if numbers.gap_failure is not None:
+        return f"measuring it failed ({error_line(numbers.gap_failure)})"
+    return _reason(numbers) or "this output's shape varies"
 
 
 def _tolerance(finding: OutputFinding, comparison: TensorComparison) -> Iterator[str]:
@@ -180,36 +259,48 @@ def _tolerance(finding: OutputFinding, comparison: TensorComparison) -> Iterator
         looser = "looser" if finding.verdict == "rounding" else "stricter"
         than = "" if finding.by_noise == finding.verdict else f"the tolerance is {looser} than the noise: "
         yield f"{than}drift is {ratio} the noise, which alone means {finding.by_noise}"
-    if finding.rule == "dtype-tolerance" and numbers.gap is not None:
-        failure = f" ({error_line(numbers.gap_failure)})" if numbers.gap_failure else ""
-        yield f"less certain without a noise floor: {_GAPS[numbers.gap]}{failure}"
+    if finding.rule == "dtype-tolerance" and numbers.drift is not None:
+        yield f"no noise to compare with: {_without_noise(numbers)}"
 
 
 def _reference(finding: ReferenceFinding) -> Words:
-    policy, error = finding.policy or "half precision", finding.error
-    worst = _sentence(finding.reference) if finding.reference else ()
-    if finding.kind == "reference-convicts":
-        return words(f"the candidate differs, which {policy} hides: ", worst)
-    if finding.kind == "reference-confirms":
-        return words("the candidate differs in it too: ", worst)
-    if finding.kind == "reference-missing":
+    distance, policy = finding.distance, finding.policy
+    if distance is None:
         reason = "its outputs are not the same on both sides"
         if finding.failure is not None:
             reason = f"it failed in the {finding.failed_side}: {error_line(finding.failure)}"
         return words(f"none to compare ({reason}); the cell's own noise decides, with less certainty")
-    identical = finding.reference is not None and finding.reference.verdict == "identical"
-    clean = "both sides are bit-identical" if identical else "both sides agree up to rounding"
-    return words(clean, f"; {_beside(finding.kind, error, policy)}" if error else "")
+    apart = words("output ", name(distance.output), f" differs by {_relative(distance)}")
+    if finding.kind == "reference-convicts":
+        hides = policy if policy and "float16" in policy else "rounding"
+        return words("the candidate computes another function, which ", f"{hides} hides: ", apart)
+    if finding.kind == "reference-confirms":
+        return words("the candidate computes another function: ", apart)
+    same = f"both sides compute the same function ({_agreement(distance)})"
+    if finding.kind == "reference-acquits":
+        return words(f"{same}, so the difference is rounding")
+    return words(f"{same}; {_accuracy(distance)}")
 
 
-def _beside(kind: ReferenceKind, error: ReferenceDistance, policy: str) -> str:
-    """What a clean reference says of the cell's own precision."""
-    if kind == "reference-semantic":
-        return f"the difference exists only in {policy}"
-    if kind == "reference-acquits":
-        distance = f"{figures.ratio(error.ratio)} as far from it as the baseline"
-        return f"the candidate is {distance}, so the difference is rounding"
-    before, after = error.bits
+def _relative(distance: ReferenceDistance) -> str:
+    """The part that differs most: everything, a sample or a column."""
+    parts = {"in all": distance.delta, "in a sample": distance.row_delta}
+    parts[f"in column {list(distance.index)}"] = distance.column_delta
+    where = max(parts, key=lambda part: parts[part])
+    return f"{figures.number(parts[where])} of its size {where}"
+
+
+def _agreement(distance: ReferenceDistance) -> str:
+    if distance.delta == 0:
+        return "bit-identical outputs" if not distance.row_delta else "equal outputs"
+    return f"relative difference {figures.number(distance.delta)}"
+
+
+def _accuracy(distance: ReferenceDistance) -> str:
+    """Which side is nearer to the baseline's float64 run."""
+    if distance.discrete:
+        return "the difference is one of precision"
+    before, after = distance.bits
     quality = "as accurate as" if abs(after - before) <= 1 else "more accurate than"
     quality = "less accurate than" if after < before - 1 else quality
     bits = f"{before:.1f} effective bits became {after:.1f}"

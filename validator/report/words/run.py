@@ -301,9 +301,10 @@ def legend(rows: Iterable[Row]) -> Words:
     """What the numbers of the main table mean."""
     if not any(row.noise_ratio for row in rows):
         return ()
-    band = BANDS.outputs.overall
-    noise = "Noise: how far rounding alone moves the baseline's outputs, measured in this run. "
-    return words(noise, f"Below {band.rounding:g}× is rounding, above {band.changed:g}× is a change.")
+    whole, element = (BANDS.outputs.grains[grain] for grain in ("all", "element"))
+    noise = "1× noise: as far as rounding alone moves the baseline's outputs, measured in this run. "
+    below = f"Below {whole.rounding:g}× ({element.rounding:g}× for a single value) is rounding"
+    return words(noise, f"{below}, above {whole.changed:g}× ({element.changed:g}×) is a change.")
 
 
 _WHY: dict[CellVerdict, str] = {

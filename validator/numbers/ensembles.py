@@ -1,0 +1,92 @@
+"""An ensemble on disk: moved copies of the baseline's prediction of one output, read in blocks of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from validator.numbers.floor import Double
+from validator.numbers.stream import CHUNK
+from validator.numbers.values import Decoder, kind_of
+from validator.storage.tensors import StoredTensor
+
+#: How members were moved: each rounding of each operation, or the weights alone; `none`: there are none.
+NoiseMethod = Literal["operations", "weights", "none"]
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Members of one output. `rows`: the rows of the recorded tensor that each member holds, in its order."""
+
+    method: NoiseMethod
+    rows: Rows
+    members: tuple[StoredTensor, ...] = ()
+
+    @classmethod
+    def nothing(cls, tensor: StoredTensor) -> Ensemble:
+        """No members: every row of the tensor counts by its unit in the last place."""
+        return cls("none", np.arange(rows_of(tensor)))
+
+    def unmeasured(self, tensor: StoredTensor) -> Rows:
+        """The rows that no member holds."""
+        return np.setdiff1d(np.arange(rows_of(tensor)), self.rows)
+
+
+def rows_of(tensor: StoredTensor) -> int:
+    """Length of the first axis; 1 for a scalar."""
+    return tensor.shape[0] if tensor.shape else 1
+
+
+def width_of(tensor: StoredTensor) -> int:
+    """Numbers behind the first axis; a complex number is two."""
+    return tensor.size // max(1, rows_of(tensor)) * (2 if kind_of(tensor) == "complex" else 1)
+
+
+def read_rows(tensor: StoredTensor, rows: Rows | None = None, columns: slice = slice(None)) -> Double:
+    """Some rows and columns of a tensor of numbers, as float64; None: all rows."""
+    raw = tensor.open().values.reshape(rows_of(tensor), -1)
+    if kind_of(tensor) != "complex":
+        part = raw[:, columns] if rows is None else raw[rows, columns]
+        return _decoded(tensor, part).reshape(part.shape)
+    wide = _decoded(tensor, raw if rows is None else raw[rows]).view(np.float64)
+    return np.ascontiguousarray(wide.reshape(-1, raw.shape[1] * 2)[:, columns])
+
+
+def read_codes(tensor: StoredTensor, rows: Rows | None = None) -> NDArray[Any]:
+    """Some rows of a discrete output, flat: integers as they are, strings as bytes."""
+    count = rows_of(tensor)
+    data = tensor.open()
+    if tensor.storage != "utf8":
+        raw = data.values.reshape(count, -1)
+        return (raw if rows is None else raw[rows]).reshape(-1)
+    strings = np.empty(tensor.size, object)
+    strings[:] = data.strings(0, tensor.size)
+    flat: NDArray[Any] = strings.reshape(count, -1)
+    return (flat if rows is None else flat[rows]).reshape(-1)
+
+
+def read_patterns(tensor: StoredTensor, rows: Rows | None = None) -> NDArray[np.int8]:
+    """Some rows of a floating output, flat: 0 where finite, else 1 NaN, 2 infinity, 3 minus infinity."""
+    values = read_rows(tensor, rows).reshape(-1)
+    kinds = np.isnan(values) * 1 + np.isposinf(values) * 2 + np.isneginf(values) * 3
+    return np.asarray(kinds, np.int8)
+
+
+def blocks(rows: int, width: int, most: int) -> Iterator[slice]:
+    """Columns in blocks of at most `most` elements, but a column at least."""
+    step = max(1, most // max(1, rows))
+    return (slice(low, min(low + step, width)) for low in range(0, width, step))
+
+
+def _decoded(tensor: StoredTensor, raw: NDArray[Any]) -> NDArray[Any]:
+    kind, flat = kind_of(tensor), np.ascontiguousarray(raw).reshape(-1)
+    decode = Decoder(tensor.dtype, kind, CHUNK)
+    values = np.empty(flat.size, np.complex128 if kind == "complex" else np.float64)
+    for low in range(0, flat.size, CHUNK):
+        values[low : low + CHUNK] = decode(flat[low : low + CHUNK])
+    return values
