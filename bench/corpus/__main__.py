@@ -2,9 +2,11 @@
 
     python -m bench.corpus [--split dev|held-out] [--only WORD]… [--jobs N] [--check]
     python -m bench.corpus benign [--seed N]… [--only WORD]… [--jobs N]
+    python -m bench.corpus history [--only WORD]… [--jobs N]
 
 `benign` runs the models of the corpus in every environment and order that moves nothing but rounding, and
-prints how many pairs differ and which of them alarm; each `--seed` draws other weights and inputs.
+prints how many pairs differ and which of them alarm; each `--seed` draws other weights and inputs. `history`
+runs silent fixes of Keras, and prints of each what is reported.
 `--check` runs the held-out cases too, but says of them only which models fail to run: a model that cannot be
 built is to be mended without looking at what the product makes of it.
 """
@@ -14,10 +16,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bench.corpus.benign import benign_pairs, rearranged_pairs
 from bench.corpus.case import Case
-from bench.corpus.harness import Ran, run_cases
+from bench.corpus.harness import CORPUS, Ran, releases, run_cases
+from bench.corpus.history import silent_fixes
 from bench.corpus.known import LEFT_OUT, known_changes
 from bench.corpus.rules import alarms
 from bench.corpus.score import Outcome, Row, misses, outcome, table
@@ -27,7 +31,7 @@ from validator.verdict.bands import GREEN
 def main() -> None:
     """Run the cases that the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m bench.corpus")
-    parser.add_argument("what", nargs="?", choices=("all", "benign"), default="all")
+    parser.add_argument("what", nargs="?", choices=("all", "benign", "history"), default="all")
     parser.add_argument("--seed", action="append", type=int, help="of other weights and inputs, for `benign`")
     parser.add_argument("--split", choices=("dev", "held-out"), help="only this split; default both")
     parser.add_argument("--only", action="append", default=[], help="only cases whose id holds this word")
@@ -35,34 +39,59 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="say only which models do not run")
     options = parser.parse_args()
     began = time.monotonic()
-    listed = rearranged_pairs() if options.what == "benign" else (*known_changes(), *benign_pairs())
     cases = [
         case
-        for case in listed
+        for case in _listed(options.what)
         if options.split in (None, case.split)
         and (not options.only or any(word in case.id for word in options.only))
     ]
     if options.what == "benign":
         _print_benign(cases, options.seed or [None], options.jobs)
-        print(f"\n{time.monotonic() - began:.0f} s")
-        return
-    ran = run_cases(cases, options.jobs)
-    if options.check:
+    elif options.what == "history":
+        _print_history(
+            [one for series, mine in releases(cases) for one in run_cases(mine, options.jobs, series)]
+        )
+    else:
+        _print_corpus(run_cases(cases, options.jobs), check=options.check)
+    print(f"\n{len(cases)} cases in {time.monotonic() - began:.0f} s")
+
+
+def _listed(what: str) -> Sequence[Case]:
+    if what == "history":
+        return silent_fixes()
+    return rearranged_pairs() if what == "benign" else (*known_changes(), *benign_pairs())
+
+
+def _print_corpus(ran: Sequence[Ran], *, check: bool) -> None:
+    if check:
         _print_failures(ran)
     else:
         _print_result([outcome(one.case, one.result, alarms(one.baseline, one.candidate)) for one in ran])
-    print(f"\n{len(cases)} cases in {time.monotonic() - began:.0f} s")
 
 
 def _print_benign(cases: Sequence[Case], seeds: Sequence[int | None], jobs: int) -> None:
     for seed in seeds:
-        ran = run_cases(cases, jobs, seed=seed)
+        ran = run_cases(cases, jobs, replace(CORPUS, seed=seed))
         differing = [one for one in ran if one.result.verdict != "identical"]
         wrong = [one for one in ran if one.result.verdict not in GREEN]
         about = "the corpus' own weights and inputs" if seed is None else f"weights and inputs of seed {seed}"
         print(f"{about}: {len(ran)} benign pairs, {len(differing)} differ, {len(wrong)} alarm")
         for one in wrong:
             print(f"  {one.case.id}: {one.result.message or one.result.verdict}")
+
+
+def _print_history(ran: Sequence[Ran]) -> None:
+    """What is reported of each fix, and how much of it is right."""
+    outcomes = [outcome(one.case, one.result, {}) for one in ran]
+    for one, found in zip(ran, outcomes, strict=True):
+        result = "right" if not found.wrong else f"WRONG ({', '.join(found.wrong)})"
+        print(f"\n{one.case.source}: {one.case.id}: {result}\n  {one.result.verdict}: {one.result.message}")
+        for finding in one.result.findings:
+            if finding.check in ("loading", "structure", "layers", "training") and finding.message:
+                print(f"  - {finding.kind}: {finding.message}")
+    right = sum(not found.wrong for found in outcomes)
+    named = [found.layer for found in outcomes if found.layer is not None]
+    print(f"\n{right} of {len(outcomes)} right; the layer named in {sum(named)} of {len(named)}")
 
 
 def _print_failures(ran: Sequence[Ran]) -> None:

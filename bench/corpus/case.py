@@ -6,12 +6,15 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import JsonValue
+
 from validator.config.settings import Precision
 
 Split = Literal["dev", "held-out"]
 #: How a change shows: in the predictions, in what the framework reports, as a failure, in a prediction that
-#: differs from one time to the next, or in the structure alone, where the recorded inputs do not show it.
-Shows = Literal["predictions", "metric", "failure", "nondeterminism", "structure"]
+#: differs from one time to the next, in training alone, or in the structure alone, where the recorded inputs
+#: do not show it.
+Shows = Literal["predictions", "metric", "failure", "nondeterminism", "training", "structure"]
 FirstKind = Literal["value", "dtype", "mask", "structure"]
 #: One case in so many is held out.
 _HELD_OUT = 3
@@ -32,14 +35,19 @@ class Pair:
 
 @dataclass(frozen=True)
 class Model:
-    """One model: a builder of `models/`, and what it is fed. Cases of several pairs may share it."""
+    """One model: a builder of `models/`, and what it is fed. Cases of several pairs may share it.
+
+    `settings`: more of validator.yml. `saved`: what is compared is a file that the baseline's Keras saved.
+    """
 
     name: str
     builder: str
     inputs: str
-    arguments: tuple[tuple[str, str | bool], ...] = ()
+    arguments: tuple[tuple[str, str | bool | float], ...] = ()
     labels: str | None = None
     precision: Precision = "as-saved"
+    settings: tuple[tuple[str, JsonValue], ...] = ()
+    saved: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from bench.corpus.case import Case, Change, Split
 from validator.checks.layers.types import Cause, FirstDifference
 from validator.checks.outputs import change_of
+from validator.checks.protocol import Finding
 from validator.checks.structure.types import StructureFinding
-from validator.verdict.bands import GREEN
+from validator.checks.training.types import TrainingCause
+from validator.verdict.bands import BREAKS, GREEN
 from validator.verdict.results import CellResult
 
 OURS = "this validator"
@@ -36,6 +38,14 @@ class Outcome:
     suspicious: bool = False
     structure: bool = False
 
+    @property
+    def wrong(self) -> list[str]:
+        """What is not right about what was said."""
+        wrong = ["not seen"] if self.changed and not self.alarms[OURS] else []
+        wrong += ["false alarm"] if not self.changed and self.alarms[OURS] else []
+        wrong += ["layer"] if self.layer is False else []
+        return [*wrong, "kind"] if self.kind is False else wrong
+
 
 def outcome(case: Case, result: CellResult, alarms: Mapping[str, bool]) -> Outcome:
     """Score one case; `alarms` are those of the fixed rules."""
@@ -57,17 +67,27 @@ def _alarm(change: Change | None, result: CellResult) -> bool:
     """Whatever is not green; where nothing but the structure differs, a finding that says so."""
     if change is not None and change.shows == "structure":
         return bool(_structure(result))
-    return result.verdict not in GREEN
+    return result.verdict not in GREEN or bool(_broken_training(result))
+
+
+def _broken_training(result: CellResult) -> list[Finding]:
+    return [one for one in result.findings if one.check == "training" and one.verdict in BREAKS]
 
 
 def _layer(change: Change, result: CellResult) -> bool:
     if change.shows == "structure":
         return any(finding.difference.layer == change.layer for finding in _structure(result))
-    first = _first(result)
-    if first is None:
-        return False
     # what is inside of the layer is named even better; a further call of it is the same layer
-    return first.layer == change.layer or first.layer.startswith(f"{change.layer}/")
+    return any(f"{layer}/".startswith(f"{change.layer}/") for layer in _layers(change, result))
+
+
+def _layers(change: Change, result: CellResult) -> list[str]:
+    """The layers that are named for a change."""
+    if change.shows == "training":
+        causes = [one for one in result.findings if isinstance(one, TrainingCause)]
+        return [one.layer.name for one in causes if one.layer is not None]
+    first = _first(result)
+    return [] if first is None else [first.layer]
 
 
 def _first(result: CellResult) -> Cause | None:
@@ -86,6 +106,7 @@ def _kind(change: Change, result: CellResult) -> bool:
         "metric": result.verdict == "metric-only",
         "failure": result.verdict == "failed" and failed,
         "nondeterminism": any(finding.kind == "nondeterministic" for finding in result.findings),
+        "training": bool(_broken_training(result)),
         "structure": result.verdict in GREEN and _alarm(change, result),
     }
     return right[change.shows]
@@ -156,12 +177,4 @@ def _count(answers: Iterable[bool | None]) -> Share:
 
 def misses(outcomes: Sequence[Outcome]) -> list[str]:
     """Every case of ours that is not wholly right, with what was said instead."""
-    lines = []
-    for one in outcomes:
-        wrong = ["not seen"] if one.changed and not one.alarms[OURS] else []
-        wrong += ["false alarm"] if not one.changed and one.alarms[OURS] else []
-        wrong += ["layer"] if one.layer is False else []
-        wrong += ["kind"] if one.kind is False else []
-        if wrong:
-            lines.append(f"{one.identity} – {', '.join(wrong)}: {one.said}")
-    return lines
+    return [f"{one.identity} – {', '.join(one.wrong)}: {one.said}" for one in outcomes if one.wrong]

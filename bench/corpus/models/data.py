@@ -79,6 +79,50 @@ def full_batches():
     return {"first": _tokens(9, 64), "second": _tokens(10, 64)}
 
 
+def gaps():
+    """Eight steps of six features, of which some samples leave out the last ones: zeros."""
+    values = _normal(12, LENGTH, 6)
+    values[np.arange(LENGTH) >= _random(13).integers(2, LENGTH + 1, (ROWS, 1))] = 0.0
+    return {"series": values}
+
+
+def holes():
+    """The same, where one sample in nine has a step of NaN."""
+    values = _normal(14, LENGTH, 6)
+    values[::9, 3] = np.nan
+    return {"series": values}
+
+
+def frames():
+    """Three frames of six patches."""
+    return {"film": _normal(15, 3, 6, 8)}
+
+
+def bytes_of_photos():
+    """Small photos in bytes."""
+    return {"photo": _random(16).integers(0, 256, (ROWS, 10, 10, 3)).astype(np.uint8)}
+
+
+def ages():
+    """A number for each sample."""
+    return {"age": _random(17).gamma(4.0, 10.0, (ROWS, 1)).astype(np.float32)}
+
+
+def bright():
+    """Small images far from zero, whose spread float16 hardly holds."""
+    return {"image": 40.0 + _normal(18, 8, 8, 3)}
+
+
+def two_vectors():
+    """Two vectors a sample, whose names are not in alphabetical order."""
+    return {"right": _normal(19, 24), "left": _normal(20, 24)}
+
+
+def wide_ids():
+    """Ids of 64 bits."""
+    return {"wide_ids": _random(22).integers(0, 1 << 40, (ROWS, LENGTH))}
+
+
 def labels():
     """Name of a labels file → its arrays."""
     random = _random(11)
@@ -92,5 +136,9 @@ def labels():
         "parts": {
             "labels": random.integers(0, 2, (ROWS, 1)).astype(np.float32),
             "sample_weight": (0.1 + 0.8 * random.random(ROWS)).astype(np.float32),
+        },
+        "topics": {"labels": random.integers(0, 4, ROWS).astype(np.int32)},
+        "near_and_far": {
+            name: random.standard_normal((ROWS, 3)).astype(np.float32) for name in ("near", "far")
         },
     }

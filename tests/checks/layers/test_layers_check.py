@@ -197,4 +197,4 @@ def test_the_worst_samples_are_recorded_on_both_sides(tmp_path: Path) -> None:
     assert asked is not None
     assert asked.baseline is not None
     assert asked.candidate is not None
-    assert asked.baseline.options["rows"] == asked.candidate.options["rows"] == [4, 6, 1, 0]
+    assert asked.baseline.options["rows"] == asked.candidate.options["rows"] == [4, 6, 1, 0, 8]

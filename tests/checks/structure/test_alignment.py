@@ -22,7 +22,7 @@ def recording(*specs: Spec, **changes: dict[str, Any]) -> CallGraph:
         {"name": "model", "class_name": "Functional", "module": "keras.src.models", "container": True}
     ]
     calls: list[dict[str, Any]] = [
-        {"layer": 0, "parent": None, "path": "", "occurrence": 0, "received": {"inputs": ["float32"]}}
+        {"layer": 0, "parent": None, "path": "", "occurrence": 0, "received": {"training": {"v": False}}}
     ]
     tensors: list[dict[str, Any]] = [{"dtype": "float32", "shape": [4, 3]}]
     for number, (name, class_name) in enumerate(specs, start=1):

@@ -92,7 +92,7 @@ SENTENCES: list[tuple[StructuralDifference, str]] = [
     ),
     (
         difference("input-conversion", name="x", input=0, before="float16", after="float32"),
-        "input x of norm is now converted to float32 instead of float16",
+        "input x of norm now arrives as float32 instead of float16",
     ),
     (
         difference("input-dtype", name="x", input=0, before="int32", after="int64"),
@@ -109,7 +109,27 @@ SENTENCES: list[tuple[StructuralDifference, str]] = [
         difference("result-dtype", layer="", before="float32", after="float16"),
         "output of the model is now float16 instead of float32",
     ),
+    (
+        difference("input-shape", name="x", input=0, before=[4, 6], after=[6, 4]),
+        "input x of norm has shape (6, 4) instead of (4, 6)",
+    ),
+    (
+        difference("received-mask", name="mask", before=False, after=True),
+        "norm (Norm) now receives the mask of its input",
+    ),
+    (
+        difference("received-mask", name="mask", before=True, after=False, occurrence=1),
+        "norm (Norm, call 2) no longer receives the mask of its input",
+    ),
+    (
+        difference("argument", name="use_causal_mask", before=True, after=False),
+        "argument use_causal_mask of norm (Norm) changed from True to False",
+    ),
     (difference("result-rank", before=2, after=3), "output of norm has rank 3 instead of 2"),
+    (
+        difference("result-shape", before=[4, 6], after=[4, 5]),
+        "output of norm (Norm) has shape (4, 5) instead of (4, 6)",
+    ),
     (
         difference("result-mask", before=True, after=False, input_masked=True),
         "output of norm (Norm) no longer carries a mask, although its input does",
@@ -117,6 +137,10 @@ SENTENCES: list[tuple[StructuralDifference, str]] = [
     (
         difference("result-mask", before=False, after=True, input_masked=True, occurrence=1),
         "output of norm (Norm, call 2) now carries a mask, like its input",
+    ),
+    (
+        difference("result-mask", before=False, after=True, input_masked=True, name="mask"),
+        "output of norm (Norm) now carries the mask given as argument mask",
     ),
     (
         difference("result-mask-positions"),
@@ -177,6 +201,29 @@ VALUE = Cause(**ATTENTION, differs="value", ratio=398.0)
             ),
             "attention_0 returns different output for identical input; "
             "output of norm has rank 3 instead of 2",
+        ),
+        (
+            FirstDifference(
+                cause=Cause(
+                    **ATTENTION,
+                    differs="value",
+                    ratio=7e6,
+                    difference=difference("configuration", "attention_0", name="axes", before=-2, after=2),
+                )
+            ),
+            "axes of attention_0 (Norm) changed from -2 to 2; its output differs, 7e6 × noise",
+        ),
+        (
+            FirstDifference(
+                cause=Cause(**ATTENTION, differs="value", nonfinite=(40, 0), size=80, samples=(3, 9, 20))
+            ),
+            "attention_0 returns different output for identical input, in samples 3, 9 and 20 only: "
+            "40 of 80 values are NaN or infinite in the baseline, 0 in the candidate",
+        ),
+        (
+            FirstDifference(cause=Cause(layer="", class_name="Model", differs="value", before=ADD)),
+            "no layer diverges on identical input: "
+            "the difference comes from the model's own code between layers, before residual",
         ),
         (
             FirstDifference(cause=Cause(layer="", class_name="Model", differs="value")),

@@ -38,7 +38,7 @@ from validator.runner.captures import Capture
 
 __all__ = ["CHECK", "Layers"]
 
-_SAMPLES = 4  # of the worst, beside those that the worker chooses
+_SAMPLES = 6  # of those that moved most, beside those that the worker chooses
 _MEMBERS = 2  # of the baseline's noise ensemble
 
 

@@ -13,6 +13,7 @@ from validator.checks.layers.types import (
     Cause,
     FirstDifference,
     FurtherCause,
+    LayerDrift,
     LayerRow,
     LayersComparison,
     LayerTable,
@@ -93,7 +94,9 @@ class _View:
         causes = {call: self._cause(call, diverges=call in values) for call in sorted(calls)}
         if not causes and self.comparison.replayed and self.calls and self.reached(self.calls[0]):
             # No layer diverges, and still the results differ: the model's own code does it, between them.
-            return {0: Cause(**self.calls[0].place, differs="value")}
+            onset = self.calls[self.onset] if self.onset is not None else None
+            before = LayerCall(**onset.place) if onset else None
+            return {0: Cause(**self.calls[0].place, differs="value", before=before)}
         return causes
 
     def _around(self, call: int) -> Iterator[int]:
@@ -115,12 +118,29 @@ class _View:
 
     def _cause(self, number: int, *, diverges: bool) -> Cause:
         call, difference = self.calls[number], self.structural.get(number)
-        # Replayed with the same masks it gives other values: then a mask on its result is not the reason.
-        if difference is not None and (difference.aspect == "dtype" or not diverges):
+        # What it receives explains what it returns. A mask on its result does not, where it was replayed with
+        # the same masks and returns other values.
+        explains = difference is not None and (difference.aspect == "dtype" or difference.of_input)
+        if difference is not None and (explains or not diverges):
             return Cause(**difference.place, differs=difference.aspect, difference=difference)
         replayed = call.replay if call.replay and call.replay.diverges(self.bands.diverges) else call.drift
-        ratio = finite(replayed.ratio) if replayed else None
-        return Cause(**call.place, differs="value", ratio=ratio, difference=difference)
+        drift = call.drift or LayerDrift(identical=None)
+        return Cause(
+            **call.place,
+            differs="value",
+            ratio=finite(replayed.ratio) if replayed else None,
+            difference=difference,
+            nonfinite=drift.lost,
+            size=drift.size,
+            samples=self._some(drift.rows),
+        )
+
+    def _some(self, rows: tuple[int, ...] | None) -> tuple[int, ...]:
+        """The recorded samples that moved, where others did not."""
+        samples = self.comparison.samples
+        if not rows or len(rows) >= len(samples) or rows[-1] >= len(samples):
+            return ()
+        return tuple(samples[row] for row in rows)
 
     def reached(self, call: CallNumbers) -> bool:
         """Whether a difference has arrived at the result of a call."""

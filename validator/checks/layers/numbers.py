@@ -6,7 +6,7 @@ has arrived. A layer that is replayed on the baseline's inputs says whether the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,10 @@ from validator.checks.structure.graph import CallGraph, CallsAnswer, Leaf
 from validator.checks.structure.signatures import visible
 from validator.numbers.distance import compare_tensors
 from validator.numbers.tolerances import UNIT_ROUNDOFF
+from validator.numbers.values import Decoder, kind_of
 from validator.storage.tensors import StoredTensor, TensorEntry, open_tensors
+
+_NUMBERS = frozenset({"single", "double", "integer"})
 
 
 def ratio(drift: float, noise: float | None, unit: float) -> float:
@@ -114,6 +117,9 @@ class FullPass:
             valid=worst(part.valid for part in parts),
             padded=worst(part.padded for part in parts),
             broken=any(part.broken for part in parts) or old.keys() != new.keys(),
+            lost=next((part.lost for part in parts if part.lost), None),
+            size=next((part.size for part in parts if part.lost), 0),
+            rows=_joined([part.rows for part in known]),
         )
 
     def _result(self, leaf: Leaf, other: Leaf) -> LayerDrift:
@@ -124,17 +130,20 @@ class FullPass:
         if old.summary is None or new.summary is None:
             return LayerDrift(identical=None)
         if old.summary.hash == new.summary.hash:
-            return LayerDrift(identical=True, ratio=0.0)
+            return LayerDrift(identical=True, ratio=0.0, rows=())
         if old.stored is None or new.stored is None:
             return LayerDrift(identical=False)
         before, after = _stored(old.stored, self.baseline), _stored(new.stored, self.candidate)
-        total = compare_tensors(before, after)
-        broken = not total.compared or bool(total.nonfinite_mismatched)
+        total, count = compare_tensors(before, after), len(self.alignment.baseline.rows)
+        lost = None
+        if total.nonfinite_mismatched:
+            lost = (total.nan_baseline + total.inf_baseline, total.nan_candidate + total.inf_candidate)
+        broken = not total.compared or lost is not None
+        drift = LayerDrift(identical=False, broken=broken, lost=lost, size=total.size)
         if not total.compared or old.dtype not in UNIT_ROUNDOFF or total.rms is None:
-            return LayerDrift(identical=False, broken=broken)
-        unit = (
-            2 * UNIT_ROUNDOFF[old.dtype] * (total.rms_baseline or 0.0)
-        )  # what a layer without weights may move by
+            return drift.model_copy(update={"rows": moved_rows(before, after, 0.0, count)})
+        # What a layer without weights may move by.
+        unit = 2 * UNIT_ROUNDOFF[old.dtype] * (total.rms_baseline or 0.0)
 
         def masked(kept: NDArray[np.bool_] | None) -> float | None:
             if kept is None or not kept.any():
@@ -143,13 +152,13 @@ class FullPass:
             return ratio(part.rms or 0.0, old.noise_rms, unit) if part.compared else None
 
         mask = self._mask(leaf, before.shape)
-        return LayerDrift(
-            identical=False,
-            ratio=ratio(total.rms, old.noise_rms, unit),
-            valid=masked(mask),
-            padded=masked(None if mask is None else ~mask),
-            broken=broken,
-        )
+        numbers = {
+            "ratio": ratio(total.rms, old.noise_rms, unit),
+            "valid": masked(mask),
+            "padded": masked(None if mask is None else ~mask),
+            "rows": moved_rows(before, after, max(old.noise_rms or 0.0, unit), count),
+        }
+        return drift.model_copy(update=numbers)
 
     def _mask(self, leaf: Leaf, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
         """The baseline's mask of a result, where it was kept and fits the leading axes."""
@@ -158,6 +167,34 @@ class FullPass:
             return None
         values: NDArray[np.bool_] = _stored(entry, self.baseline).open().values
         return values.reshape(entry.shape).astype(np.bool_)
+
+
+def moved_rows(
+    baseline: StoredTensor, candidate: StoredTensor, floor: float, samples: int
+) -> tuple[int, ...] | None:
+    """Which of so many recorded samples moved: by a root mean square of more than twice a floor, or NaN at
+    other places. None where the first axis of both is not theirs.
+    """
+    if baseline.ragged or candidate.ragged or baseline.shape != candidate.shape:
+        return None
+    if baseline.shape[:1] != (samples,) or not {kind_of(baseline), kind_of(candidate)} <= _NUMBERS:
+        return None
+    old, new = (
+        Decoder(side.dtype, kind_of(side), max(1, side.size))(side.open().values)
+        .astype(np.float64)
+        .reshape(side.shape[0], -1)
+        for side in (baseline, candidate)
+    )
+    with np.errstate(all="ignore"):
+        distance = np.where(np.isfinite(old) & np.isfinite(new), new - old, 0.0)
+        moved = np.sqrt(np.mean(np.square(distance), axis=1)) > 2 * floor
+    moved |= (np.isfinite(old) != np.isfinite(new)).any(axis=1)
+    return tuple(int(row) for row in np.flatnonzero(moved))
+
+
+def _joined(rows: Sequence[tuple[int, ...] | None]) -> tuple[int, ...] | None:
+    known = [part for part in rows if part is not None]
+    return tuple(sorted({row for part in known for row in part})) if known else None
 
 
 def _stored(entry: TensorEntry, folder: Path) -> StoredTensor:
@@ -203,14 +240,16 @@ def _counted(graph: CallGraph, call: int) -> bool:
 
 def _same_inputs(alignment: Alignment, baseline: int, candidate: int) -> bool:
     """Whether a call received the same bytes on both sides: then what differs after it is its own doing."""
-    sides = (alignment.baseline, baseline), (alignment.candidate, candidate)
     old, new = (
-        [
-            graph.hash_of(number)
-            for leaf in graph.calls[call].inputs
-            for number in leaf[1:]
-            if number is not None
-        ]
-        for graph, call in sides
+        _inputs(graph, call)
+        for graph, call in ((alignment.baseline, baseline), (alignment.candidate, candidate))
     )
     return bool(old) and None not in old and old == new
+
+
+def _inputs(graph: CallGraph, call: int) -> list[str | None]:
+    """Digests of every tensor and mask of a call's arguments, and of what its own code is given."""
+    facts = graph.calls[call]
+    received = [leaf for _, tree in sorted(facts.received.items()) for leaf in tree.leaves()]
+    numbers = [number for leaf in [*facts.inputs, *received] for number in leaf[1:]]
+    return [graph.hash_of(number) for number in numbers if number is not None]

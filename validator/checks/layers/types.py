@@ -22,6 +22,9 @@ class LayerDrift(Frozen):
         ratio: drift ÷ noise of the worst result; None where it is unknown (not kept, or no number).
         valid, padded: the same for positions that a mask keeps, and those it hides; None without a mask.
         broken: NaN or infinity at other places, or results that cannot be paired.
+        lost: how many values are NaN or infinite in the baseline and the candidate, where they are broken.
+        size: how many values there are of that result.
+        rows: which of the recorded samples have moved; None where samples cannot be told apart.
     """
 
     identical: bool | None
@@ -29,6 +32,9 @@ class LayerDrift(Frozen):
     valid: Finite | None = None
     padded: Finite | None = None
     broken: bool = False
+    lost: tuple[int, int] | None = None
+    size: int = 0
+    rows: tuple[int, ...] | None = None
 
     @property
     def differs(self) -> bool:
@@ -96,6 +102,16 @@ class Cause(LayerCall):
     differs: Differs
     ratio: Finite | None = Field(default=None, description="Of a value: drift ÷ noise on identical input.")
     difference: StructuralDifference | None = None
+    nonfinite: tuple[int, int] | None = Field(
+        default=None, description="NaN and infinite values of both sides, where their places differ."
+    )
+    size: int = Field(default=0, description="How many values `nonfinite` counts.")
+    samples: tuple[int, ...] = Field(
+        default=(), description="The recorded samples that it moves, where it does not move all of them."
+    )
+    before: LayerCall | None = Field(
+        default=None, description="Of the model's own code: the first layer whose input it moves."
+    )
 
 
 class LayerRow(LayerCall):

@@ -16,9 +16,12 @@ from validator.checks.structure.graph import CallGraph, LayerFacts
 from validator.checks.structure.signatures import (
     FLOATING,
     CallInput,
+    arguments_of,
+    explicit_mask,
     inputs_of,
     masked_before,
     masks_come_from,
+    masks_received,
     visible,
 )
 from validator.checks.structure.types import DifferenceKind, LayerCall, StructuralDifference
@@ -141,13 +144,36 @@ class _Pair:
         inputs: list[StructuralDifference] = []
         if len(old) == len(new) and inner:
             for number, (before, after) in enumerate(zip(old, new, strict=True)):
-                if before.dtype != after.dtype:
-                    inputs.append(self._dtype_of_input(number, before, after))
-                if before.masked != after.masked:
-                    inputs.append(self._mask_of_input(number, before, after))
+                inputs += self._of_input(number, before, after)
+        if inner:
+            inputs += self._received([item.masked for item in old] == [item.masked for item in new])
         yield from inputs
-        masked = any(item.masked for item in new)
-        yield from self._results({difference.aspect for difference in inputs}, inner=inner, masked=masked)
+        yield from self._results(inputs, inner=inner)
+
+    def _of_input(self, number: int, old: CallInput, new: CallInput) -> Iterator[StructuralDifference]:
+        if old.dtype != new.dtype:
+            yield self._dtype_of_input(number, old, new)
+        if None not in (*old.shape, *new.shape) and old.shape != new.shape:
+            place = {"name": old.argument, "input": number, "cause": not _passed_on(old, new)}
+            yield self.difference("input-shape", [*old.shape], [*new.shape], **place)
+        if old.masked != new.masked:
+            yield self._mask_of_input(number, old, new)
+
+    def _received(self, same_masks: bool) -> Iterator[StructuralDifference]:
+        """What the framework makes of the same call: masks handed over or not, and other arguments."""
+        graphs = self.alignment.baseline, self.alignment.candidate
+        old, new = (
+            masks_received(graph, call)
+            for graph, call in zip(graphs, (self.baseline, self.candidate), strict=True)
+        )
+        masks = old.keys() & new.keys() if old is not None and new is not None else frozenset()
+        for name in sorted(masks):
+            if same_masks and old and new and old[name] != new[name]:
+                yield self.difference("received-mask", bool(old[name]), bool(new[name]), name=name)
+        calls = graphs[0].calls[self.baseline], graphs[1].calls[self.candidate]
+        for name, before, after in arguments_of(*calls):
+            if name not in masks:
+                yield self.difference("argument", before, after, name=name)
 
     def _dtype_of_input(self, number: int, old: CallInput, new: CallInput) -> StructuralDifference:
         kind: DifferenceKind = "input-conversion" if old.given == new.given else "input-dtype"
@@ -156,7 +182,8 @@ class _Pair:
             kind, by = "input-cast", layer_call(self.alignment.candidate, new.producer)
         elif old.producer is not None and old.producer not in self.alignment.to_candidate:
             kind, by = "input-cast-removed", layer_call(self.alignment.baseline, old.producer)
-        place = {"name": old.argument, "input": number, "by": by, "cause": kind != "input-dtype"}
+        own = kind != "input-dtype" or not _passed_on(old, new)
+        place = {"name": old.argument, "input": number, "by": by, "cause": own}
         return self.difference(kind, old.dtype, new.dtype, **place)
 
     def _mask_of_input(self, number: int, old: CallInput, new: CallInput) -> StructuralDifference:
@@ -173,8 +200,12 @@ class _Pair:
                 place["receiver"] = layer_call(self.alignment.baseline, self.baseline)
         return blamed.difference("input-mask", old.masked, new.masked, **place)
 
-    def _results(self, aspects: set[str], *, inner: bool, masked: bool) -> Iterator[StructuralDifference]:
-        """What the call gives. `aspects`: what its inputs differ in; `masked`: whether one has a mask."""
+    def _results(
+        self, inputs: Sequence[StructuralDifference], *, inner: bool
+    ) -> Iterator[StructuralDifference]:
+        """What the call gives. `inputs`: how its inputs differ."""
+        aspects = {difference.aspect for difference in inputs}
+        shaped = any(difference.kind == "input-shape" for difference in inputs)
         old = self.alignment.baseline.results(self.baseline)
         new = self.alignment.candidate.results(self.candidate)
         if [*old] != [*new]:
@@ -187,10 +218,15 @@ class _Pair:
                 yield self.difference("result-dtype", before.dtype, after.dtype, cause="dtype" not in aspects)
             masks = leaf.mask is not None, new[path].mask is not None
             if masks[0] != masks[1] and inner:
-                own = "mask" not in aspects
-                yield self.difference("result-mask", *masks, cause=own, input_masked=own and masked)
+                own, graph = "mask" not in aspects, self.alignment.candidate
+                masked = own and any(item.masked for item in inputs_of(graph, self.candidate))
+                name = explicit_mask(graph, self.candidate) if masked else ""
+                yield self.difference("result-mask", *masks, cause=own, input_masked=masked, name=name)
             if len(before.shape) != len(after.shape):
-                yield self.difference("result-rank", len(before.shape), len(after.shape))
+                yield self.difference("result-rank", len(before.shape), len(after.shape), cause=not shaped)
+            elif None not in (*before.shape[1:], *after.shape[1:]) and before.shape[1:] != after.shape[1:]:
+                shapes = [*before.shape[1:]], [*after.shape[1:]]
+                yield self.difference("result-shape", *shapes, cause=not shaped)
         if inner and not self.old.container:
             yield from self._mask_positions()
 
@@ -205,6 +241,11 @@ class _Pair:
             source = masks_come_from(graphs[0], self.baseline)
             own = source is not None and source == masks_come_from(graphs[1], self.candidate)
             yield self.difference("result-mask-positions", cause=own)
+
+
+def _passed_on(old: CallInput, new: CallInput) -> bool:
+    """Whether an input is what another call returned, on both sides; else code between the calls made it."""
+    return old.producer is not None and new.producer is not None
 
 
 def _unpaired(alignment: Alignment, named: set[str]) -> Iterator[StructuralDifference]:

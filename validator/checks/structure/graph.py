@@ -32,13 +32,18 @@ class Leaf(NamedTuple):
 
 
 class ValueTree(Frozen, extra="ignore"):
-    """An argument or result: a tensor with perhaps a mask, a structure of trees, or another value."""
+    """An argument or result: a tensor with perhaps a mask, a structure of trees, or another value.
+
+    `opaque`: the class of a value that was not recorded.
+    """
 
     tensor: int | None = Field(default=None, alias="t")
     mask: int | None = Field(default=None, alias="m")
     items: tuple[ValueTree, ...] = Field(default=(), alias="list")
     members: tuple[ValueTree, ...] = Field(default=(), alias="tuple")
     entries: dict[str, ValueTree] = Field(default={}, alias="dict")
+    value: JsonValue = Field(default=None, alias="v")
+    opaque: str = ""
 
     def leaves(self, path: str = "") -> Iterator[Leaf]:
         """Every tensor with its path."""
@@ -48,6 +53,15 @@ class ValueTree(Frozen, extra="ignore"):
             yield from item.leaves(f"{path}/{key}")
         if self.tensor is not None:
             yield Leaf(path, self.tensor, self.mask)
+
+    @property
+    def plain(self) -> JsonValue:
+        """The value of what holds no tensor; of an object that was not recorded, its class."""
+        if self.entries:
+            return {key: item.plain for key, item in self.entries.items()}
+        if self.items or self.members:
+            return [item.plain for item in self.items or self.members]
+        return self.opaque or self.value
 
 
 class CallArgument(Frozen, extra="ignore"):
@@ -87,7 +101,11 @@ class LayerFacts(Frozen, extra="ignore"):
 
 
 class CallFacts(Frozen, extra="ignore"):
-    """One call of a layer or operation. `received`: dtypes after the framework's conversion (Keras 3)."""
+    """One call of a layer or operation.
+
+    `received`: parameter → what the layer's own code is given (Keras 3): converted by the framework, with the
+    masks that it hands over, and with defaults.
+    """
 
     layer: int
     parent: int | None
@@ -95,7 +113,7 @@ class CallFacts(Frozen, extra="ignore"):
     occurrence: int
     operation: bool = False
     arguments: tuple[CallArgument, ...] = ()
-    received: dict[str, tuple[str, ...]] = {}
+    received: dict[str, ValueTree] = {}
     result: ValueTree | None = None
 
     @property
@@ -134,7 +152,8 @@ class CallGraph(Frozen, extra="ignore"):
     def _indices_fit(self) -> CallGraph:
         """Every index names something, and a call stands behind the one around it."""
         for number, call in enumerate(self.calls):
-            leaves = [*call.inputs, *self.results(number).values()]
+            received = [leaf for tree in call.received.values() for leaf in tree.leaves()]
+            leaves = [*call.inputs, *received, *self.results(number).values()]
             used = {at for leaf in leaves for at in (leaf.tensor, leaf.mask)} - {None}
             if call.layer not in range(len(self.layers)) or not used <= set(range(len(self.tensors))):
                 raise ValueError(f"call {number} names a layer or tensor that does not exist")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from validator.checks.structure.graph import CallGraph, Leaf
+from pydantic import JsonValue
+
+from validator.checks.structure.graph import CallFacts, CallGraph, Leaf
 
 #: Layers of Keras around a layer that the user chose.
 _WRAPPERS = frozenset({"Bidirectional", "SpectralNormalization", "TimeDistributed"})
@@ -20,6 +22,7 @@ class CallInput:
         argument: the name of the argument that it is, or is part of.
         given: its dtype as the layer before gave it.
         dtype: what the layer's own code sees, after the framework's conversion.
+        shape: that of one sample, as far as it is known.
         masked: whether a mask comes with it, attached or as an argument of its own.
         producer: the call that made it, seen from where this one stands; None for an input of the model.
     """
@@ -28,6 +31,7 @@ class CallInput:
     argument: str
     given: str
     dtype: str
+    shape: tuple[int | None, ...]
     masked: bool
     producer: int | None
 
@@ -40,7 +44,8 @@ def inputs_of(graph: CallGraph, call: int) -> Iterator[CallInput]:
     data = [argument for argument in facts.arguments if not _is_mask(argument.name, names)]
     for place, argument in enumerate(data):
         explicit = f"{argument.name}_mask" in masks or (place == 0 and "mask" in masks)
-        received = facts.received.get(argument.name, ())
+        tree = facts.received.get(argument.name)
+        received = [graph.tensors[leaf.tensor].dtype for leaf in tree.leaves()] if tree else []
         leaves = list(argument.value.leaves())
         for index, leaf in enumerate(leaves):
             tensor = graph.tensors[leaf.tensor]
@@ -50,9 +55,42 @@ def inputs_of(graph: CallGraph, call: int) -> Iterator[CallInput]:
                 argument=argument.name,
                 given=tensor.dtype,
                 dtype=received[index] if known else _seen(graph, call, tensor.dtype, place),
+                shape=tensor.shape[1:],
                 masked=explicit or leaf.mask is not None,
                 producer=_maker(graph, tensor.producer, call),
             )
+
+
+def arguments_of(old: CallFacts, new: CallFacts) -> Iterator[tuple[str, JsonValue, JsonValue]]:
+    """Arguments other than tensors that the code of a layer gets otherwise: (name, before, after).
+
+    Of an argument that is a tensor on one side alone, that side has the word `tensor`.
+    """
+    for name in old.received.keys() & new.received.keys():
+        sides = old.received[name], new.received[name]
+        tensors = [any(True for _ in tree.leaves()) for tree in sides]
+        before, after = (
+            "tensor" if tensor else tree.plain for tensor, tree in zip(tensors, sides, strict=True)
+        )
+        if name == "training":  # None is no
+            before, after = bool(before), bool(after)
+        if not all(tensors) and before != after:
+            yield name, before, after
+
+
+def explicit_mask(graph: CallGraph, call: int) -> str:
+    """The argument that gives a mask to a call whose other tensors carry none; empty where there is none."""
+    masks = [a.name for a in graph.calls[call].arguments if a.name == "mask" and list(a.value.leaves())]
+    attached = any(leaf.mask is not None for leaf in graph.calls[call].inputs)
+    return masks[0] if masks and not attached else ""
+
+
+def masks_received(graph: CallGraph, call: int) -> dict[str, int] | None:
+    """Parameter → how many masks the framework hands over with it; None where that is not known (Keras 2)."""
+    received = graph.calls[call].received
+    names = set(received)
+    masks = {name: len(list(received[name].leaves())) for name in names if _is_mask(name, names)}
+    return masks if received else None
 
 
 def _is_mask(name: str, names: set[str]) -> bool:

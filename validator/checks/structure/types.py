@@ -15,8 +15,9 @@ Aspect = Literal["dtype", "mask", "structure"]
 DifferenceKind = Literal[
     "class", "policy", "configuration",
     "weight-count", "weight-shape", "weight-dtype", "weight-order",
-    "input-cast", "input-cast-removed", "input-conversion", "input-dtype", "input-mask",
-    "result-count", "result-dtype", "result-rank", "result-mask", "result-mask-positions",
+    "input-cast", "input-cast-removed", "input-conversion", "input-dtype", "input-shape", "input-mask",
+    "received-mask", "argument",
+    "result-count", "result-dtype", "result-rank", "result-shape", "result-mask", "result-mask-positions",
     "removed", "added",
 ]  # fmt: skip
 _ASPECTS: dict[DifferenceKind, Aspect] = {
@@ -24,8 +25,13 @@ _ASPECTS: dict[DifferenceKind, Aspect] = {
         ("policy", "input-cast", "input-cast-removed", "input-conversion", "input-dtype", "result-dtype"),
         "dtype",
     ),
-    **dict.fromkeys(("input-mask", "result-mask", "result-mask-positions"), "mask"),
+    **dict.fromkeys(("input-mask", "received-mask", "result-mask", "result-mask-positions"), "mask"),
 }
+#: What a layer's own code is given: whatever differs behind it, its input is not the same.
+_RECEIVED: tuple[DifferenceKind, ...] = (
+    "input-cast", "input-cast-removed", "input-conversion", "input-dtype", "input-shape", "input-mask",
+    "received-mask", "argument",
+)  # fmt: skip
 
 
 class LayerCall(Frozen):
@@ -44,8 +50,8 @@ class LayerCall(Frozen):
 class StructuralDifference(LayerCall):
     """One difference at one layer, `before` in the baseline and `after` in the candidate.
 
-    `before` and `after` are classes, dtypes, policies, values of a configuration key, weights' shapes, dtypes
-    or names, or how many weights, results or axes there are; for a mask, whether there is one.
+    `before` and `after` are classes, dtypes, policies, values of a configuration key or argument, shapes,
+    weights' names, or how many weights, results or axes there are; for a mask, whether there is one.
     """
 
     kind: DifferenceKind
@@ -69,6 +75,11 @@ class StructuralDifference(LayerCall):
     def aspect(self) -> Aspect:
         """What the difference is about."""
         return _ASPECTS.get(self.kind, "structure")
+
+    @property
+    def of_input(self) -> bool:
+        """Whether it is in what the layer receives."""
+        return self.kind in _RECEIVED and self.receiver is None
 
     def anywhere(self) -> StructuralDifference:
         """The same without its layer: equal for differences that only their layer tells apart."""

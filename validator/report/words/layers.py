@@ -90,10 +90,39 @@ def _cause(cause: Cause) -> Words:
         return difference_words(cause.difference) if cause.difference else words(cause.differs)
     if not cause.layer:
         own = "the difference comes from the model's own code between layers"
-        return words(f"no layer diverges on identical input: {own}")
-    noise = f", {figures.ratio(cause.ratio).removesuffix('×')} × noise" if cause.ratio else ""
-    also = words("; ", difference_words(cause.difference)) if cause.difference else ()
-    return words(layer_words(cause), f" returns different output for identical input{noise}", also)
+        place = words(", before ", layer_words(cause.before)) if cause.before else ()
+        return words(f"no layer diverges on identical input: {own}", place)
+    much = "".join((_ratio(cause), _samples(cause), _nonfinite(cause)))
+    difference = cause.difference
+    if difference is not None and not difference.kind.startswith("result-"):  # it says why
+        return words(difference_words(difference), f"; its output differs{much}")
+    also = words("; ", difference_words(difference)) if difference else ()
+    return words(layer_words(cause), f" returns different output for identical input{much}", also)
+
+
+def _ratio(cause: Cause) -> str:
+    return f", {figures.ratio(cause.ratio).removesuffix('×')} × noise" if cause.ratio else ""
+
+
+def _nonfinite(cause: Cause) -> str:
+    """How many values are no number, where that is what differs."""
+    if cause.nonfinite is None:
+        return ""
+    before, after = (f"{count:,}" for count in cause.nonfinite)
+    share = f"{before} of {cause.size:,} values are NaN or infinite in the baseline"
+    return f": {share}, {after} in the candidate"
+
+
+def _samples(cause: Cause) -> str:
+    """Which of the recorded samples show it, where others do not."""
+    if not cause.samples:
+        return ""
+    return f", in {'sample' if len(cause.samples) == 1 else 'samples'} {_list(cause.samples)} only"
+
+
+def _list(samples: Sequence[int]) -> str:
+    *first, last = map(str, samples)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _names(layers: Sequence[LayerCall]) -> Words:

@@ -26,6 +26,7 @@ _REASONS = {
     "no-answer": "the worker returned nothing",
     "other-samples": "it recorded other samples than the baseline",
 }
+_ITEMS = 6  # items of a longer list
 _PIECE = re.compile(r"(\{\w+\})")
 _CHANGED = "changed from {before} to {after}"
 _SENTENCES: dict[DifferenceKind, str] = {
@@ -38,11 +39,14 @@ _SENTENCES: dict[DifferenceKind, str] = {
     "weight-order": "weights of {call} are now in another order: {before} → {after}",
     "input-cast": "{input} is now {cast} from {before} to {after}",
     "input-cast-removed": "{input} is no longer {cast}: {after} instead of {before}",
-    "input-conversion": "{input} is now converted to {after} instead of {before}",
+    "input-conversion": "{input} now arrives as {after} instead of {before}",
     "input-dtype": "{input} is now {after} instead of {before}",
+    "input-shape": "{input} has shape {after} instead of {before}",
+    "argument": "argument {name} of {call} " + _CHANGED,
     "result-count": "{layer} returns {after} tensor{plural} instead of {before}",
     "result-dtype": "output of {layer} is now {after} instead of {before}",
     "result-rank": "output of {layer} has rank {after} instead of {before}",
+    "result-shape": "output of {call} has shape {after} instead of {before}",
     "removed": "{subject} was removed",
     "added": "{subject} was added",
 }
@@ -80,13 +84,16 @@ def _of_mask(difference: StructuralDifference) -> str:
         if difference.by is not None:
             return "{by} now clears the mask of {input}"
         return "{input} now has a mask" if difference.after else "{input} no longer has a mask"
+    now = "now" if difference.after else "no longer"
+    if difference.kind == "received-mask":
+        return "{call} " + now + " receives the mask of its input"
     if difference.kind == "result-mask-positions":
         although = ", although its inputs are identical" if difference.cause else ""
         return "mask on the output of {call} keeps different positions" + although
-    if difference.after:
-        return "output of {call} now carries a mask" + (", like its input" if difference.input_masked else "")
-    although = ", although its input does" if difference.input_masked else ""
-    return "output of {call} no longer carries a mask" + although
+    if difference.name:
+        return "output of {call} " + now + " carries the mask given as argument {name}"
+    aside = ", like its input" if difference.after else ", although its input does"
+    return "output of {call} " + now + " carries a mask" + (aside if difference.input_masked else "")
 
 
 def _pieces(difference: StructuralDifference) -> dict[str, str | Words]:
@@ -102,8 +109,8 @@ def _pieces(difference: StructuralDifference) -> dict[str, str | Words]:
         "input": _input(difference),
         "by": layer_words(difference.by, with_class=True) if difference.by else "",
         "cast": "cast" if caster == "Cast" else words("converted by ", name(caster)),
-        "before": _value(difference.before),
-        "after": _value(difference.after),
+        "before": _value(_parts(difference.before, difference.after)),
+        "after": _value(_parts(difference.after, difference.before)),
         "plural": "" if difference.after == 1 else "s",
     }
 
@@ -111,7 +118,18 @@ def _pieces(difference: StructuralDifference) -> dict[str, str | Words]:
 def _value(value: JsonValue) -> str:
     if isinstance(value, list):
         return f"({', '.join(map(_value, value))})"
+    if isinstance(value, float):
+        return f"{value:.7g}"
     return value if isinstance(value, str) else repr(value)
+
+
+def _parts(value: JsonValue, other: JsonValue) -> JsonValue:
+    """Of a long list, what stands where the other list has something else first."""
+    if not isinstance(value, list) or not isinstance(other, list) or len(value) <= _ITEMS:
+        return value
+    apart = next((at for at, pair in enumerate(zip(value, other, strict=False)) if pair[0] != pair[1]), 0)
+    part = value[apart : apart + _ITEMS]
+    return [*(["…"] if apart else []), *part, *(["…"] if apart + _ITEMS < len(value) else [])]
 
 
 def _input(difference: StructuralDifference) -> Words:

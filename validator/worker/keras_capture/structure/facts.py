@@ -14,6 +14,7 @@ from keras_capture.structure.tapping import parameters_of
 
 _LONGEST = 200  # characters of a string
 _DEEPEST = 12
+_FRAMEWORKS = frozenset({"keras", "tf_keras", "tensorflow"})
 _MOST = 500  # items of a list
 
 
@@ -31,7 +32,7 @@ def describe(framework: Framework, owner: object) -> dict:
         "compute_dtype": getattr(owner, "compute_dtype", None) or getattr(policy, "compute_dtype", None),
         "autocast": bool(getattr(owner, "autocast", getattr(owner, "_autocast", False))),
         "parameters": [parameter.name for parameter in parameters_of(owner) or ()],
-        "config": _config(framework, owner),
+        "config": {**_attributes(framework, owner), **_config(framework, owner)},
         "weights": [_weight(weight) for weight in getattr(owner, "weights", ())],
     }
 
@@ -41,6 +42,22 @@ def _function(owner: object) -> str:
     if type(owner).__name__ not in ("TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod"):
         return ""
     return str(getattr(owner, "symbol", "") or "")
+
+
+def _attributes(framework: Framework, owner: object) -> dict:
+    """Plain attributes of a layer or model of the user's own, which few write into their configuration."""
+    if type(owner).__module__.partition(".")[0] in _FRAMEWORKS:
+        return {}
+    keras = framework.keras
+    every = vars((keras.Model if isinstance(owner, keras.Model) else keras.layers.Layer)())
+    own = {name: value for name, value in vars(owner).items() if name not in every and name[:1] != "_"}
+    return {name: plain(value) for name, value in own.items() if _is_plain(value)}
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str, np.generic, np.ndarray))
 
 
 def _config(framework: Framework, owner: object) -> dict:

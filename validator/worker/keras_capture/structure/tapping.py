@@ -19,7 +19,7 @@ import numpy as np
 
 from keras_capture.model.imports import Framework
 from keras_capture.model.perturbing import dtype_of
-from keras_capture.model.structures import is_sequence, leaves
+from keras_capture.model.structures import is_sequence
 from keras_capture.model.values import dtype_name
 
 Shape = Tuple[Optional[int], ...]
@@ -55,7 +55,7 @@ class Call:
     operation: bool
     arguments: List[dict]
     result: object = None
-    received: Dict[str, List[str]] = field(default_factory=dict)
+    received: Dict[str, object] = field(default_factory=dict)
     failed: bool = False
 
 
@@ -93,13 +93,11 @@ class Recorder:
         return call
 
     def received(self, owner: object, arguments: Tuple[tuple, dict]) -> None:
-        """What the running call's own code is given, after the framework converted it (Keras 3)."""
+        """What the running call's own code is given (Keras 3): converted, with masks, and with defaults."""
         call = self._stack[-1] if self._stack else None
         if call is not None and call.owner is owner and not call.received:
-            call.received = {
-                name: [dtype_of(leaf) for leaf in leaves(value) if self.is_tensor(leaf)]
-                for name, _, value in _bound(owner, *arguments)
-            }
+            given = {name: value for name, _, value in _bound(owner, *arguments)}
+            call.received = {name: self._tree(value) for name, value in {**_defaults(owner), **given}.items()}
 
     def leave(self, call: Call, result: object) -> None:
         """A call returned."""
@@ -232,6 +230,15 @@ def _bound(owner: object, args: tuple, kwargs: dict) -> List[Tuple[str, bool, ob
     return [(name, True, value) for name, value in zip(names, args)] + [
         (name, False, value) for name, value in kwargs.items()
     ]
+
+
+def _defaults(owner: object) -> Dict[str, object]:
+    """What the `call` of a layer takes where nothing is given."""
+    return {
+        parameter.name: parameter.default
+        for parameter in parameters_of(owner) or ()
+        if parameter.default is not parameter.empty
+    }
 
 
 def parameters_of(owner: object) -> Optional[List[inspect.Parameter]]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from keras_capture.failures import StageError, stage
 from keras_capture.model.perturbing import numpy_of
-from keras_capture.structure.tapping import Recorder, flat_of, leaves, tapped, tree_leaves
+from keras_capture.model.structures import leaves
+from keras_capture.structure.tapping import Recorder, flat_of, tapped, tree_leaves
 from keras_capture.training.model import Trainee
 from keras_capture.training.steps import dense
 

@@ -17,8 +17,9 @@ import numpy as np
 
 from keras_capture.model.imports import Framework
 from keras_capture.model.perturbing import numpy_of
+from keras_capture.model.structures import leaves
 from keras_capture.numbers import number
-from keras_capture.structure.tapping import flat_of, leaves
+from keras_capture.structure.tapping import flat_of
 from keras_capture.training.model import Trainee, optimizers_of
 
 
