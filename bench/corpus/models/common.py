@@ -4,7 +4,6 @@ import os
 import zlib
 
 import numpy as np
-from corpus_models.rearranged import rearranged
 
 LEGACY = os.environ.get("TF_USE_LEGACY_KERAS") == "1"
 #: Whether this is the edited side of a pair of environments with the same packages.
@@ -40,6 +39,14 @@ def filled(model, gain=1.0):
             layer.set_weights(
                 [_drawn(weight, [seed, place, *SEED], gain) for place, weight in enumerate(layer.weights)]
             )
+    return _rearranged(model)
+
+
+def _rearranged(model):
+    if "KV_CORPUS_ORDER" not in os.environ:  # the orders need TensorFlow
+        return model
+    from corpus_models.rearranged import rearranged
+
     return rearranged(model)
 
 

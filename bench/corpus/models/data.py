@@ -109,8 +109,8 @@ def ages():
 
 
 def bright():
-    """Small images far from zero, whose spread float16 hardly holds."""
-    return {"image": 40.0 + _normal(18, 8, 8, 3)}
+    """Small images whose variance float16 does not hold."""
+    return {"image": np.float32(1000.0) * _normal(18, 8, 8, 3)}
 
 
 def two_vectors():

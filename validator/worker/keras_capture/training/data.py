@@ -105,7 +105,8 @@ class Batches:
         feed = self._prediction.feed
         single = replace(self._prediction, feed=replace(feed, samples=min(self.size, feed.samples)))
         outputs = next(iter(single.outputs()))
-        return Captured(dict.fromkeys(read_outputs(outputs).pieces), [], (), skeleton(simplify(outputs)))
+        names = dict.fromkeys(read_outputs(outputs).pieces)
+        return Captured(names, [], 1, (), skeleton(simplify(outputs)))
 
 
 def _described(parts: tuple) -> Batch:
