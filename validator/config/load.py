@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from validator.config.settings import Settings
+from validator.documents import read_bytes
 from validator.errors import ConfigurationError
 
 _MAX_BYTES = 1 << 20
@@ -25,17 +26,15 @@ def load(path: Path) -> Settings:
             the file, the line and what to write instead.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path, _MAX_BYTES)
     except FileNotFoundError:
         raise ConfigurationError(
             f"{path}: no such file; create one (see examples/validator.yml) or pass --config"
         ) from None
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if len(raw) > _MAX_BYTES:
-        raise ConfigurationError(
-            f"{path}: {len(raw):,} bytes, but a validator.yml has at most {_MAX_BYTES:,}"
-        )
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: {error}; a validator.yml has no more") from None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -52,6 +51,8 @@ def parse(text: str, name: str) -> Settings:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigurationError(f"{name} line {line}: not valid YAML: {error.problem}") from None
+    except ValueError as error:  # of YAML's own types: a number with thousands of digits, no such date
+        raise ConfigurationError(f"{name}: not valid YAML: {error}") from None
     except RecursionError:
         raise ConfigurationError(f"{name}: nested too deeply for a validator.yml") from None
     except yaml.YAMLError as error:
@@ -91,6 +92,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be text", key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"duplicate key {key.value!r}", key.start_mark

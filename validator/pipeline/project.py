@@ -141,7 +141,7 @@ def check_files(project: Project) -> None:
     for model in project.settings.models:
         for setting in ("artifact", "weights", "labels"):
             name = getattr(model, setting)
-            if name is not None and not Path(project.resolve(name)).exists():
+            if name is not None and not _exists(project, name):
                 raise ConfigurationError(
                     f"model {model.name}: {setting} {name!r} does not exist in {project.folder}"
                 )
@@ -149,10 +149,18 @@ def check_files(project: Project) -> None:
             find_metric(metric)
         recorded = {"inputs": model.inputs, "decode.prompts": model.decode.prompts if model.decode else None}
         for setting, name in recorded.items():
-            if name and not is_function(name) and not Path(project.resolve(name)).exists():
+            if name is not None and not is_function(name) and not _exists(project, name):
                 raise ConfigurationError(
                     f"model {model.name}: {setting} {name!r} does not exist in {project.folder}"
                 )
+
+
+def _exists(project: Project, name: str) -> bool:
+    """Whether a path of the configuration names something; what can be no path does not."""
+    try:
+        return bool(name) and Path(project.resolve(name)).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def is_function(inputs: str) -> bool:

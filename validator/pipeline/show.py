@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from validator.checks.outputs import compare_stored
+from validator.documents import read_bytes
 from validator.errors import ConfigurationError, Exit
 from validator.failure import Failure
 from validator.matrix import Plan
@@ -65,8 +66,8 @@ def read_report(run: Path) -> Report:
     """
     path = run / "report.json" if run.is_dir() else run
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_bytes(path, report_json.LARGEST).decode("utf-8")
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigurationError(f"{path}: {reason}; name the folder of a finished run") from None
     return report_json.load(text)

@@ -10,8 +10,8 @@ from typing import Literal, TypeVar
 from pydantic import Field, JsonValue, ValidationError
 
 from validator.base import Frozen
+from validator.documents import first_problem, read_model
 from validator.failure import Failure, Stage
-from validator.storage.documents import first_problem, read_model
 from validator.storage.tensors import StoredTensor, TensorEntry, open_tensors
 
 #: The worker's own files in the folder of an environment: no model's name begins with `+`.

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import psutil
 
+from validator.documents import read_json, read_model
 from validator.failure import Failure
 from validator.matrix import Environment
 from validator.runner.captures import (
@@ -27,7 +28,6 @@ from validator.runner.captures import (
 )
 from validator.runner.process import WorkerProcess, death, resident
 from validator.runner.request import Job, write_json, write_request
-from validator.storage.documents import read_json, read_model
 
 _POLL_SECONDS = 0.02
 _MEMORY_POLL_SECONDS = 0.25

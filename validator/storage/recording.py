@@ -24,9 +24,9 @@ import numpy as np
 from pydantic import Field
 
 from validator.base import Frozen
+from validator.documents import open_regular, read_model
 from validator.errors import ConfigurationError
 from validator.storage import parquet
-from validator.storage.documents import open_regular, read_model
 from validator.storage.tensors import (
     DTYPES,
     Header,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import mmap
 import os
+import tokenize
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,11 +22,11 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from validator.base import Frozen
+from validator.documents import open_regular
 from validator.errors import ConfigurationError
-from validator.storage.documents import open_regular
 
 #: What Python's own parser, by which NumPy reads the head of a `.npy`, raises for one that is torn.
-_HEADER_ERRORS = (MemoryError, RecursionError, SyntaxError, TypeError)
+_HEADER_ERRORS = (MemoryError, RecursionError, SyntaxError, TypeError, tokenize.TokenError)
 Storage = Literal["npy", "bits", "utf8"]
 Raw = NDArray[Any]
 
@@ -75,7 +76,10 @@ def read_header(file: IO[bytes]) -> Header:
     read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
     if read is None:
         raise ValueError(f".npy format {version[0]}.{version[1]} holds no plain numbers")
-    shape, fortran, dtype = read(file)
+    try:
+        shape, fortran, dtype = read(file)
+    except _HEADER_ERRORS as error:
+        raise ValueError(f"its head is broken: {error or type(error).__name__}") from None
     if any(not isinstance(length, int) or length < 0 for length in shape):
         raise ValueError(f"impossible shape {shape}")
     return Header(dtype, fortran, tuple(shape), file.tell())
@@ -254,7 +258,7 @@ def npy_header(path: Path, name: str) -> Header:
             length = os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         raise _bad(path, name, "the file does not exist") from None
-    except (ValueError, OSError, EOFError, *_HEADER_ERRORS) as error:
+    except (ValueError, OSError, EOFError) as error:
         raise _bad(path, name, f"it is not a .npy file of plain numbers ({error})") from None
     if header.dtype.hasobject:
         raise _bad(path, name, "it holds pickled Python objects, which are never loaded")

@@ -12,9 +12,9 @@ from pydantic import Field, JsonValue, model_validator
 
 from validator.base import Frozen
 from validator.checks.structure.types import NotRecorded
+from validator.documents import read_model
 from validator.failure import Failure
 from validator.runner.captures import Capture
-from validator.storage.documents import read_model
 from validator.storage.tensors import TensorEntry
 
 _MAX_BYTES = 256 << 20

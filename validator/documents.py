@@ -26,6 +26,15 @@ def open_regular(path: Path) -> IO[bytes]:
     return os.fdopen(descriptor, "rb")
 
 
+def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
+    """Read a whole file of at most `most` bytes. OSError where there is none, ValueError where it is larger."""
+    with open_regular(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it is larger than {most:,} bytes")
+    return content
+
+
 def read_json(path: Path, most: int = MAX_BYTES) -> JsonValue:
     """Read a JSON file of at most `most` bytes.
 
@@ -33,10 +42,7 @@ def read_json(path: Path, most: int = MAX_BYTES) -> JsonValue:
         OSError: there is no such file.
         ValueError: it is larger, or not JSON; the message says why, without the path.
     """
-    with open_regular(path) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise ValueError(f"it is larger than {most >> 20} MiB")
+    content = read_bytes(path, most)
     try:
         value: JsonValue = json.loads(content)
     except UnicodeDecodeError as error:
