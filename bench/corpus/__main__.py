@@ -3,10 +3,13 @@
     python -m bench.corpus [--split dev|held-out] [--only WORD]… [--jobs N] [--check]
     python -m bench.corpus benign [--seed N]… [--only WORD]… [--jobs N]
     python -m bench.corpus history [--only WORD]… [--jobs N]
+    python -m bench.corpus power [--project VALIDATOR.YML]…
 
 `benign` runs the models of the corpus in every environment and order that moves nothing but rounding, and
 prints how many pairs differ and which of them alarm; each `--seed` draws other weights and inputs. `history`
-runs silent fixes of Keras, and prints of each what is reported.
+runs silent fixes of Keras, and prints of each what is reported. `power` plants changes in the outputs of
+models that add in another order, and of the last run of each `--project`, and prints the share that is seen.
+
 `--check` runs the held-out cases too, but says of them only which models fail to run: a model that cannot be
 built is to be mended without looking at what the product makes of it.
 """
@@ -15,24 +18,43 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from bench.corpus.benign import benign_pairs, rearranged_pairs
+from bench.corpus.benign import benign_pairs, power_pairs, rearranged_pairs
 from bench.corpus.case import Case
 from bench.corpus.harness import CORPUS, Ran, releases, run_cases
 from bench.corpus.history import silent_fixes
 from bench.corpus.known import LEFT_OUT, known_changes
+from bench.corpus.power import (
+    DRAWS,
+    false_alarms,
+    measure_power,
+    power_table,
+    recorded_outputs,
+    recorded_project,
+)
 from bench.corpus.rules import alarms
 from bench.corpus.score import Outcome, Row, misses, outcome, table
 from validator.verdict.bands import GREEN
+
+_LISTS: dict[str, Callable[[], Sequence[Case]]] = {
+    "all": lambda: [*known_changes(), *benign_pairs()],
+    "benign": rearranged_pairs,
+    "history": silent_fixes,
+    "power": power_pairs,
+}
 
 
 def main() -> None:
     """Run the cases that the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m bench.corpus")
-    parser.add_argument("what", nargs="?", choices=("all", "benign", "history"), default="all")
+    parser.add_argument("what", nargs="?", choices=tuple(_LISTS), default="all")
     parser.add_argument("--seed", action="append", type=int, help="of other weights and inputs, for `benign`")
+    parser.add_argument(
+        "--project", action="append", type=Path, default=[], help="validator.yml, for `power`"
+    )
     parser.add_argument("--split", choices=("dev", "held-out"), help="only this split; default both")
     parser.add_argument("--only", action="append", default=[], help="only cases whose id holds this word")
     parser.add_argument("--jobs", type=int, default=2, help="environments captured at the same time")
@@ -41,7 +63,7 @@ def main() -> None:
     began = time.monotonic()
     cases = [
         case
-        for case in _listed(options.what)
+        for case in _LISTS[options.what]()
         if options.split in (None, case.split)
         and (not options.only or any(word in case.id for word in options.only))
     ]
@@ -51,15 +73,11 @@ def main() -> None:
         _print_history(
             [one for series, mine in releases(cases) for one in run_cases(mine, options.jobs, series)]
         )
+    elif options.what == "power":
+        _print_power(run_cases(cases, options.jobs), options.project)
     else:
         _print_corpus(run_cases(cases, options.jobs), check=options.check)
     print(f"\n{len(cases)} cases in {time.monotonic() - began:.0f} s")
-
-
-def _listed(what: str) -> Sequence[Case]:
-    if what == "history":
-        return silent_fixes()
-    return rearranged_pairs() if what == "benign" else (*known_changes(), *benign_pairs())
 
 
 def _print_corpus(ran: Sequence[Ran], *, check: bool) -> None:
@@ -92,6 +110,18 @@ def _print_history(ran: Sequence[Ran]) -> None:
     right = sum(not found.wrong for found in outcomes)
     named = [found.layer for found in outcomes if found.layer is not None]
     print(f"\n{right} of {len(outcomes)} right; the layer named in {sum(named)} of {len(named)}")
+
+
+def _print_power(ran: Sequence[Ran], projects: Sequence[Path]) -> None:
+    outputs = [
+        output for one in ran for output in recorded_outputs(one.case.model.name, one.baseline, one.candidate)
+    ]
+    for project in projects:
+        outputs += recorded_project(project)
+    print(f"{len(outputs)} outputs, {false_alarms(outputs)} alarm with nothing planted")
+    print(f"at least suspicious (changed), of outputs x {DRAWS} draws\n")
+    for line in power_table(measure_power(outputs)):
+        print(line)
 
 
 def _print_failures(ran: Sequence[Ran]) -> None:

@@ -81,6 +81,13 @@ def rearranged_pairs() -> list[Case]:
     return [Case(_MODELS[name], pair, None, "the same in another order") for name, pair in pairs]
 
 
+def power_pairs() -> list[Case]:
+    """Models of float32 whose candidate adds in another order; changes are planted on top."""
+    many = Model("many", "networks:many", "few")
+    models = [*(_MODELS[name] for name in f"{_SHARED} transformer".split()), many]
+    return [Case(model, Pair(OLD, f"{OLD}-split"), None, "partial sums") for model in models]
+
+
 def _reassociated(change: str, half: bool = False) -> Case:
     name = f"transformer-{change}" + ("-bf16" if half else "")
     arguments = (("change", change),)

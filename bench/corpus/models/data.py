@@ -40,6 +40,11 @@ def vectors():
     return {"vector": values}
 
 
+def few():
+    """As `vectors`, eight rows."""
+    return {"vector": _normal(12, 24)[:8]}
+
+
 def hidden():
     """Eight steps of the width of the transformer."""
     return {"hidden": _normal(5, LENGTH, 32)}

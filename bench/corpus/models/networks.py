@@ -26,6 +26,13 @@ def mlp(change=""):
     return filled(keras.Model(inputs, outputs))
 
 
+def many():
+    """A probability for each of 100,000 classes."""
+    x = inputs = keras.Input((24,), name="vector")
+    x = layers.Dense(16, "relu", name="first")(x)
+    return filled(keras.Model(inputs, layers.Dense(100_000, "softmax", name="top")(x)))
+
+
 def idle_slope(change=""):
     """A slope for negative numbers, behind a layer that gives none."""
     edit = Edit(change)
