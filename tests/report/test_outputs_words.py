@@ -115,13 +115,13 @@ def flipped() -> np.ndarray:
         ),
         (
             output(MOVED, drift=drift(1.0, chaos=0.7)),
-            "output output: max abs diff 1e-5; rounding alone moves these outputs by 0.7 of their range; "
+            "output output: max abs diff 1e-5; rounding alone moves these outputs by 0.7 of their spread; "
             "they cannot show a change; layers replayed on the baseline's inputs can; largest difference at "
             "[0, 0]: -1 → -0.99999",
         ),
         (
             output(MOVED, drift=drift(1.0, column_chaos=1.3, chaos_index=(2,))),
-            "output output: max abs diff 1e-5; rounding alone moves column 2 by 1.3 of its range; it cannot "
+            "output output: max abs diff 1e-5; rounding alone moves column 2 by 1.3 of its spread; it cannot "
             "show a change; largest difference at [0, 0]: -1 → -0.99999",
         ),
         (

@@ -132,7 +132,7 @@ def _to_measure(
         "measurement": Measurement(
             noise=True,
             batches=chosen_batches(moved, samples, size, most),
-            candidate="candidate" not in comparison.nondeterministic,
+            candidate=not any("candidate" in each.unsteady for each in comparison.outputs),
         ),
     }
 

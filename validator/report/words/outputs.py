@@ -215,11 +215,11 @@ def _chaos(numbers: OutputNumbers, drift: Drift) -> Words:
     whole = "they cannot show a change; layers replayed on the baseline's inputs can"
     if drift.chaos >= drift.column_chaos:
         return words(
-            f"rounding alone moves these outputs by {figures.number(drift.chaos)} of their range; {whole}"
+            f"rounding alone moves these outputs by {figures.number(drift.chaos)} of their spread; {whole}"
         )
     share = figures.number(drift.column_chaos)
     column = _column(numbers, drift.chaos_index)
-    return words("rounding alone moves ", *column, f" by {share} of its range; it cannot show a change")
+    return words("rounding alone moves ", *column, f" by {share} of its spread; it cannot show a change")
 
 
 def _flipped(places: Places | None) -> Iterator[Words]:
@@ -344,7 +344,7 @@ def _details(comparison: OutputsComparison, findings: Sequence[Finding]) -> tupl
     if all(output.verdict == "identical" for output in outputs):
         return ()
     numeric = (Heading(column.heading, numeric=True) for column in _COLUMNS)
-    headings = (Heading("output"), *numeric, Heading("result"))
+    headings = (Heading("output"), *numeric, Heading("float64 difference", numeric=True), Heading("result"))
     return (Table(headings, tuple(_row(output) for output in outputs)),)
 
 
@@ -353,8 +353,10 @@ def _row(finding: OutputFinding) -> tuple[Entry, ...]:
     sides = finding.numbers.comparison
     layout = f"{figures.shape(sides.candidate_shape)} {sides.candidate_dtype}" if sides else ""
     numbers = (Entry(words(column.show(alone))) for column in _COLUMNS)
+    distance = finding.numbers.reference
+    exact = Entry(words(figures.number(distance.delta) if distance else figures.NONE))
     result = Entry(words(str(finding.verdict)), _rule(finding))
-    return (Entry(words(name(finding.output)), words(layout)), *numbers, result)
+    return (Entry(words(name(finding.output)), words(layout)), *numbers, exact, result)
 
 
 WORDS = CheckWords(sentence=_sentence, place=_place, columns=_COLUMNS, details=_details)
