@@ -12,6 +12,7 @@ from checks.layers.subjects import MOVED, STEADY, subject
 
 from validator.checks.layers import CHECK
 from validator.checks.layers.types import (
+    Cause,
     FirstDifference,
     LayersComparison,
     LayersNotRecorded,
@@ -108,6 +109,10 @@ def first_round(folder: Path, *parts: Examined) -> Examined:
     return CHECK.examine(subject(), evidence, evidence, BANDS, Earlier(parts))
 
 
+def first_cause(examined: Examined) -> Cause:
+    return next(item.cause for item in examined.findings if isinstance(item, FirstDifference))
+
+
 def test_only_a_cell_that_moved_is_followed_up(tmp_path: Path) -> None:
     assert first_round(tmp_path, STRUCTURE, STEADY) == Examined("layers", None)
     metric = Examined("accuracy", None, (Finding(check="accuracy", kind="m", verdict="failed"),))
@@ -148,6 +153,21 @@ def test_a_layer_that_diverges_is_the_first_difference(tmp_path: Path) -> None:
     assert row.full_pass == pytest.approx(1e-3 / 2**0.5 / 1e-6, rel=1e-3)
     assert (row.valid, row.padded) == (pytest.approx(1000, rel=1e-3), 0.0)
     assert left == ReplayIncomplete(layers=7)
+
+
+def test_the_cause_has_the_samples_that_moved_and_the_largest_difference(tmp_path: Path) -> None:
+    sides = recorded(tmp_path / "old", 0.0), recorded(tmp_path / "new", 1e-3, replay(4e-4))
+    cause = first_cause(examined(*sides, tmp_path))
+    assert (cause.samples, cause.example) == ((0,), (1.0, pytest.approx(1.001)))
+    assert (cause.nonfinite, cause.unequal) == (None, 0)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_no_number_are_counted_on_both_sides(tmp_path: Path, value: float) -> None:
+    sides = recorded(tmp_path / "old", value), recorded(tmp_path / "new", 0.0)
+    cause = first_cause(examined(*sides, tmp_path))
+    assert (cause.layer, cause.differs, cause.ratio) == ("dense", "value", 0.0)
+    assert (cause.nonfinite, cause.size, cause.samples, cause.example) == ((3, 0), 6, (0,), None)
 
 
 def test_numbers_of_every_call_stay_out_of_the_report(tmp_path: Path) -> None:

@@ -221,6 +221,21 @@ VALUE = Cause(**ATTENTION, differs="value", ratio=398.0)
             "40 of 80 values are NaN or infinite in the baseline, 0 in the candidate",
         ),
         (
+            FirstDifference(
+                cause=Cause(**ATTENTION, differs="value", unequal=3, size=96, example=(4, 5), samples=(7,))
+            ),
+            "attention_0 returns different output for identical input, in sample 7 only: "
+            "3 of 96 values differ, for example 4 → 5",
+        ),
+        (
+            FirstDifference(cause=Cause(**ATTENTION, differs="value", ratio=2e6, example=(0.125, 0.0))),
+            "attention_0 returns different output for identical input, 2e6 × noise, for example 0.125 → 0",
+        ),
+        (
+            FirstDifference(cause=Cause(**ATTENTION, differs="value", example=("a secret", "another"))),
+            "attention_0 returns different output for identical input",
+        ),
+        (
             FirstDifference(cause=Cause(layer="", class_name="Model", differs="value", before=ADD)),
             "no layer diverges on identical input: "
             "the difference comes from the model's own code between layers, before residual",

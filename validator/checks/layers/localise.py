@@ -131,7 +131,9 @@ class _View:
             ratio=finite(replayed.ratio) if replayed else None,
             difference=difference,
             nonfinite=drift.lost,
+            unequal=drift.unequal,
             size=drift.size,
+            example=drift.example if call.same_inputs else None,
             samples=self._some(drift.rows),
         )
 

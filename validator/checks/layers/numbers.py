@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,9 @@ from validator.checks.structure.alignment import Alignment, is_operation
 from validator.checks.structure.architecture import layer_call
 from validator.checks.structure.graph import CallGraph, CallsAnswer, Leaf
 from validator.checks.structure.signatures import visible
-from validator.numbers.distance import compare_tensors
+from validator.numbers.distance import TensorComparison, compare_tensors
 from validator.numbers.tolerances import UNIT_ROUNDOFF
-from validator.numbers.values import Decoder, kind_of
+from validator.numbers.values import Decoder, Element, kind_of
 from validator.storage.tensors import StoredTensor, TensorEntry, open_tensors
 
 _NUMBERS = frozenset({"single", "double", "integer"})
@@ -117,8 +118,7 @@ class FullPass:
             valid=worst(part.valid for part in parts),
             padded=worst(part.padded for part in parts),
             broken=any(part.broken for part in parts) or old.keys() != new.keys(),
-            lost=next((part.lost for part in parts if part.lost), None),
-            size=next((part.size for part in parts if part.lost), 0),
+            **_counts(next((part for part in parts if part.lost or part.unequal or part.example), None)),
             rows=_joined([part.rows for part in known]),
         )
 
@@ -139,9 +139,12 @@ class FullPass:
         if total.nonfinite_mismatched:
             lost = (total.nan_baseline + total.inf_baseline, total.nan_candidate + total.inf_candidate)
         broken = not total.compared or lost is not None
-        drift = LayerDrift(identical=False, broken=broken, lost=lost, size=total.size)
+        example = _example(total)
+        drift = LayerDrift(identical=False, broken=broken, lost=lost, size=total.size, example=example)
         if not total.compared or old.dtype not in UNIT_ROUNDOFF or total.rms is None:
-            return drift.model_copy(update={"rows": moved_rows(before, after, 0.0, count)})
+            rows = moved_rows(before, after, 0.0, count)
+            unequal = total.mismatched if total.compared and old.dtype not in UNIT_ROUNDOFF else 0
+            return drift.model_copy(update={"rows": rows, "unequal": unequal})
         # What a layer without weights may move by.
         unit = 2 * UNIT_ROUNDOFF[old.dtype] * (total.rms_baseline or 0.0)
 
@@ -190,6 +193,21 @@ def moved_rows(
         moved = np.sqrt(np.mean(np.square(distance), axis=1)) > 2 * floor
     moved |= (np.isfinite(old) != np.isfinite(new)).any(axis=1)
     return tuple(int(row) for row in np.flatnonzero(moved))
+
+
+def _counts(part: LayerDrift | None) -> dict[str, Any]:
+    """What there is to count or show of a result that differs."""
+    if part is None:
+        return {}
+    return part.model_dump(include={"lost", "unequal", "size", "example"})
+
+
+def _example(total: TensorComparison) -> tuple[Element, Element] | None:
+    """The largest difference; None where it is one of NaN or infinity, which are counted."""
+    worst = total.worst
+    if worst is None or total.nonfinite_mismatched:
+        return None
+    return worst.baseline, worst.candidate
 
 
 def _joined(rows: Sequence[tuple[int, ...] | None]) -> tuple[int, ...] | None:

@@ -9,6 +9,7 @@ from pydantic import Field
 from validator.base import Finite, Frozen
 from validator.checks.protocol import Comparison, Finding
 from validator.checks.structure.types import Aspect, LayerCall, NotRecorded, StructuralDifference
+from validator.numbers.values import Element
 
 #: What differs at a layer by its own doing.
 Differs = Literal["value"] | Aspect
@@ -23,7 +24,9 @@ class LayerDrift(Frozen):
         valid, padded: the same for positions that a mask keeps, and those it hides; None without a mask.
         broken: NaN or infinity at other places, or results that cannot be paired.
         lost: how many values are NaN or infinite in the baseline and the candidate, where they are broken.
-        size: how many values there are of that result.
+        unequal: how many integers, booleans or strings differ.
+        size: how many values `lost` or `unequal` are counted among.
+        example: the largest difference, as (baseline, candidate).
         rows: which of the recorded samples have moved; None where samples cannot be told apart.
     """
 
@@ -33,7 +36,9 @@ class LayerDrift(Frozen):
     padded: Finite | None = None
     broken: bool = False
     lost: tuple[int, int] | None = None
+    unequal: int = 0
     size: int = 0
+    example: tuple[Element, Element] | None = None
     rows: tuple[int, ...] | None = None
 
     @property
@@ -105,7 +110,11 @@ class Cause(LayerCall):
     nonfinite: tuple[int, int] | None = Field(
         default=None, description="NaN and infinite values of both sides, where their places differ."
     )
-    size: int = Field(default=0, description="How many values `nonfinite` counts.")
+    unequal: int = Field(default=0, description="Integers, booleans or strings that differ.")
+    size: int = Field(default=0, description="How many values `nonfinite` or `unequal` are counted among.")
+    example: tuple[Element, Element] | None = Field(
+        default=None, description="The largest difference for the same input: baseline, candidate."
+    )
     samples: tuple[int, ...] = Field(
         default=(), description="The recorded samples that it moves, where it does not move all of them."
     )

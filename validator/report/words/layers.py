@@ -92,7 +92,7 @@ def _cause(cause: Cause) -> Words:
         own = "the difference comes from the model's own code between layers"
         place = words(", before ", layer_words(cause.before)) if cause.before else ()
         return words(f"no layer diverges on identical input: {own}", place)
-    much = "".join((_ratio(cause), _samples(cause), _nonfinite(cause)))
+    much = "".join((_ratio(cause), _samples(cause), _nonfinite(cause), _unequal(cause), _example(cause)))
     difference = cause.difference
     if difference is not None and not difference.kind.startswith("result-"):  # it says why
         return words(difference_words(difference), f"; its output differs{much}")
@@ -111,6 +111,18 @@ def _nonfinite(cause: Cause) -> str:
     before, after = (f"{count:,}" for count in cause.nonfinite)
     share = f"{before} of {cause.size:,} values are NaN or infinite in the baseline"
     return f": {share}, {after} in the candidate"
+
+
+def _unequal(cause: Cause) -> str:
+    return f": {cause.unequal:,} of {cause.size:,} values differ" if cause.unequal else ""
+
+
+def _example(cause: Cause) -> str:
+    """One value on both sides; text is not shown."""
+    before, after = cause.example or (None, None)
+    if not isinstance(before, bool | int | float) or not isinstance(after, bool | int | float):
+        return ""
+    return f", for example {figures.moved_value(float(before), float(after))}"
 
 
 def _samples(cause: Cause) -> str:
