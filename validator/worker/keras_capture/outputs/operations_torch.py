@@ -1,8 +1,8 @@
 """A model's operations on the torch backend, met by a dispatch mode while the model runs eagerly.
 
-Below autograd each call of an aten operator passes the mode; what a kernel does inside, a fused attention for
-example, is one operation. Loops of the model's code are unrolled. `TorchDispatchMode` is half public; it is in
-torch 2.0 to 2.13: https://github.com/pytorch/pytorch/blob/v2.5.0/torch/utils/_python_dispatch.py
+Below autograd each call of an aten operator passes the mode; a fused kernel, of attention for example, is one
+operation. Loops of the model's code are unrolled. `TorchDispatchMode` is half public, in torch 2.0 to 2.13:
+https://github.com/pytorch/pytorch/blob/v2.5.0/torch/utils/_python_dispatch.py
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from torch.utils._pytree import tree_flatten, tree_map
 from keras_capture.model.perturbing import EXACT_BITS, perturbed
 from keras_capture.numbers import MANTISSA
 from keras_capture.outputs.operations import SEED, Call, NoOperations, Operations, names
-from keras_capture.structure.calling import state_kept
 
 #: Operators (without overload, and without the underscore of the in-place form) that move, choose or compare
 #: numbers. Views are known by their schema; all others with a floating result round.
@@ -41,10 +40,8 @@ _EXACT = names(
     empty_like empty_strided empty_permuted new_empty new_empty_strided new_full new_zeros new_ones
     scalar_tensor fill zero tril triu diag_embed im2col pixel_shuffle pixel_unshuffle channel_shuffle
     upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d
-    _upsample_nearest_exact2d _upsample_nearest_exact3d nonzero unique_dim _unique2 unique_consecutive rand
-    rand_like randn randn_like randint randint_like randperm normal uniform bernoulli exponential
-    multinomial dropout native_dropout complex _conj_physical resolve_conj resolve_neg
-    _local_scalar_dense resize set isin histc bincount
+    _upsample_nearest_exact2d _upsample_nearest_exact3d nonzero unique_dim _unique2 unique_consecutive complex
+    _conj_physical resolve_conj resolve_neg _local_scalar_dense resize set isin histc bincount
     """
 )
 #: Operators whose result can be an operand: x + 0, x · 1, and what a huge term swallowed.
@@ -86,6 +83,11 @@ def _is_view(function: object) -> bool:
         result.alias_info is not None and not result.alias_info.is_write
         for result in function._schema.returns
     )
+
+
+def _draws(function: object) -> bool:
+    """Whether results are drawn from a generator."""
+    return torch.Tag.nondeterministic_seeded in function.tags
 
 
 class _Noise(TorchDispatchMode):
@@ -154,7 +156,7 @@ class _Noise(TorchDispatchMode):
 def _is_exact(function: object, arguments: tuple) -> bool:
     floating = _floating(arguments)
     of_complex = _operator(function) == "abs" and bool(floating) and floating[0].dtype in _COMPLEX
-    return _is_view(function) or (_operator(function) in _EXACT and not of_complex)
+    return _is_view(function) or _draws(function) or (_operator(function) in _EXACT and not of_complex)
 
 
 def _alike(arguments: Sequence[object], written: bool) -> List[object]:
@@ -174,6 +176,8 @@ class _Widened(TorchDispatchMode):
         self, function: object, types: object, args: tuple = (), kwargs: object = None
     ) -> object:
         self._check(function, args)
+        if _draws(function):
+            return self._drawn(function, args, kwargs or {})
         arguments, options = tree_map(self._wide, (args, kwargs or {}))
         results = function(*arguments, **options)
         paired = zip(args, arguments)
@@ -183,6 +187,16 @@ class _Widened(TorchDispatchMode):
                 narrow.copy_(wide)
         if older and _is_view(function):
             self._copies.update(StorageWeakRef(tensor.untyped_storage()) for tensor in _tensors(results))
+        return tree_map(self._wide, results)
+
+    def _drawn(self, function: object, args: tuple, kwargs: dict) -> object:
+        """Draws are those of float32: float64 takes more bits of the generator for each."""
+        arguments, options = tree_map(_narrowed, (args, kwargs))
+        results = function(*arguments, **options)
+        for wide, narrow in zip(args, arguments):
+            if any(wide is target for target in _written(function, args)):
+                wide.copy_(narrow)
+                return wide
         return tree_map(self._wide, results)
 
     def _check(self, function: object, arguments: tuple) -> None:
@@ -202,6 +216,10 @@ class _Widened(TorchDispatchMode):
         return _WIDER.get(value, value) if isinstance(value, torch.dtype) else value
 
 
+def _narrowed(value: object) -> object:
+    return value.float() if isinstance(value, torch.Tensor) and value.dtype is torch.float64 else value
+
+
 class TorchOperations(Operations):
     """The operations of a model on torch."""
 
@@ -210,32 +228,50 @@ class TorchOperations(Operations):
         """Each batch has a generator of its own."""
         weights = [variable.value for variable in self.model.weights]
         seeds = itertools.count(SEED + number * 1_000_003)  # the generator takes 32 bits
-        with state_kept(self.framework, self.model), perturbed(self.framework, self.model, number):
+        with _kept(self.model), perturbed(self.framework, self.model, number):
             yield self._call(lambda: _Noise(next(seeds), weights))
 
     @contextlib.contextmanager
     def unmoved(self) -> Iterator[Call]:
         """The model as it runs."""
-        with state_kept(self.framework, self.model):
+        with _kept(self.model):
             yield self._call(contextlib.nullcontext)
 
     @contextlib.contextmanager
     def float64(self) -> Iterator[Call]:
         """What the code makes without a dtype is float64 as well."""
-        with state_kept(self.framework, self.model):
+        with _kept(self.model):
             yield self._call(_widened)
 
     def _call(self, mode: object) -> Call:
         def call(batch: object) -> object:
             try:
                 with torch.no_grad(), mode():
-                    return self.model.predict_step((batch,))
+                    outputs = self.model.predict_step((batch,))
+                return tree_map(self._array, outputs)
             except NoOperations:
                 raise
             except Exception as error:  # whatever torch says of code that ran by predict
                 raise NoOperations("not-traceable", f"{type(error).__name__}: {error}") from error
 
         return call
+
+    def _array(self, leaf: object) -> object:
+        """As predict gives it: NumPy lacks bfloat16, and Keras knows the way."""
+        return self.framework.keras.ops.convert_to_numpy(leaf) if isinstance(leaf, torch.Tensor) else leaf
+
+
+@contextlib.contextmanager
+def _kept(model: object) -> Iterator[None]:
+    """Weights, states, seeds and buffers have their own bits again afterwards."""
+    tensors = [*(variable.value for variable in model.variables), *model.buffers()]
+    held = [tensor.detach().clone() for tensor in tensors]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, values in zip(tensors, held):
+                tensor.copy_(values)
 
 
 @contextlib.contextmanager
