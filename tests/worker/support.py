@@ -78,8 +78,13 @@ class Environment:
     def is_keras_2(self) -> bool:
         return self.legacy or self.name.startswith("keras-2.")
 
+    @property
+    def backend(self) -> str:
+        return next((name for name in ("jax", "torch") if self.name.endswith(f"-{name}")), "tensorflow")
+
     def variables(self, **more: str) -> dict[str, str]:
         own = {"TF_CPP_MIN_LOG_LEVEL": "2", "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
+        own.update({"KERAS_BACKEND": self.backend} if self.backend != "tensorflow" else {})
         return {**own, **({"TF_USE_LEGACY_KERAS": "1"} if self.legacy else {}), **more}
 
     def run(self, script: Path, *arguments: object) -> None:
@@ -94,7 +99,7 @@ class Environment:
             "schema": 1,
             "environment": self.name,
             "legacy": self.legacy if legacy is None else legacy,
-            "backend": "tensorflow",
+            "backend": self.backend,
             "pythonpath": [str(MODELS)],
             "seed": 0,
             "jobs": jobs,
