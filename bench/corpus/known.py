@@ -22,7 +22,7 @@ _DTYPE: frozenset[FirstKind] = frozenset({"dtype"})
 
 def known_changes() -> list[Case]:
     """All of them."""
-    return [*_releases(), *_reported(), *_transformer(), *_networks(), *_sequences(), *_hidden()]
+    return [*_releases(), *_reported(), *_transformer(), *_networks(), *_sequences(), *_given(), *_hidden()]
 
 
 def _case(source: str, model: Model, pair: Pair, change: Change) -> Case:
@@ -190,6 +190,16 @@ def _sequences() -> list[Case]:
         _edit("recurrent:reader", "merge", "tokens", _computes("both", _SETTING)),
         _edit("recurrent:mean", "unmasked-mean", "tokens", _computes("mean")),
         _edit("recurrent:positions", "off-by-one", "tokens", _computes("positions")),
+    ]
+
+
+def _given() -> list[Case]:
+    """Edits of what a layer is given, and of an attribute that no configuration has."""
+    return [
+        _edit("received:attention", "call-not-causal", "tokens", _computes("heads", _STRUCTURE)),
+        _edit("received:scaled", "own-factor", "vectors", _computes("scale", _SETTING)),
+        _edit("received:reader", "mask-taken-off", "tokens", _computes("average", _MASK)),
+        _edit("received:reader", "numbers-cut", "tokens", _computes("")),
     ]
 
 

@@ -311,6 +311,19 @@ def test_results_of_any_structure_have_paths(recorded: Recorded) -> None:
     assert call_of(layers, "split/dense")
 
 
+def test_what_a_layers_own_code_is_given_has_masks_and_defaults(recorded: Recorded) -> None:
+    layers = recorded.layers("subclassed")
+    received = layers.calls[call_of(layers, "split")].received
+    if not vars(received):
+        assert recorded.environment.legacy or recorded.environment.name == "keras-2.15.0"
+        return
+    assert (received.mode.v, received.factor.v, received.fill.f) == ("mean", 2.0, "-inf")
+    layers = recorded.layers("attention")
+    words = layers.results(call_of(layers, "words"))[""]
+    heads = layers.calls[call_of(layers, "heads")].received
+    assert (heads.query.t, heads.query_mask.t) == (words.t, words.m)
+
+
 def test_ragged_and_string_tensors_are_kept(recorded: Recorded) -> None:
     layers = recorded.layers("rows")
     cut = layers.result("cut")

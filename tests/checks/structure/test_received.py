@@ -91,6 +91,12 @@ def test_another_argument_is_named_with_both_values(name: str, before: Any, afte
     assert (found.kind, found.name, found.before, found.after) == ("argument", name, before, after)
 
 
+def test_a_number_that_json_does_not_have_is_an_argument_too() -> None:
+    sides = ({**PLAIN, "fill": {"f": "-inf"}}, {**PLAIN, "fill": {"v": 0.0}})
+    (found,) = causes(*map(recording, sides))
+    assert (found.before, found.after) == ("-inf", 0.0)
+
+
 def test_an_argument_that_is_a_tensor_on_one_side_is_named() -> None:
     (found,) = causes(recording({**PLAIN, "scores": {"v": None}}), recording({**PLAIN, "scores": {"t": 2}}))
     assert (found.kind, found.before, found.after) == ("argument", None, "tensor")

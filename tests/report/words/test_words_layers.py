@@ -248,11 +248,11 @@ VALUE = Cause(**ATTENTION, differs="value", ratio=398.0)
         (MoreCauses(layers=(ADD, HEADS)), "further differences start at residual and heads"),
         (
             LayerTable(rows=(), layers=22, diverging=3, propagating=16),
-            "3 of 22 layers diverge on identical input, 16 propagate the difference",
+            "a difference starts in 3 of 22 layers, 16 propagate it",
         ),
         (
             LayerTable(rows=(), layers=5, diverging=1, propagating=1),
-            "1 of 5 layers diverges on identical input, 1 propagates the difference",
+            "a difference starts in 1 of 5 layers, 1 propagates it",
         ),
         (ReplayIncomplete(layers=1), "no time was left to replay 1 layer"),
         (NoLayerDiffers(samples=4), "no layer differs on the 4 recorded samples"),
@@ -285,7 +285,7 @@ def table(*rows: LayerRow) -> tuple[Table, str]:
     found = LayerTable(rows=rows, layers=len(rows), diverging=1, propagating=0)
     (fold,) = layers.WORDS.details(LayersComparison(), [found])
     assert isinstance(fold, Fold)
-    assert unmarked(fold.title).startswith("Layer by layer: 1 of ")
+    assert unmarked(fold.title).startswith("Layer by layer: a difference starts in 1 of ")
     shown, *hidden = fold.blocks
     assert isinstance(shown, Table)
     text = "".join(unmarked(block.words) for block in hidden if isinstance(block, Paragraph))

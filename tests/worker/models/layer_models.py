@@ -72,7 +72,7 @@ class Split(layers.Layer):
         self.dense.build(shape)
         self.built = True
 
-    def call(self, inputs, factor=1.0, mode="sum", table=None):
+    def call(self, inputs, factor=1.0, mode="sum", table=None, fill=float("-inf")):
         low = self.dense(inputs) * factor
         return {"low": low, "parts": [low + 1.0, {"high": low * 2.0}]}
 

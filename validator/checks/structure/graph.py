@@ -34,7 +34,7 @@ class Leaf(NamedTuple):
 class ValueTree(Frozen, extra="ignore"):
     """An argument or result: a tensor with perhaps a mask, a structure of trees, or another value.
 
-    `opaque`: the class of a value that was not recorded.
+    `opaque`: the class of a value that was not recorded. `special`: `nan`, `inf` or `-inf`.
     """
 
     tensor: int | None = Field(default=None, alias="t")
@@ -43,6 +43,7 @@ class ValueTree(Frozen, extra="ignore"):
     members: tuple[ValueTree, ...] = Field(default=(), alias="tuple")
     entries: dict[str, ValueTree] = Field(default={}, alias="dict")
     value: JsonValue = Field(default=None, alias="v")
+    special: str = Field(default="", alias="f")
     opaque: str = ""
 
     def leaves(self, path: str = "") -> Iterator[Leaf]:
@@ -61,7 +62,7 @@ class ValueTree(Frozen, extra="ignore"):
             return {key: item.plain for key, item in self.entries.items()}
         if self.items or self.members:
             return [item.plain for item in self.items or self.members]
-        return self.opaque or self.value
+        return self.opaque or self.special or self.value
 
 
 class CallArgument(Frozen, extra="ignore"):

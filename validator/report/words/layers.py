@@ -65,10 +65,9 @@ def sentence(finding: Finding) -> Words:
 
 
 def _counts(table: LayerTable) -> str:
-    diverge = "diverges" if table.diverging == 1 else "diverge"
     propagate = "propagates" if table.propagating == 1 else "propagate"
-    diverging = f"{table.diverging} of {plural(table.layers, 'layer')} {diverge} on identical input"
-    return f"{diverging}, {table.propagating} {propagate} the difference"
+    start = f"a difference starts in {table.diverging} of {plural(table.layers, 'layer')}"
+    return f"{start}, {table.propagating} {propagate} it"
 
 
 def details(comparison: LayersComparison, findings: Sequence[Finding]) -> tuple[Block, ...]:

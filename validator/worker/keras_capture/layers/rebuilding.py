@@ -89,6 +89,8 @@ def _value(tree: dict, given: List[object], numbers: Dict[int, int]) -> object:
     for kind in (list, tuple):
         if kind.__name__ in tree:
             return kind(_value(item, given, numbers) for item in tree[kind.__name__])
+    if "f" in tree:
+        return float(tree["f"])
     if "v" in tree:
         return tree["v"]
     raise UnusableError(f"an argument is a {tree.get('opaque')}, which is not recorded")

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import importlib
 import inspect
+import math
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -138,6 +139,8 @@ class Recorder:
             if mask is not None and self.is_tensor(mask):
                 tree["m"] = self._number(mask, producer)
             return tree
+        if isinstance(value, float) and not math.isfinite(value):
+            return {"f": repr(float(value))}  # JSON has no such number
         if isinstance(value, _PLAIN):
             return {"v": value} if not isinstance(value, str) else {"v": value[:_LONGEST]}
         return {"opaque": type(value).__name__}
