@@ -161,3 +161,59 @@ def test_a_python_that_cannot_be_had_is_a_failure_that_names_it(tmp_path: Path, 
     assert (failure.stage, failure.error) == ("install", "uv")
     assert "Python 3.99" in failure.message
     assert not (tmp_path / "small" / MARKER).exists()
+
+
+def prepared(folder: Path, uv: Uv, *requirements: str) -> Built:
+    built = prepare(environment(*requirements), Install(), folder, folder / "locks", uv)
+    assert isinstance(built, Built)
+    return built
+
+
+def test_an_environment_with_another_version_is_installed_again(tmp_path: Path, uv: Uv) -> None:
+    built = prepared(tmp_path, uv, "packaging==24.1")
+    command = [uv.binary, "pip", "install", "-q", "--python", str(built.python)]
+    subprocess.run([*command, "packaging==24.2", "iniconfig"], check=True)
+    again = prepared(tmp_path, uv, "packaging==24.1")
+    assert not again.reused
+    assert versions(again) == "24.1"
+    assert not list((tmp_path / "small").glob("lib/*/site-packages/iniconfig*"))
+    assert prepared(tmp_path, uv, "packaging==24.1").reused
+
+
+def test_an_edited_file_is_installed_again(tmp_path: Path, uv: Uv) -> None:
+    prepared(tmp_path, uv, "packaging==24.1")
+    (file,) = (tmp_path / "small").glob("lib/*/site-packages/packaging/version.py")
+    text = file.read_text()
+    file.unlink()  # an editor writes another file: the linked original stays in the cache
+    file.write_text(text + "\n# edited\n")
+    assert not prepared(tmp_path, uv, "packaging==24.1").reused
+    assert file.read_text() == text
+
+
+def test_an_edit_that_reached_the_cache_is_undone(tmp_path: Path, uv: Uv) -> None:
+    own_cache = Uv(uv.binary, {**uv.environ, "UV_CACHE_DIR": str(tmp_path / "cache")})
+    prepared(tmp_path, own_cache, "packaging==24.1")
+    for file in tmp_path.rglob("packaging/version.py"):
+        if "# edited" not in file.read_text():
+            with file.open("a") as append:
+                append.write("# edited\n")
+    assert not prepared(tmp_path, own_cache, "packaging==24.1").reused
+    (file,) = (tmp_path / "small").glob("lib/*/site-packages/packaging/version.py")
+    assert "# edited" not in file.read_text()
+
+
+def test_a_range_of_pythons_makes_the_environment_anew(tmp_path: Path, uv: Uv) -> None:
+    ranges = [f">={PYTHON}", f"~={PYTHON}.0", f"~={PYTHON}.0"]
+    built = [
+        prepare(environment("packaging==24.1", python=each), Install(), tmp_path, tmp_path / "locks", uv)
+        for each in ranges
+    ]
+    assert [each.reused for each in built if isinstance(each, Built)] == [False, False, True]
+
+
+def test_an_override_that_wins_over_the_matrix_is_refused(tmp_path: Path, uv: Uv) -> None:
+    asked = Environment("keras-3.5.0", PYTHON, ("keras==3.5.0",), overrides=("keras==3.6.0",))
+    failure = prepare(asked, Install(), tmp_path, tmp_path / "locks", uv)
+    assert isinstance(failure, Failure)
+    assert failure.stage == "resolve"
+    assert "keras 3.5.0, but its lock has keras 3.6.0" in failure.message

@@ -1,4 +1,4 @@
-"""Creates, locks and installs virtual environments: each once, reused while its lock is unchanged."""
+"""Creates, locks and installs virtual environments: each once, reused while lock and files are unchanged."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from validator.config.settings import Install
+from validator.environments.intact import differs_from, is_edited, pins
 from validator.environments.lock import lock
 from validator.environments.uv import Uv, index_arguments
 from validator.failure import Failure
@@ -18,6 +19,8 @@ from validator.matrix import Environment
 
 #: Written when an installation is complete, removed before anything is changed.
 MARKER = ".keras-validator-installed"
+#: Holds the `python` that an environment was made for.
+_PYTHON = ".keras-validator-python"
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ def _create(venv: Path, python: str, uv: Uv) -> Failure | None:
         shutil.rmtree(venv)
     answer = uv.run("install", ["venv", f"--python={python}", str(venv)])
     if isinstance(answer, str):
+        (venv / _PYTHON).write_text(python, encoding="utf-8")
         return None
     message = (
         f"Python {python} cannot be provided: install it, let uv download it, or set another `python` in "
@@ -74,8 +78,9 @@ def _has_python(venv: Path, python: str) -> bool:
     pairs = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
     version = pairs.get("version_info") or pairs.get("version") or ""  # by uv, by the standard library
     numbers = python.split(".")
-    if not all(number.isdecimal() for number in numbers):
-        return True  # an implementation or a range: uv's own choice when the environment was made
+    if not all(number.isdecimal() for number in numbers):  # an implementation or a range: uv's own choice
+        made_for = venv / _PYTHON
+        return made_for.is_file() and made_for.read_text(encoding="utf-8") == python
     return version.split(".")[: len(numbers)] == numbers
 
 
@@ -84,14 +89,32 @@ def _install(environment: Environment, install: Install, venv: Path, locks: Path
     locked = lock(environment, install, python, locks, uv)
     if isinstance(locked, Failure):
         return locked
+    text = locked.read_text(encoding="utf-8")
+    if contradiction := _contradiction(environment, text):
+        return Failure(stage="resolve", error="ContradictingPin", message=contradiction)
     marker = venv / MARKER
-    digest = hashlib.sha256(locked.read_bytes()).hexdigest()
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    edited = False
     if marker.is_file() and marker.read_text(encoding="utf-8") == digest:
-        return Built(python, locked, reused=True)
+        edited = is_edited(venv, marker.stat().st_mtime)
+        if not edited and not differs_from(text, venv):
+            return Built(python, locked, reused=True)
     marker.unlink(missing_ok=True)
     arguments = ["pip", "sync", str(locked), "--python", str(python), *index_arguments(install)]
-    installed = uv.run("install", arguments, cwd=venv)
+    # An edit in place reaches uv's cache, from which files are linked: `--reinstall` reads the wheels again.
+    installed = uv.run("install", [*arguments, *(["--reinstall"] if edited else [])], cwd=venv)
     if isinstance(installed, Failure):
         return installed
     marker.write_text(digest, encoding="utf-8")
     return Built(python, locked, reused=False)
+
+
+def _contradiction(environment: Environment, lock: str) -> str:
+    """How the lock contradicts the environment's name, as by an override that wins over the matrix."""
+    locked, asked = pins(lock).get("keras"), environment.keras
+    if asked is None or locked is None or locked == asked:
+        return ""
+    return (
+        f"the environment is for keras {asked}, but its lock has keras {locked}: "
+        "remove the override, or the edit of the lock, that wins over the matrix"
+    )

@@ -188,6 +188,12 @@ def _environment(settings: Settings, common: Requirements, axes: Mapping[str, st
         variables["TF_USE_LEGACY_KERAS"] = "1"
     if axes.get("onednn", "as-is") != "as-is":
         variables["TF_ENABLE_ONEDNN_OPTS"] = "1" if axes["onednn"] == "on" else "0"
+    for variable in variables.keys() & own.variables.keys():
+        if variables[variable] != own.variables[variable]:
+            raise ConfigurationError(
+                f"environments.{name}.variables: {variable}={own.variables[variable]} contradicts the "
+                f"matrix, which sets {variables[variable]}; remove it"
+            )
     reference = next((version for version in settings.matrix.keras if version != "legacy"), None)
     requirements, overrides = environment_requirements(common.requirements, axes, own.requirements, reference)
     return Environment(

@@ -1,0 +1,80 @@
+"""Whether an installed environment still is what its lock says: its packages, and the files of each."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from validator.upgrade import exact, name_of
+
+_CODE = frozenset({".py", ".so"})  # what runs: TensorFlow alone has 10,000 headers beside it
+_CLOCK_SECONDS = 2.0  # by which the clocks of two file systems may be off
+
+
+@dataclass(frozen=True)
+class RecordedFile:
+    """A file of an installed package as its wheel's RECORD has it."""
+
+    path: Path
+    size: int
+
+    def is_changed(self, since: float) -> bool:
+        """Whether it is gone, of another size, or was written after the installation (seconds, Unix time)."""
+        try:
+            facts = self.path.stat()
+        except OSError:
+            return True
+        return facts.st_size != self.size or facts.st_mtime > since + _CLOCK_SECONDS
+
+
+def pins(lock: str) -> dict[str, Version | None]:
+    """Package → version of a lock; None for what is pinned to a URL."""
+    lines = (line.partition(" #")[0].strip() for line in lock.splitlines())
+    named = {name_of(line): exact(Requirement(line)) for line in lines if name_of(line)}
+    return {name: Version(version) if version else None for name, version in named.items()}
+
+
+def differs_from(lock: str, venv: Path) -> str:
+    """The first package that is not installed as the lock says; empty where all are."""
+    locked, installed = pins(lock), dict(_installed(venv))
+    for name in sorted(locked.keys() | installed.keys()):
+        if name not in installed:
+            return f"{name} is missing"
+        if name not in locked:
+            return f"{name} is installed beside it"
+        if locked[name] is not None and locked[name] != installed[name]:
+            return f"{name} is {installed[name]} instead of {locked[name]}"
+    return ""
+
+
+def is_edited(venv: Path, since: float) -> bool:
+    """Whether code of a package was changed after its installation (seconds, Unix time)."""
+    return any(file.is_changed(since) for file in _recorded(venv))
+
+
+def _installed(venv: Path) -> Iterator[tuple[str, Version | None]]:
+    for folder in _metadata(venv):
+        name, _, version = folder.name.removesuffix(".dist-info").rpartition("-")
+        try:
+            yield canonicalize_name(name), Version(version)
+        except InvalidVersion:
+            yield canonicalize_name(name), None
+
+
+def _recorded(venv: Path) -> Iterator[RecordedFile]:
+    for folder in _metadata(venv):
+        record = folder / "RECORD"
+        rows = csv.reader(record.read_text(encoding="utf-8").splitlines()) if record.is_file() else ()
+        for path, digest, size in (row for row in rows if len(row) == 3):
+            if digest and size and Path(path).suffix in _CODE:
+                yield RecordedFile(folder.parent / path, int(size))
+
+
+def _metadata(venv: Path) -> list[Path]:
+    return sorted(venv.glob("lib/python*/site-packages/*.dist-info"))
