@@ -101,7 +101,7 @@ def _structure(result: CellResult) -> list[StructureFinding]:
 def _kind(change: Change, result: CellResult) -> bool:
     if change.shows == "predictions":
         return _first_kind(change, result)
-    failed = result.failure is not None and result.failure.stage in {"load", "predict"}
+    failed = result.failure is not None and result.failure.stage in {"build", "load", "predict"}
     right = {
         "metric": result.verdict == "metric-only",
         "failure": result.verdict == "failed" and failed,

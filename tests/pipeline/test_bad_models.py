@@ -118,16 +118,16 @@ def test_a_healthy_model_is_judged_although_its_neighbours_die(
 @pytest.mark.parametrize(
     ("model", "stage", "words"),
     [
-        ("raises", "load", "no such thing as a free model"),
+        ("raises", "build", "no such thing as a free model"),
         ("leaves", "crash", "without"),
         ("leaves_with_code", "crash", "exit code 7"),
-        ("asks_to_exit", "load", "bye"),
+        ("asks_to_exit", "build", "bye"),
         ("segfaults", "crash", "SIGSEGV"),
         ("hangs", "timeout", "not finished after 20 s"),
         ("eats_memory", "crash", "limit of 3.0 GiB"),
         ("corrupt", "load", "corrupt.keras"),
-        ("no_module", "load", "nowhere"),
-        ("other_inputs", "structure", "5"),
+        ("no_module", "build", "nowhere"),
+        ("other_inputs", "inputs", "5"),
     ],
 )
 def test_a_failure_names_its_stage_and_reason(

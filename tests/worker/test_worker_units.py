@@ -150,6 +150,8 @@ def test_our_own_sentences_have_no_traceback() -> None:
         "error": "UnusableError",
         "message": "it is no model",
         "traceback": "",
+        "hint": None,
+        "weights": None,
     }
     assert issubclass(failures.InputsError, UnusableError)
 

@@ -96,6 +96,12 @@ class Row:
         return self.cell.failure or next(failures, None)
 
     @property
+    def baseline_failure(self) -> Failure | None:
+        """Why its baseline has no predictions."""
+        failures = (each.failure for each in self.cell.findings if isinstance(each, BaselineFailed))
+        return next(failures, None)
+
+    @property
     def outputs(self) -> tuple[OutputNumbers, ...]:
         """The numbers of every output."""
         comparison = self.cell.comparison(OutputsComparison)

@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue, ValidationError
 
 from validator.base import Frozen
 from validator.documents import first_problem, read_model
-from validator.failure import Failure, Stage
+from validator.failure import Failure, Hint, Stage, WeightsAccount
 from validator.storage.tensors import StoredTensor, TensorEntry, open_tensors
 
 #: The worker's own files in the folder of an environment: no model's name begins with `+`.
@@ -26,10 +26,19 @@ class WorkerFailure(Frozen):
     error: str
     message: str
     traceback: str = ""
+    hint: Hint | None = None
+    weights: WeightsAccount | None = None
 
     def failure(self) -> Failure:
         """The same for a report."""
-        return Failure(stage=self.stage, error=self.error, message=self.message, log=self.traceback)
+        return Failure(
+            stage=self.stage,
+            error=self.error,
+            message=self.message,
+            log=self.traceback,
+            hint=self.hint,
+            weights=self.weights,
+        )
 
 
 class KerasFacts(Frozen):
@@ -66,6 +75,15 @@ class Note(Frozen):
     message: str
 
 
+class WorkerWarning(Frozen):
+    """Something that a framework warned of. `key`: the message without what differs from run to run."""
+
+    phase: Literal["load", "predict"]
+    category: str
+    message: str
+    key: str
+
+
 class SelfDifference(Frozen):
     """An output that differed between two predictions of the same worker."""
 
@@ -81,7 +99,9 @@ class Response(Frozen):
     id: str
     failure: WorkerFailure | None
     artifact_failure: WorkerFailure | None = None
+    compile_failure: WorkerFailure | None = None
     loaded_from: Literal["artifact", "builder"] | None = None
+    weights: WeightsAccount | None = None
     artifact_kind: str | None = None
     policy: str | None = None
     jit: bool | str | None = None
@@ -94,6 +114,8 @@ class Response(Frozen):
     reported: dict[str, float | None] | None = None
     reported_failure: WorkerFailure | None = None
     notes: tuple[Note, ...] = ()
+    warnings: tuple[WorkerWarning, ...] = ()
+    surroundings: dict[str, str] = {}
     tasks: dict[str, dict[str, JsonValue]] = {}
     seconds: dict[str, float] = {}
 

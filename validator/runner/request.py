@@ -65,11 +65,22 @@ def write_request(
         "backend": environment.backend,
         "pythonpath": [str(folder) for folder in pythonpath],
         "seed": 0,
+        "expected": _expected(environment, jobs),
         "jobs": [
             {name: value for name, value in asdict(job).items() if name not in _PLACING} for job in jobs
         ],
     }
     write_json(path, request)
+
+
+def _expected(environment: Environment, jobs: Sequence[Job]) -> dict[str, JsonValue]:
+    """What the name of an environment promises: the worker refuses to run under anything else."""
+    own = {name for job in jobs for name in job.variables}
+    return {
+        "python": environment.python,
+        "keras": str(environment.keras) if environment.keras else None,
+        "variables": {name: value for name, value in environment.variables if name not in own},
+    }
 
 
 def write_json(path: Path, value: object) -> None:

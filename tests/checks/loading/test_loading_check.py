@@ -7,7 +7,15 @@ from typing import Any
 
 from tests.checks.outputs.output_cases import OLD, capture, failed, subject
 from validator.checks.loading import CHECK, BaselineFailed, CellFailed
-from validator.checks.loading.types import ArtifactFinding, LoadingComparison, NoteFinding, SettingFinding
+from validator.checks.loading.types import (
+    ArtifactFinding,
+    LeftoverFinding,
+    LoadingComparison,
+    NoteFinding,
+    SettingFinding,
+    SurroundingsFinding,
+    WarningFinding,
+)
 from validator.checks.protocol import Earlier, Evidence, Examined, Subject
 from validator.matrix.variants import Variant
 from validator.verdict.bands import BANDS
@@ -74,3 +82,68 @@ def test_sides_without_a_capture_survive_json() -> None:
     )
     cell = CellResult(cell="m", environment="e", variant="", verdict="failed", findings=findings)
     assert CellResult.model_validate_json(cell.model_dump_json()).findings == findings
+
+
+def account(**fields: Any) -> dict[str, Any]:
+    return {"weights": {"file": "m.h5", "variables": 4, **fields}}
+
+
+def test_what_loads_on_one_side_only_is_never_green(tmp_path: Path) -> None:
+    built = {"artifact_failure": BROKEN, "loaded_from": "builder"}
+    (artifact,) = examined(tmp_path / "a", candidate=built).findings
+    assert (artifact.kind, artifact.verdict) == ("artifact-not-loaded", "suspicious")
+    (artifact,) = examined(tmp_path / "b", baseline=built).findings
+    assert (artifact.kind, artifact.verdict) == ("artifact-not-loaded", "suspicious")
+    lost = {"compile_failure": {**BROKEN, "stage": "compile", "hint": "compilation"}}
+    (compilation,) = examined(tmp_path / "c", candidate=lost).findings
+    assert (compilation.kind, compilation.verdict) == ("compilation-not-loaded", "metric-only")
+    both = examined(tmp_path / "d", candidate=lost, baseline=lost)
+    assert [finding.verdict for finding in both.findings] == [None, None]
+
+
+def test_what_a_file_holds_and_nothing_took(tmp_path: Path) -> None:
+    left = account(unused=["layers/x/vars/0"], unused_count=1)
+    (found,) = examined(tmp_path / "a", candidate=left, baseline=left).findings
+    assert isinstance(found, LeftoverFinding)
+    assert (found.kind, found.side) == ("tensors-not-used", "both")
+    state = account(optimizer_saved=10, optimizer_restored=2)
+    whole = account(optimizer_saved=10, optimizer_restored=10)
+    (found,) = examined(tmp_path / "b", candidate=state, baseline=whole).findings
+    assert isinstance(found, LeftoverFinding)
+    assert (found.kind, found.side) == ("optimizer-not-restored", "candidate")
+
+
+def warning(key: str) -> dict[str, str]:
+    return {"phase": "load", "category": "UserWarning", "message": f"{key} at 0x7f", "key": key}
+
+
+def test_warnings_of_the_candidate_alone_the_first_in_full(tmp_path: Path) -> None:
+    result = examined(
+        tmp_path,
+        baseline={"warnings": [warning("known"), warning("gone")]},
+        candidate={"warnings": [warning(key) for key in ("known", "a", "b", "c", "d", "e")]},
+    )
+    shown = [found for found in result.findings if isinstance(found, WarningFinding)]
+    assert [(found.warning.key, found.more) for found in shown] == [("a", 0), ("b", 0), ("c", 2)]
+
+
+def test_what_the_processes_ran_under(tmp_path: Path) -> None:
+    result = examined(
+        tmp_path,
+        baseline={"surroundings": {"floatx": "float32", "OMP_NUM_THREADS": "1", "threads": "0 and 0"}},
+        candidate={"surroundings": {"floatx": "float64", "TF_X": "1", "x64": "False"}},
+    )
+    shown = [found for found in result.findings if isinstance(found, SurroundingsFinding)]
+    assert [(found.name, found.baseline, found.candidate) for found in shown] == [
+        ("OMP_NUM_THREADS", "1", None),
+        ("TF_X", None, "1"),
+        ("floatx", "float32", "float64"),
+    ]
+
+
+def test_a_variable_of_the_setting_under_test_is_no_surprise(tmp_path: Path) -> None:
+    about = subject(variant=Variant(setting="quiet"), settings={"quiet": {"variables": {"TF_X": "1"}}})
+    result = examined(
+        tmp_path, about, baseline={"surroundings": {"a": "b"}}, candidate={"surroundings": {"TF_X": "1"}}
+    )
+    assert result.findings == ()

@@ -120,7 +120,7 @@ class _View:
         call, difference = self.calls[number], self.structural.get(number)
         # What it receives explains what it returns. A mask on its result does not, where it was replayed with
         # the same masks and returns other values.
-        explains = difference is not None and (difference.aspect == "dtype" or difference.of_input)
+        explains = difference is not None and (difference.aspect in ("dtype", "weights") or difference.of_input)
         if difference is not None and (explains or not diverges):
             return Cause(**difference.place, differs=difference.aspect, difference=difference)
         replayed = call.replay if call.replay and call.replay.diverges(self.bands.diverges) else call.drift

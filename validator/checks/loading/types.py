@@ -8,19 +8,27 @@ from pydantic import Field
 
 from validator.base import Frozen
 from validator.checks.protocol import Comparison, Finding
-from validator.failure import Failure
-from validator.runner.captures import Note
+from validator.failure import Failure, WeightsAccount
+from validator.runner.captures import Note, WorkerWarning
 
 Side = Literal["baseline", "candidate"]
 SIDES: tuple[Side, Side] = ("baseline", "candidate")
+#: What the account of a file's weights leaves open, although every variable is filled.
+Leftover = Literal["tensors-not-used", "optimizer-not-restored"]
 
 
 class LoadedSide(Frozen):
-    """How one side's model came to be."""
+    """How one side's model came to be, and what its process ran under."""
 
     loaded_from: Literal["artifact", "builder"] | None = None
     artifact_failure: Failure | None = None
+    compile_failure: Failure | None = None
+    weights: WeightsAccount | None = Field(default=None, description="Null where the file has no account.")
     notes: tuple[Note, ...] = ()
+    warnings: tuple[WorkerWarning, ...] = ()
+    surroundings: dict[str, str] = Field(
+        default={}, description="Settings of the process that change numbers: float type, threads, variables."
+    )
 
 
 class BuilderSetting(Frozen):
@@ -32,11 +40,15 @@ class BuilderSetting(Frozen):
 
 
 class LoadingComparison(Comparison):
-    """How both sides were loaded."""
+    """How both sides were loaded.
+
+    `expected`: variables of the process that differ because the cell's name says so.
+    """
 
     baseline: LoadedSide
     candidate: LoadedSide
     setting: BuilderSetting | None = None
+    expected: tuple[str, ...] = ()
 
 
 class _OfLoading(Finding):
@@ -44,11 +56,44 @@ class _OfLoading(Finding):
 
 
 class ArtifactFinding(_OfLoading):
-    """The artifact does not load on a side; its builder ran with the weights."""
+    """The artifact does not load on a side; its builder ran with the weights. On one side only is no pass."""
 
     kind: Literal["artifact-not-loaded"] = "artifact-not-loaded"
     side: Side
     failure: Failure
+
+
+class CompilationFinding(_OfLoading):
+    """The artifact loads on a side without its compilation alone. On one side only is no pass."""
+
+    kind: Literal["compilation-not-loaded"] = "compilation-not-loaded"
+    side: Side
+    failure: Failure
+
+
+class LeftoverFinding(_OfLoading):
+    """What of a file did not reach the model, or its optimizer, on one side or on both."""
+
+    kind: Leftover
+    side: Side | Literal["both"]
+    weights: WeightsAccount
+
+
+class WarningFinding(_OfLoading):
+    """A warning that the baseline's process does not give; `more` others are left out."""
+
+    kind: Literal["new-warning"] = "new-warning"
+    warning: WorkerWarning
+    more: int = 0
+
+
+class SurroundingsFinding(_OfLoading):
+    """A setting of the process that differs without being part of the upgrade; null where not set."""
+
+    kind: Literal["surroundings-differ"] = "surroundings-differ"
+    name: str
+    baseline: str | None
+    candidate: str | None
 
 
 class SettingFinding(_OfLoading):
@@ -63,9 +108,7 @@ class NoteFinding(_OfLoading):
 
     kind: Literal["worker-note", "tasks-lost"]
     side: Side
-    note: str = Field(
-        description="Its kind: `inputs`, `outputs`, `compile`, `precision`, `attention`, `tasks`."
-    )
+    note: str = Field(description="Its kind: `inputs`, `outputs`, `precision`, `attention`, `tasks`.")
     text: str = Field(description="In the worker's words.")
 
 

@@ -6,6 +6,7 @@ side does not know, the inside of the framework's own layers, operations across 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,8 @@ from validator.checks.structure.signatures import (
     visible,
 )
 from validator.checks.structure.types import DifferenceKind, LayerCall, StructuralDifference
+
+_SPREAD = 0.02  # relative difference of standard deviations that is worth telling
 
 
 def compare_architecture(alignment: Alignment) -> tuple[StructuralDifference, ...]:
@@ -115,11 +118,20 @@ class _Pair:
         rank = next((len(self.alignment.baseline.tensors[leaf.tensor].shape) for leaf in results), None)
         for key, before, after in configuration_changes(old.config, new.config, rank):
             yield self.difference("configuration", before, after, name=key)
-        if not (old.container or new.container):  # a model's weights are compared at its layers
-            yield from self._weights()
+        yield from self._weights()
+        yield from self._vocabulary()
+
+    def _vocabulary(self) -> Iterator[StructuralDifference]:
+        before, after = self.old.vocabulary, self.new.vocabulary
+        if before is None or after is None or before == after:
+            return
+        if before.entries != after.entries:
+            yield self.difference("vocabulary-size", before.entries, after.entries)
+        else:
+            yield self.difference("vocabulary-entries", before.entries, after.entries)
 
     def _weights(self) -> Iterator[StructuralDifference]:
-        """The first thing that is different about a layer's own weights."""
+        """The first thing that is different about a layer's own weights: those of a model are in no layer."""
         old = [weight for weight in self.old.weights if weight.dtype in FLOATING]
         new = [weight for weight in self.new.weights if weight.dtype in FLOATING]
         if len(old) != len(new):
@@ -135,6 +147,13 @@ class _Pair:
         names, others = [weight.name for weight in old], [weight.name for weight in new]
         if names != others and sorted(names) == sorted(others) and len(set(names)) == len(names):
             yield self.difference("weight-order", names, others)
+            new = [weight for name in names for weight in new if weight.name == name]
+        for before, after in zip(old, new, strict=True):
+            if before.hash and after.hash and before.hash != after.hash:
+                spread = (before.deviation or 0.0, after.deviation or 0.0)
+                wider = () if math.isclose(*spread, rel_tol=_SPREAD) else spread
+                yield self.difference("weight-values", *wider, name=before.name)
+                return
 
     def call_differences(self) -> Iterator[StructuralDifference]:
         """What the call takes and gives."""

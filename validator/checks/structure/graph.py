@@ -73,11 +73,20 @@ class CallArgument(Frozen, extra="ignore"):
 
 
 class WeightFacts(Frozen):
-    """One weight."""
+    """One weight: `hash` of its bytes, and the standard deviation of its values."""
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str
+    hash: str = ""
+    deviation: float | None = None
+
+
+class VocabularyFacts(Frozen):
+    """The entries of a lookup."""
+
+    entries: int
+    hash: str
 
 
 class LayerFacts(Frozen, extra="ignore"):
@@ -94,6 +103,7 @@ class LayerFacts(Frozen, extra="ignore"):
     parameters: tuple[str, ...] = ()
     config: dict[str, JsonValue] = {}
     weights: tuple[WeightFacts, ...] = ()
+    vocabulary: VocabularyFacts | None = None
 
     @property
     def own_code(self) -> bool:

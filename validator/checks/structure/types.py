@@ -11,10 +11,11 @@ from validator.checks.protocol import Comparison, Finding
 from validator.failure import Failure
 
 #: What a difference is about.
-Aspect = Literal["dtype", "mask", "structure"]
+Aspect = Literal["dtype", "mask", "structure", "weights"]
 DifferenceKind = Literal[
     "class", "policy", "configuration",
-    "weight-count", "weight-shape", "weight-dtype", "weight-order",
+    "weight-count", "weight-shape", "weight-dtype", "weight-order", "weight-values",
+    "vocabulary-size", "vocabulary-entries",
     "input-cast", "input-cast-removed", "input-conversion", "input-dtype", "input-shape", "input-mask",
     "received-mask", "argument",
     "result-count", "result-dtype", "result-rank", "result-shape", "result-mask", "result-mask-positions",
@@ -25,6 +26,7 @@ _ASPECTS: dict[DifferenceKind, Aspect] = {
         ("policy", "input-cast", "input-cast-removed", "input-conversion", "input-dtype", "result-dtype"),
         "dtype",
     ),
+    **dict.fromkeys(("weight-values", "vocabulary-size", "vocabulary-entries"), "weights"),
     **dict.fromkeys(("input-mask", "received-mask", "result-mask", "result-mask-positions"), "mask"),
 }
 #: What a layer's own code is given: whatever differs behind it, its input is not the same.
@@ -51,7 +53,8 @@ class StructuralDifference(LayerCall):
     """One difference at one layer, `before` in the baseline and `after` in the candidate.
 
     `before` and `after` are classes, dtypes, policies, values of a configuration key or argument, shapes,
-    weights' names, or how many weights, results or axes there are; for a mask, whether there is one.
+    weights' names, or how many weights, results, axes or entries of a vocabulary there are; for a mask, if
+    there is one; of `weight-values`, the standard deviations of a weight, where they differ.
     """
 
     kind: DifferenceKind

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from validator.failure import Failure, Stage
-from validator.report.phrases import Words, strong, words
+from validator.failure import Failure, Hint, Stage, WeightsAccount
+from validator.report.phrases import Words, plural, strong, words
 from validator.text import first_line, plain
 
 STAGES: dict[Stage, str] = {
     "resolve": "failed to resolve",
     "install": "failed to install",
     "import": "failed to import Keras",
+    "build": "failed to build",
     "load": "failed to load",
-    "structure": "has another structure",
+    "compile": "failed to compile",
+    "inputs": "does not take these inputs",
+    "structure": "failed to record its structure",
     "predict": "failed to predict",
     "train": "failed to train",
     "decode": "failed to decode",
@@ -21,15 +25,56 @@ STAGES: dict[Stage, str] = {
     "crash": "crashed",
 }
 _LIMIT = 600
+_HEAD, _TAIL = 260, 120  # characters of an error in one line
+_HINTS: dict[Hint, str] = {
+    "python": "the file holds code of another Python: set python to the version that saved it",
+    "safe-mode": "set safe_mode: false for this model, if you trust the file",
+    "custom-objects": "list the modules with its own classes and functions under custom_objects",
+    "ragged": "Keras 3 takes ragged tensors in few layers: record the inputs padded, with a mask",
+    "weights-file": "save the weights as .weights.h5 and name them under weights",
+    "builder": "this release cannot read the saved configuration: name builder and weights instead",
+    "compilation": "load it with compile=False and compile it again, then save it as .keras",
+}
 
 
 def error_line(failure: Failure) -> str:
     """The error in one line: its first, and the next where the first only introduces it."""
-    line = first_line(failure.message)
+    if failure.weights is not None:
+        return left_over(failure.weights)
+    line = _both_ends(first_line(failure.message))
     if line.endswith(":"):
         _, _, rest = plain(failure.message, _LIMIT).partition(line)
         line += " " + re.sub(r"^[\W_]+", "", rest)
     return line if line.startswith(failure.error) else f"{failure.error}: {line}".removesuffix(": ")
+
+
+def _both_ends(line: str) -> str:
+    """The head and the tail of a line: an error begins with what happened and may end with why."""
+    return line if len(line) <= _HEAD + _TAIL else f"{line[:_HEAD].rstrip()} … {line[-_TAIL:].lstrip()}"
+
+
+def known(failure: Failure) -> str:
+    """What to do about such an error; empty where nothing is known."""
+    return "" if failure.hint is None else _HINTS[failure.hint]
+
+
+def left_over(weights: WeightsAccount) -> str:
+    """What a file did not fill, and what follows from that."""
+    remedy = "" if weights.file.endswith((".keras", ".weights.h5")) else "; save the weights as .weights.h5"
+    if not weights.unfilled:
+        layers = enumerated(weights.stale)
+        return f"{weights.file} holds the statistics of {layers}, but Keras computes without them{remedy}"
+    count = f"{weights.unfilled_count} of {plural(weights.variables, 'variable')}"
+    are = "is" if weights.unfilled_count == 1 else "are"
+    values = "they keep their initial values" if weights.constant else "their values are random"
+    listed = enumerated(weights.unfilled, weights.unfilled_count)
+    return f"{count} {are} not in {weights.file}: {listed}; {values}{remedy}"
+
+
+def enumerated(names: Sequence[str], count: int | None = None, most: int = 4) -> str:
+    """The first names, and how many more there are."""
+    more = (len(names) if count is None else count) - most
+    return plain(", ".join(names[:most]), _LIMIT) + (f" and {more} more" if more > 0 else "")
 
 
 def failed(failure: Failure) -> Words:

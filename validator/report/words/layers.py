@@ -40,7 +40,13 @@ _PLACES: dict[str, Place] = {
     "more-causes": "why",
     "layer-table": "hidden",
 }
-_DIFFERS = {"value": "values", "dtype": "dtype", "mask": "mask", "structure": "structure"}
+_DIFFERS = {
+    "value": "values",
+    "dtype": "dtype",
+    "mask": "mask",
+    "structure": "structure",
+    "weights": "weights",
+}
 
 
 def sentence(finding: Finding) -> Words:

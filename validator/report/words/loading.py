@@ -7,32 +7,86 @@ from validator.checks.loading.types import (
     BaselineFailed,
     BuilderSetting,
     CellFailed,
+    CompilationFinding,
+    LeftoverFinding,
     LoadingComparison,
     NoteFinding,
     SettingFinding,
+    SurroundingsFinding,
+    WarningFinding,
 )
 from validator.checks.protocol import Finding
-from validator.report.phrases import Words, name, words
+from validator.report.phrases import Words, name, plural, words
 from validator.report.words import CheckWords, Place
-from validator.report.words.failures import error_line, failed
+from validator.report.words.failures import enumerated, error_line, failed
 from validator.text import plain
+
+_SETTINGS = {
+    "floatx": "float type",
+    "image_data_format": "image data format",
+    "cores": "number of cores",
+    "threads": "number of threads (intra and inter)",
+    "x64": "64-bit switch of JAX",
+}
 
 
 def _sentence(finding: Finding) -> Words:
     match finding:
-        case ArtifactFinding():
-            why = plain(error_line(finding.failure), 140)
-            start = f"the saved model does not load in the {finding.side} ({why})"
-            return words(f"{start}; its builder built it instead")
-        case SettingFinding():
-            return _setting(finding.setting)
-        case NoteFinding():
-            return words(f"in the {finding.side}, {plain(finding.text, 600)}")
         case BaselineFailed():
             return words("the baseline ", failed(finding.failure))
         case CellFailed():
             return failed(finding.failure)
-    return words(finding.kind)
+        case SurroundingsFinding():
+            return _surroundings(finding)
+        case SettingFinding():
+            return _setting(finding.setting)
+    return words(_plainly(finding))
+
+
+def _plainly(finding: Finding) -> str:
+    """The sentences that name nothing but what others wrote."""
+    match finding:
+        case ArtifactFinding():
+            start = f"the saved model does not load in the {finding.side} ({error_line(finding.failure)})"
+            return f"{start}; its builder built it instead"
+        case CompilationFinding():
+            where = f"the saved loss, metrics and optimizer do not load in the {finding.side}"
+            return f"{where} ({error_line(finding.failure)})"
+        case LeftoverFinding():
+            return _leftover(finding)
+        case WarningFinding():
+            more = f" (and {plural(finding.more, 'more new warning')})" if finding.more else ""
+            doing = "loading" if finding.warning.phase == "load" else "predicting"
+            return f"new warning while {doing}: {plain(finding.warning.message, 400)}{more}"
+        case NoteFinding():
+            return f"in the {finding.side}, {plain(finding.text, 600)}"
+    return finding.kind
+
+
+def _leftover(finding: LeftoverFinding) -> str:
+    weights = finding.weights
+    where = "both sides" if finding.side == "both" else f"the {finding.side}"
+    if finding.kind == "tensors-not-used":
+        count = plural(weights.unused_count, "tensor")
+        listed = enumerated(weights.unused, weights.unused_count)
+        return f"{count} in {weights.file} did not reach any variable in {where}: {listed}"
+    count = f"{weights.optimizer_saved - weights.optimizer_restored} of {weights.optimizer_saved}"
+    return (
+        f"{count} tensors of the optimizer's state in {weights.file} are not restored in {where}, "
+        "so training cannot go on where it ended"
+    )
+
+
+def _surroundings(finding: SurroundingsFinding) -> Words:
+    label = _SETTINGS.get(finding.name, "" if finding.name.isupper() else finding.name)
+    subject = words(f"the {label} ") if label else words("the variable ", name(finding.name), " ")
+    before, after = (
+        plain(value, 80) if value is not None else "not set"
+        for value in (finding.baseline, finding.candidate)
+    )
+    return words(
+        "not only the packages differ: ", subject, f"is {after} in the candidate and {before} in the baseline"
+    )
 
 
 def _setting(setting: BuilderSetting) -> Words:
@@ -42,6 +96,8 @@ def _setting(setting: BuilderSetting) -> Words:
 
 
 def _place(finding: Finding) -> Place:
+    if isinstance(finding, ArtifactFinding | CompilationFinding):
+        return "lead" if finding.verdict else "note"
     return "lead" if isinstance(finding, BaselineFailed | CellFailed) else "note"
 
 

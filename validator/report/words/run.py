@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 from validator.base import finite
 from validator.checks.accuracy.types import MetricResult
 from validator.checks.bands import CellVerdict
+from validator.failure import Failure
 from validator.report.content import Content, Row, by_model, unique
 from validator.report.figures import number, probability, ratio, scores
 from validator.report.packages import RUNS, differences
 from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
 from validator.report.words.cell import VERDICTS, aside, result
-from validator.report.words.failures import STAGES, failed
+from validator.report.words.failures import STAGES, failed, known
 from validator.report.words.upgrade import moved_package, why_it_runs
 from validator.verdict.bands import BANDS, GREEN, SEVERITY, Aside
 from validator.verdict.results import EnvironmentResult, Reason, Verdict
@@ -123,7 +124,8 @@ def summary(content: Content) -> tuple[Words, ...]:
 
 def _inconclusive(content: Content) -> tuple[Words, ...]:
     reasons = _baseless(content) or [reason(each, content) for each in content.report.reasons]
-    lost, total = sum(row.cell.verdict == "not-compared" for row in content.rows), len(content.rows)
+    lost, total = sum(row.baseline_failure is not None for row in content.rows), len(content.rows)
+    lost = lost or sum(row.cell.verdict == "not-compared" for row in content.rows)
     scope = "the upgrade, good or bad" if lost == total else f"{lost:,} of {plural(total, 'cell')}"
     stated = [sentence(each) for each in reasons[:_MOST_MODELS]]
     return (*stated, words(f"This run says nothing about {scope}."))
@@ -134,7 +136,7 @@ def _baseless(content: Content) -> list[Words]:
     baseline = content.baseline_failure
     if baseline is not None:
         return [words("the baseline ", name(content.report.baseline), " ", *failed(baseline))]
-    lost = [(row.cell, row.failure) for row in content.rows if row.cell.verdict == "not-compared"]
+    lost = [(row.cell, row.baseline_failure) for row in content.rows]
     return [words(name(cell.cell), ": the baseline ", *failed(failure)) for cell, failure in lost if failure]
 
 
@@ -338,8 +340,10 @@ def further_title(worst: Row) -> Words:
 def advice(worst: Row) -> Words:
     """What to do where no check has something better to propose."""
     verdict = worst.cell.verdict
-    if verdict in _ADVICE:
-        return words(_ADVICE[verdict])
+    failures = [worst.failure, *(getattr(finding, "failure", None) for finding in worst.cell.findings)]
+    hints = [known(failure) for failure in failures if isinstance(failure, Failure) and known(failure)]
+    if hints or verdict in _ADVICE:
+        return words(hints[0] if hints else _ADVICE[verdict])
     if verdict in GREEN:
         checks = listed([strong(each) for each in worst.asides or worst.cell.gated])
         return words("predictions need nothing. Look into ", checks)

@@ -17,6 +17,7 @@ from validator.checks.structure.types import (
     StructureFinding,
     StructureNotRecorded,
 )
+from validator.report.figures import number
 from validator.report.phrases import Words, name, plural, words
 from validator.report.words import CheckWords
 from validator.text import first_line
@@ -36,6 +37,9 @@ _SENTENCES: dict[DifferenceKind, str] = {
     "weight-count": "{call} has {after} weight{plural} instead of {before}",
     "weight-shape": "shape of {name} of {call} " + _CHANGED,
     "weight-dtype": "dtype of {name} of {call} " + _CHANGED,
+    "weight-values": "initial weights of {call} differ: {name} has {spread}",
+    "vocabulary-size": "vocabulary of {call} has {after} entries instead of {before}",
+    "vocabulary-entries": "vocabulary of {call} has other entries",
     "weight-order": "weights of {call} are now in another order: {before} → {after}",
     "input-cast": "{input} is now {cast} from {before} to {after}",
     "input-cast-removed": "{input} is no longer {cast}: {after} instead of {before}",
@@ -111,8 +115,17 @@ def _pieces(difference: StructuralDifference) -> dict[str, str | Words]:
         "cast": "cast" if caster == "Cast" else words("converted by ", name(caster)),
         "before": _value(_parts(difference.before, difference.after)),
         "after": _value(_parts(difference.after, difference.before)),
+        "spread": _spread(difference),
         "plural": "" if difference.after == 1 else "s",
     }
+
+
+def _spread(difference: StructuralDifference) -> str:
+    """How the values of a weight differ."""
+    if not isinstance(difference.before, float) or not isinstance(difference.after, float):
+        return "other values"
+    before, after = number(difference.before), number(difference.after)
+    return f"a standard deviation of {after} instead of {before}"
 
 
 def _value(value: JsonValue) -> str:

@@ -10,6 +10,7 @@ import re
 import textwrap
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Optional
 
 _MESSAGE_CHARACTERS = 4000
@@ -29,6 +30,19 @@ _WRAPPINGS = (
 )
 
 
+#: What is known about errors of frameworks, by their words; the first that fits (docs/protocol.md).
+_HINTS = {
+    "python": r"marshal data|unknown opcode|code expected at (least|most)",
+    "safe-mode": r"safe_mode|unsafe_deserialization",
+    "custom-objects": r"Unknown (layer|object|function|loss|metric|activation|initializer)|custom_objects"
+    r"|Could not locate (class|function)|register_keras_serializable",
+    "ragged": r"[Rr]agged",
+    "weights-file": r"\.weights\.h5|(Layer|Weight) count mismatch|saved weights|axes don't match"
+    r"|expected \d+ (layers|variables|weights)|weight file containing",
+    "builder": r"Unrecognized keyword|unexpected keyword|deserializ|positional argument",
+}
+
+
 class UnusableError(Exception):
     """The worker's own sentence on what cannot be done and why; it needs no traceback."""
 
@@ -41,8 +55,23 @@ class OutputsError(UnusableError):
     """The model's outputs cannot be stored as one tensor each."""
 
 
+class UnfilledError(UnusableError):
+    """Variables that a file should fill keep their initial values. `weights`: as the protocol writes it."""
+
+    def __init__(self, weights: dict) -> None:
+        left, file = weights["unfilled_count"], weights["file"]
+        names = ", ".join(weights["unfilled"] or weights["stale"])
+        text = (
+            f"{left} of {weights['variables']} variables are not in {file}"
+            if left
+            else f"{file} is not used by"
+        )
+        super().__init__(f"{text}: {names}")
+        self.weights = weights
+
+
 class StageError(Exception):
-    """A stage of a job (`load`, `structure`, `predict`, …) ended in an error."""
+    """A stage of a job (`load`, `build`, `inputs`, `predict`, …) ended in an error."""
 
     def __init__(self, stage: str, cause: BaseException, where: str = "") -> None:
         super().__init__(stage)
@@ -54,14 +83,24 @@ class StageError(Exception):
     def as_dict(self) -> dict:
         """The failure as the protocol writes it."""
         message = _message(self.cause)
-        if self.where and self.where not in message:
+        if self.where and Path(self.where).name not in message:
             message = f"{message} ({self.where})"
         return {
             "stage": self.stage,
             "error": type(self.cause).__name__,
             "message": _shorten(message, _MESSAGE_CHARACTERS),
             "traceback": _traceback(self.cause),
+            "hint": self._hint(),
+            "weights": self.cause.weights if isinstance(self.cause, UnfilledError) else None,
         }
+
+    def _hint(self) -> Optional[str]:
+        """What to do, in a word, where that is known."""
+        if self.stage == "compile":
+            return "compilation"
+        text = "" if isinstance(self.cause, UnusableError) else _message(self.cause)
+        known = _HINTS.items() if self.stage in ("load", "build", "predict") else ()
+        return next((hint for hint, pattern in known if re.search(pattern, text)), None)
 
 
 @contextlib.contextmanager

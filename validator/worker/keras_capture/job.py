@@ -6,16 +6,19 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Dict, List, Optional
 
 from keras_capture.accuracy.evaluating import evaluate, is_compiled
-from keras_capture.failures import StageError, stage
+from keras_capture.failures import StageError, UnusableError, stage
 from keras_capture.model.artifacts import artifact_kind, load
 from keras_capture.model.feeding import make_feed
 from keras_capture.model.imports import Framework
+from keras_capture.model.reconciling import has_untracked
+from keras_capture.outputs.captures import Difference, StoredOutput
 from keras_capture.outputs.predicting import Captured, Prediction, capture, repeat
+from keras_capture.surroundings import WarningLog, surroundings
 from keras_capture.tasks import Work, run_task
 from keras_capture.wire.files import write_json
 from keras_capture.wire.recording import open_recording
@@ -30,7 +33,9 @@ class Response:
     schema: int = 1
     failure: Optional[dict] = None
     artifact_failure: Optional[dict] = None
+    compile_failure: Optional[dict] = None
     loaded_from: Optional[str] = None
+    weights: Optional[dict] = None
     artifact_kind: Optional[str] = None
     policy: Optional[str] = None
     jit: Optional[bool] = None
@@ -44,6 +49,8 @@ class Response:
     reported_failure: Optional[dict] = None
     tasks: Dict[str, dict] = field(default_factory=dict)
     notes: List[dict] = field(default_factory=list)
+    warnings: List[dict] = field(default_factory=list)
+    surroundings: Dict[str, str] = field(default_factory=dict)
     seconds: Dict[str, float] = field(default_factory=dict)
 
     @contextlib.contextmanager
@@ -70,19 +77,29 @@ def run_job(framework: Framework, job: Job) -> dict:
 
 
 def _steps(framework: Framework, job: Job, response: Response) -> None:
-    with response.timed("load"):
+    log = WarningLog(str(job.folder))
+    response.warnings = log.entries
+    with response.timed("load"), log.during("load"):
         loaded = load(framework, job)
     response.loaded_from, response.artifact_failure = loaded.source, loaded.artifact_failure
     response.policy, response.jit = loaded.policy, loaded.jit
+    response.compile_failure = loaded.compile_failure
+    response.weights = loaded.account and loaded.account.as_dict(loaded.file.name)
     response.notes += loaded.notes
-    with stage("structure", job.inputs):
+    with stage("inputs", job.inputs):
         recording = open_recording(job.inputs)
         response.samples = recording.samples
         feed = make_feed(loaded.model, recording, job.batch_size)
         response.inputs_digest = recording.digest()
     response.notes += [{"kind": "inputs", "message": note} for note in feed.notes]
     prediction = Prediction(framework, loaded.model, feed, job.batch_size)
-    captured = _predict(prediction, job.folder, response) if job.predict else None
+    with log.during("predict"):
+        captured = _predict(prediction, job.folder, response) if job.predict else None
+    doubtful = loaded.file is not None and (loaded.is_doubtful or has_untracked(framework, loaded.model))
+    if captured and doubtful and response.deterministic:
+        _load_again(prediction, captured, job)
+    with stage("predict"):
+        response.surroundings = surroundings(framework)
     if captured and job.evaluate and job.labels and is_compiled(loaded.model):
         _evaluate(prediction, captured, job.labels, response)
     if captured and job.tasks:
@@ -104,6 +121,27 @@ def _predict(prediction: Prediction, folder: Path, response: Response) -> Captur
         response.self_difference = repeat(prediction, captured, folder)
     response.deterministic = not response.self_difference
     return captured
+
+
+def _load_again(prediction: Prediction, captured: Captured, job: Job) -> None:
+    """Load under another seed: where the first batch differs, something was drawn and not loaded.
+
+    For what has no account: a SavedModel, layers that load themselves, variables that no model knows.
+    """
+    framework = prediction.framework
+    with stage("load", "loaded again under another seed"), framework.kept_policy():
+        framework.keras.utils.set_random_seed(framework.seed + 1)
+        again = load(framework, replace(job, predict=False))
+        _, bounds, pieces = next(replace(prediction, model=again.model).batches())
+        framework.set_seed()
+        for entry in captured.entries:
+            difference = Difference()
+            difference.add(StoredOutput(entry, job.folder).batch(0, *bounds), pieces.get(entry["name"]))
+            if difference.elements:
+                raise UnusableError(
+                    f"{again.file.name} gives other outputs each time it is loaded: some weights are not "
+                    "loaded but drawn at random"
+                )
 
 
 def _evaluate(prediction: Prediction, captured: Captured, labels: str, response: Response) -> None:

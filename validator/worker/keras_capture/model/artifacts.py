@@ -7,15 +7,18 @@ import gc
 import inspect
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from keras_capture.failures import StageError, UnusableError, stage
+from keras_capture.failures import StageError, UnfilledError, UnusableError, stage
 from keras_capture.model import attention, precision
 from keras_capture.model.custom import custom_objects, function
-from keras_capture.model.imports import Framework
+from keras_capture.model.feeding import make_feed
+from keras_capture.model.imports import Framework, layers_of
+from keras_capture.model.reconciling import Account, assignments, has_account, reconcile, weights_file
 from keras_capture.model.savedmodel import SavedModel
+from keras_capture.wire.recording import open_recording
 from keras_capture.wire.request import AS_SAVED, Job
 
 _KINDS = {".keras": "keras", ".h5": "h5", ".hdf5": "h5", ".hdf": "h5"}
@@ -23,14 +26,26 @@ _KINDS = {".keras": "keras", ".h5": "h5", ".hdf5": "h5", ".hdf": "h5"}
 
 @dataclass
 class Loaded:
-    """A model ready to predict. `model` is the framework's, or a `SavedModel`."""
+    """A model ready to predict. `model` is the framework's, or a `SavedModel`.
+
+    `file`: where its weights come from; None where its code makes them. `account`: what is left over of that
+    file and of the model; None where the file cannot be read as tensors.
+    """
 
     model: object
     source: str
+    file: Optional[Path] = None
+    account: Optional[Account] = None
     policy: Optional[str] = None
     jit: Optional[bool] = None
     notes: List[Dict[str, str]] = field(default_factory=list)
     artifact_failure: Optional[dict] = None
+    compile_failure: Optional[dict] = None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether weights of a file are not known to be all there."""
+        return self.file is not None and (self.account is None or self.account.doubtful)
 
     def note(self, kind: str, message: str) -> None:
         """Add something a person should know."""
@@ -85,24 +100,60 @@ def _load_artifact(framework: Framework, job: Job, objects: dict) -> Loaded:
     _check_file(path, kind)
     if kind == "savedmodel":
         return _load_savedmodel(job)
-    loaded = Loaded(None, "artifact")
+    loaded = Loaded(None, "artifact", path)
     arguments = {"custom_objects": objects, "safe_mode": job.safe_mode}
     accepted = inspect.signature(framework.keras.models.load_model).parameters
     arguments = {name: value for name, value in arguments.items() if name in accepted}
-    with _in_precision(job, kind) as readable:
-        loaded.model = _load_compiled(framework, str(readable), arguments, loaded)
+    with _in_precision(job, kind) as readable, assignments(framework) as assigned:
+        loaded.model = _load_compiled(framework, str(readable), arguments, loaded, assigned)
+        if has_account(readable):
+            with weights_file(readable, job.folder) as weights:
+                if kind == "keras" and not _is_built(loaded.model):
+                    _build_by_call(framework, loaded.model, job)
+                    loaded.model.load_weights(str(weights))
+                _reconcile(framework, job, loaded, weights, assigned)
     return loaded
 
 
-def _load_compiled(framework: Framework, path: str, arguments: dict, loaded: Loaded) -> object:
+def _is_built(model: object) -> bool:
+    """Whether every layer has its variables: a subclassed model may have to be called for that."""
+    return all(getattr(layer, "built", True) for layer in layers_of(model))
+
+
+def _build_by_call(framework: Framework, model: object, job: Job) -> None:
+    """Call a model on its first batch: only variables that exist can be filled."""
+    with stage("inputs", job.inputs):
+        recording = open_recording(job.inputs)
+        feed = make_feed(model, recording, job.batch_size)
+    with stage("build", "called on the first batch, since its layers have no variables yet"):
+        model(feed.batch(framework, 0, min(job.batch_size, recording.samples)))
+
+
+def _reconcile(framework: Framework, job: Job, loaded: Loaded, weights: Path, assigned: dict) -> None:
+    """Account for the weights that a job predicts with; an unfilled variable is a failure."""
+    if not job.predict:
+        return
+    account = reconcile(framework, loaded.model, weights, assigned)
+    if loaded.source == "builder":  # its optimizer is new: a file of weights may have the state of another
+        account = replace(account, optimizer=(0, 0))
+    loaded.account = account
+    if not account.is_whole:
+        raise UnfilledError(account.as_dict(loaded.file.name))
+
+
+def _load_compiled(
+    framework: Framework, path: str, arguments: dict, loaded: Loaded, assigned: dict
+) -> object:
     """Load with the compilation; where only that fails, without, and say so."""
     load_model = framework.keras.models.load_model
     try:
-        return load_model(path, compile=True, **arguments)
-    except Exception as error:
-        problem = f"{type(error).__name__}: {error}".splitlines()[0][:500]
+        with stage("compile"):
+            return load_model(path, compile=True, **arguments)
+    except StageError as failed:
+        failure = failed.as_dict()
+    assigned.clear()
     model = load_model(path, compile=False, **arguments)
-    loaded.note("compile", f"the saved loss and metrics do not load, so nothing is evaluated: {problem}")
+    loaded.compile_failure = failure
     return model
 
 
@@ -146,7 +197,7 @@ def _load_savedmodel(job: Job) -> Loaded:
                 "give a .keras file or a builder"
             )
     model = SavedModel(job.artifact, job.signature, jit=job.jit == "on")
-    loaded = Loaded(model, "artifact", jit=model.jit)
+    loaded = Loaded(model, "artifact", job.artifact, jit=model.jit)
     loaded.note(
         "savedmodel",
         "a SavedModel carries its own frozen graph: this tests TensorFlow, not the layers of Keras",
@@ -155,15 +206,26 @@ def _load_savedmodel(job: Job) -> Loaded:
 
 
 def _build(framework: Framework, job: Job) -> Loaded:
-    with stage("load", str(job.builder)):
+    with stage("build", str(job.builder)):
         model = function(job.builder)(**job.builder_arguments)
         _check_model(framework, model, job.builder)
+    loaded = Loaded(model, "builder", job.weights)
     if job.weights is not None:
         with stage("load", str(job.weights)):
-            if not job.weights.exists():
-                raise FileNotFoundError(f"there is no {job.weights}")
-            model.load_weights(str(job.weights))
-    return Loaded(model, "builder")
+            _load_weights(framework, job, loaded)
+    return loaded
+
+
+def _load_weights(framework: Framework, job: Job, loaded: Loaded) -> None:
+    if not job.weights.exists():
+        raise FileNotFoundError(f"there is no {job.weights}")
+    if not _is_built(loaded.model):
+        _build_by_call(framework, loaded.model, job)
+    with assignments(framework) as assigned:
+        loaded.model.load_weights(str(job.weights))
+    if has_account(job.weights):
+        with weights_file(job.weights, job.folder) as weights:
+            _reconcile(framework, job, loaded, weights, assigned)
 
 
 def _check_model(framework: Framework, model: object, builder: str) -> None:

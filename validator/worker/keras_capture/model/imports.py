@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,31 @@ def _import(request: Request) -> Framework:
     backend = keras.backend.backend()
     if backend != request.backend:
         raise UnusableError(f"the environment is for the backend {request.backend!r}, Keras runs {backend!r}")
-    return Framework(keras, backend, request.seed)
+    framework = Framework(keras, backend, request.seed)
+    _check_expected(framework, request)
+    return framework
+
+
+def _check_expected(framework: Framework, request: Request) -> None:
+    """Refuse to run under anything but what the environment's name promises."""
+    expected, running = request.expected, platform.python_version_tuple()
+    keras, python = expected.get("keras"), str(expected.get("python") or "").split(".")
+    installed = packages().get(framework.name.replace("_", "-"), framework.version)
+    wrong = [
+        f"{what} is {version}, not {keras}"
+        for what, version in (("Keras", framework.version), ("the installed keras", installed))
+        if keras not in (None, version)
+    ]
+    if all(part.isdecimal() for part in python) and running[: len(python)] != tuple(python):
+        wrong.append(f"Python is {platform.python_version()}, not {'.'.join(python)}")
+    for name, value in dict(expected.get("variables") or {}).items():
+        if os.environ.get(name) != value:
+            wrong.append(f"the variable {name} is {os.environ.get(name)!r}, not {value!r}")
+    if wrong:
+        raise UnusableError(
+            f"{sys.prefix} is not the environment {request.environment!r}: {'; '.join(wrong)}; "
+            "delete its folder and run again"
+        )
 
 
 def packages() -> dict:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
+from typing import List, Optional
 
 import numpy as np
 
-from keras_capture.model.imports import Framework
-from keras_capture.model.perturbing import dtype_of
+from keras_capture.model.imports import Framework, layers_of
+from keras_capture.model.perturbing import dtype_of, numpy_of
+from keras_capture.numbers import number
 from keras_capture.structure.tapping import parameters_of
 
 _LONGEST = 200  # characters of a string
@@ -33,7 +35,8 @@ def describe(framework: Framework, owner: object) -> dict:
         "autocast": bool(getattr(owner, "autocast", getattr(owner, "_autocast", False))),
         "parameters": [parameter.name for parameter in parameters_of(owner) or ()],
         "config": {**_attributes(framework, owner), **_config(framework, owner)},
-        "weights": [_weight(weight) for weight in getattr(owner, "weights", ())],
+        "weights": [_weight(framework, weight) for weight in _own_weights(framework, owner)],
+        "vocabulary": _vocabulary(owner),
     }
 
 
@@ -71,10 +74,35 @@ def _config(framework: Framework, owner: object) -> dict:
     return config if isinstance(config, dict) else {}
 
 
-def _weight(weight: object) -> dict:
+def _own_weights(framework: Framework, owner: object) -> List[object]:
+    """The weights of a layer with all in it; of a model those that no layer in it has."""
+    weights = list(getattr(owner, "weights", ()))
+    if not isinstance(owner, framework.keras.Model):
+        return weights
+    inner = {id(weight) for layer in layers_of(owner) if layer is not owner for weight in layer.weights}
+    return [weight for weight in weights if id(weight) not in inner]
+
+
+def _weight(framework: Framework, weight: object) -> dict:
+    values = np.asarray(numpy_of(framework, weight))
     name = str(getattr(weight, "path", None) or weight.name)
     shape = [None if length is None else int(length) for length in weight.shape]
-    return {"name": name.rpartition("/")[2].partition(":")[0], "shape": shape, "dtype": dtype_of(weight)}
+    return {
+        "name": name.rpartition("/")[2].partition(":")[0],
+        "shape": shape,
+        "dtype": dtype_of(weight),
+        "hash": _hash(np.ascontiguousarray(values).tobytes()),
+        "deviation": number(values.astype(np.float64).std()) if values.size else 0.0,
+    }
+
+
+def _vocabulary(owner: object) -> Optional[dict]:
+    """How many entries a lookup has, and their hash; None for a layer without a vocabulary."""
+    try:
+        entries = [str(entry) for entry in owner.get_vocabulary()]
+    except Exception:  # no lookup, or one without entries yet
+        return None
+    return {"entries": len(entries), "hash": _hash("\0".join(entries).encode("utf-8", errors="replace"))}
 
 
 def plain(value: object, depth: int = 0) -> object:

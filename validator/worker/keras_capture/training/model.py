@@ -79,8 +79,8 @@ def given_by(framework: Framework, reference: str, arguments: dict) -> dict:
 def _check_compiled(model: object, loaded: Optional[Loaded]) -> None:
     if is_compiled(model) and optimizers_of(model):
         return
-    reasons = [note["message"] for note in (loaded.notes if loaded else ()) if note["kind"] == "compile"]
-    because = f" ({reasons[0]})" if reasons else ""
+    lost = loaded is not None and loaded.compile_failure is not None
+    because = " (its saved loss and optimizer do not load)" if lost else ""
     raise UnusableError(
         f"the model is not compiled with an optimizer{because}, so it cannot be trained: compile it in its "
         "builder, or name a function that returns a compiled model as training.function"

@@ -45,6 +45,7 @@ class Request:
     pythonpath: Sequence[str]
     seed: int
     jobs: Tuple[Job, ...]
+    expected: Mapping[str, object] = field(default_factory=dict)  # `python`, `keras`, `variables`
 
 
 def parse_request(data: dict) -> Request:
