@@ -48,6 +48,7 @@ def test_places_are_held_against_those_of_members(
     places = compare_places(taken(labels()), taken(new), moved, read_codes)
     assert (places.moved, places.novel, places.reach) == expected
     assert places.size == 10
+    assert places.flips == max((np.count_nonzero(member) for member in members), default=0)
 
 
 @pytest.mark.parametrize(("flips", "novel"), [(0, 2), (1, 1), (3, 0)])

@@ -136,7 +136,7 @@ def flipped() -> np.ndarray:
             "-0.5385 → not finite",
         ),
         (
-            output(nan(), ratio=0.5, places=Places(size=40, moved=1, novel=1, reach=0)),
+            output(nan(), ratio=0.5, places=Places(size=40, moved=1, flips=0, novel=1, reach=0)),
             "output output: 0 NaN and 0 infinite values became 1 and 0, first at [2, 1]: "
             "-0.5385 → not finite; 1 of them is not what rounding alone gives",
         ),
@@ -149,14 +149,19 @@ def flipped() -> np.ndarray:
             "output output: max abs diff 0; 24 of 40 values of the baseline are NaN; the others show little",
         ),
         (
-            output(LABELS + 1, old=LABELS, places=Places(size=40, moved=40, novel=0, reach=0)),
+            output(LABELS + 1, old=LABELS, places=Places(size=40, moved=40, flips=40, novel=0, reach=0)),
             "output output: max abs diff 1; 40 of 40 values differ; rounding alone flips each of them to the "
             "same value: they are ties",
         ),
         (
-            output(LABELS + 1, old=LABELS, places=Places(size=40, moved=40, novel=30, reach=2)),
+            output(LABELS + 1, old=LABELS, places=Places(size=40, moved=40, flips=30, novel=30, reach=2)),
             "output output: max abs diff 1; 40 of 40 values differ; 30 of them are not what rounding alone "
             "gives (by chance, up to 2 can be); largest difference at [0, 0]: 0 → 1",
+        ),
+        (
+            output(LABELS + 1, old=LABELS, places=Places(size=40, moved=40, flips=20, novel=0, reach=2)),
+            "output output: max abs diff 1; 40 of 40 values differ; rounding alone flips 20 at most; largest "
+            "difference at [0, 0]: 0 → 1",
         ),
         (output(OLD.astype(np.float64)), "output output: dtype changed from float32 to float64"),
         (output(OLD[:5]), "output output: the number of samples changed from 10 to 5"),

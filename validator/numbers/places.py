@@ -20,13 +20,15 @@ Codes = Callable[[StoredTensor, Rows | None], NDArray[Any]]
 class Places(Frozen):
     """Places whose value is another in the candidate.
 
-    `moved` of `size` are. `novel` are those whose new value no member of the ensemble has there; `reach` is
-    the most places that a member has to itself. Where rounding flips a tie, members flip it too. Of places
-    that no member was asked for, those count as novel that are more than members flip elsewhere.
+    `moved` of `size` are; `flips` is the most that a member moves. `novel` are those whose new value no
+    member has there; `reach` is the most places that a member has to itself. Where rounding flips a tie,
+    members flip it too. Of places that no member was asked for, those count as novel that are more than
+    members flip elsewhere.
     """
 
     size: int
     moved: int
+    flips: int
     novel: int
     reach: int
 
@@ -46,6 +48,7 @@ def compare_places(
     return Places(
         size=baseline.size,
         moved=int(np.count_nonzero(apart)) + moved,
+        flips=flips + explained,
         novel=int(np.count_nonzero(novel)) + max(0, moved - explained),
         reach=max(_alone(before, members), default=0),
     )

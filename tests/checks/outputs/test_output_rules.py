@@ -56,7 +56,7 @@ def test_nonfinite_values_at_other_places_are_a_change() -> None:
     [(0, 0, "rounding"), (3, 2, "rounding"), (2, 0, "suspicious"), (8, 2, "suspicious"), (3, 0, "changed")],
 )
 def test_other_places_are_held_against_what_rounding_flips(novel: int, reach: int, verdict: str) -> None:
-    places = Places(size=40, moved=9, novel=novel, reach=reach)
+    places = Places(size=40, moved=9, flips=9, novel=novel, reach=reach)
     new = OLD.copy()
     new[2, 1] = np.nan
     by_pattern = judged(output(new, ratio=0.5, places=places))
@@ -67,6 +67,18 @@ def test_other_places_are_held_against_what_rounding_flips(novel: int, reach: in
     integers = np.zeros((4, 2), np.int32)
     by_value = judged(output(integers + 1, old=integers, places=places))
     assert (by_value.verdict, by_value.rule) == (verdict, "places")
+
+
+@pytest.mark.parametrize(
+    ("moved", "flips", "verdict"),
+    [(13, 9, "rounding"), (14, 9, "suspicious"), (30, 9, "changed"), (2, 0, "suspicious")],
+)
+def test_where_everything_ties_more_flips_than_rounding_gives_are_no_ties(
+    moved: int, flips: int, verdict: str
+) -> None:
+    integers = np.zeros((4, 10), np.int32)
+    places = Places(size=40, moved=moved, flips=flips, novel=0, reach=0)
+    assert judged(output(integers + 1, old=integers, places=places)).verdict == verdict
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])

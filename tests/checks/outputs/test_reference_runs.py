@@ -80,7 +80,7 @@ def test_a_chaotic_model_is_not_convicted_by_float64() -> None:
 
 @pytest.mark.parametrize(("delta", "expected"), [(0.0, "rounding"), (0.1, "suspicious")])
 def test_labels_that_agree_in_float64_are_ties(delta: float, expected: str) -> None:
-    places = Places(size=40, moved=2, novel=2, reach=0)
+    places = Places(size=40, moved=2, flips=0, novel=2, reach=0)
     labels = output(
         np.ones((10, 4), np.int64),
         old=np.zeros((10, 4), np.int64),

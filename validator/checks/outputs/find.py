@@ -188,10 +188,14 @@ def by_drift(numbers: OutputNumbers, drift: Drift, bands: OutputBands) -> Output
 
 
 def by_places(places: Places, bands: OutputBands) -> CellVerdict:
-    """Rounding flips ties: values that no member has are held against what a member has alone."""
-    if places.novel <= bands.places.rounding * places.reach:
+    """Rounding flips ties: values that no member has are held against what a member has alone, and all that
+    moved against what a member moves: where everything ties, nothing is a new value.
+    """
+    sides = (places.novel, places.reach), (places.moved, places.flips)
+    if all(moved <= bands.places.rounding * members for moved, members in sides):
         return "rounding"
-    return "suspicious" if places.novel <= bands.places.changed * places.reach + bands.slack else "changed"
+    doubtful = all(moved <= bands.places.changed * members + bands.slack for moved, members in sides)
+    return "suspicious" if doubtful else "changed"
 
 
 def _beyond(grain: GrainDrift, band: Band) -> tuple[int, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from validator.base import finite
@@ -25,7 +26,7 @@ from validator.report.phrases import Words, joined, name, words
 from validator.report.words import CheckWords, Column, Place
 from validator.report.words.failures import error_line
 from validator.runner.captures import SelfDifference
-from validator.verdict.bands import GREEN
+from validator.verdict.bands import BANDS, GREEN
 
 #: Why there is no ensemble, or one of moved weights alone.
 _REASONS: dict[str, str] = {
@@ -226,8 +227,11 @@ def _flipped(places: Places | None) -> Iterator[Words]:
     """Discrete values that differ, against those that rounding flips."""
     if places is None:
         return
-    if not places.novel:
+    if places.moved > BANDS.outputs.places.rounding * places.flips and places.flips:
+        yield words(f"rounding alone flips {places.flips:,} at most")
+    elif not places.novel:
         yield words("rounding alone flips each of them to the same value: they are ties")
+    if not places.novel:
         return
     are = "is" if places.novel == 1 else "are"
     unseen = f" (by chance, up to {places.reach:,} can be)" if places.reach else ""
@@ -270,7 +274,7 @@ def _reference(finding: ReferenceFinding) -> Words:
         if finding.failure is not None:
             reason = f"it failed in the {finding.failed_side}: {error_line(finding.failure)}"
         return words(f"none to compare ({reason}); the cell's own noise decides, with less certainty")
-    apart = words("output ", name(distance.output), f" differs by {_relative(distance)}")
+    apart = words("output ", name(distance.output), f" differs {_relative(distance)}")
     if finding.kind == "reference-convicts":
         hides = policy if policy and "float16" in policy else "rounding"
         return words("the candidate computes another function, which ", f"{hides} hides: ", apart)
@@ -284,10 +288,12 @@ def _reference(finding: ReferenceFinding) -> Words:
 
 def _relative(distance: ReferenceDistance) -> str:
     """The part that differs most: everything, a sample or a column."""
+    if not math.isfinite(distance.delta):
+        return "by where it is not finite"
     parts = {"in all": distance.delta, "in a sample": distance.row_delta}
     parts[f"in column {list(distance.index)}"] = distance.column_delta
     where = max(parts, key=lambda part: parts[part])
-    return f"{figures.number(parts[where])} of its size {where}"
+    return f"by {figures.number(parts[where])} of its size {where}"
 
 
 def _agreement(distance: ReferenceDistance) -> str:
