@@ -10,7 +10,6 @@ if "tf_keras" in sys.modules:
     import tf_keras as keras  # tf.keras is a lazy name for it
 
 layers = keras.layers
-_KEPT = {}
 
 
 def _filled(model, seed=5):
@@ -23,13 +22,6 @@ def dense(policy=None):
     x = keras.Input((4,), name="features")
     hidden = layers.Dense(16, activation="tanh", dtype=policy)(x)
     return _filled(keras.Model(x, layers.Dense(3, use_bias=False, dtype=policy)(hidden)))
-
-
-def kept():
-    """The same model object for every job."""
-    if "model" not in _KEPT:
-        _KEPT["model"] = dense()
-    return _KEPT["model"]
 
 
 def linear():
@@ -53,16 +45,6 @@ def classes():
     return keras.Model(x, ArgMax(dtype="int64")(scores))
 
 
-def extreme():
-    x = keras.Input((4,), name="features")
-    model = keras.Model(x, layers.Dense(2, use_bias=False)(x))
-    kernel = np.zeros((4, 2), "float32")
-    kernel[0, 0], kernel[1, 0] = np.finfo("float32").max, -np.finfo("float32").max
-    kernel[2, 1] = 0.1
-    model.set_weights([kernel])
-    return model
-
-
 def embedded_ids():
     """Ids arrive as floats, as they do from a recording of one array; -1 says that there is none."""
     x = keras.Input((3,), name="ids")
@@ -72,15 +54,116 @@ def embedded_ids():
     return _filled(keras.Model(x, layers.Dense(2)(layers.Flatten()(vectors))))
 
 
-def centred():
-    """Its outputs depend on who else is in the batch."""
+def _layer(function, shape=None):
+    """A layer around a function; `shape` of an output sample, where it is another than the input's."""
 
-    class Centre(layers.Layer):
+    class Around(layers.Layer):
         def call(self, values):
-            return values - tf.reduce_mean(values, axis=0, keepdims=True)
+            return function(values)
+
+        def compute_output_shape(self, shape_of_input):
+            return shape_of_input if shape is None else (shape_of_input[0], *shape)
+
+    return Around()
+
+
+def lookup():
+    """Ids in floats choose rows of a table and are compared with an id."""
+    table = tf.constant(np.random.default_rng(0).standard_normal((300, 3)).astype("float32"))
+
+    def looked_up(ids):
+        found = tf.gather(table, tf.cast(tf.maximum(ids, 0), "int32"))
+        return found * tf.cast(ids == 7, "float32")[..., None]
+
+    x = keras.Input((3,), name="ids")
+    return keras.Model(x, _layer(looked_up, (3, 3))(x))
+
+
+def masked():
+    """A huge term swallows what it is added to."""
+    x = keras.Input((4,), name="features")
+    scores = layers.Dense(4)(x)
+    return _filled(keras.Model(x, _layer(lambda s: s + tf.cast(s > 0, s.dtype) * -3e9)(scores)))
+
+
+def masked_rows():
+    """Scores of which whole rows are the lowest float, as attention has it for padding."""
+    x = keras.Input((4,), name="features")
+    scores = layers.Dense(4)(x)
+    lowest = np.float32(np.finfo("float32").min / 2)
+    chosen = _layer(lambda s: tf.nn.softmax(tf.where(s[:, :1] > 0, s, tf.constant(lowest))))
+    return _filled(keras.Model(x, chosen(scores)))
+
+
+def recurrent():
+    x = keras.Input((12,), dtype="int32", name="tokens")
+    hidden = layers.LSTM(6)(layers.Embedding(300, 8, mask_zero=True)(x))
+    return _filled(keras.Model(x, layers.Dense(3)(hidden)))
+
+
+def stateful():
+    x = keras.Input(batch_shape=(4, 4, 1), name="steps")
+    return _filled(keras.Model(x, layers.LSTM(3, stateful=True)(x)))
+
+
+def image():
+    x = keras.Input((8, 8, 2), name="image")
+    hidden = layers.BatchNormalization()(layers.Conv2D(4, 3)(x))
+    model = keras.Model(x, layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(hidden)))
+    _filled(model)
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            gamma, beta, mean, variance = layer.get_weights()
+            layer.set_weights([gamma, beta, mean, np.abs(variance) + np.float32(0.3)])
+    return model
+
+
+def text():
+    x = keras.Input((1,), dtype="string", name="text")
+    words = layers.TextVectorization(output_sequence_length=4, vocabulary=["red", "blue", "green"])(x)
+    hidden = layers.GlobalAveragePooling1D()(layers.Embedding(5, 6)(words))
+    return _filled(keras.Model(x, layers.Dense(3)(hidden)))
+
+
+def edited(epsilon=1e-3, approximate=False):
+    """A model in bfloat16 whose numbers an edit moves by less than its rounding does."""
+    x = keras.Input((4,), name="features")
+    hidden = layers.LayerNormalization(epsilon=epsilon, dtype="bfloat16")(x)
+    hidden = _layer(lambda values: tf.nn.gelu(values, approximate=approximate))(
+        layers.Dense(8, dtype="bfloat16")(hidden)
+    )
+    return _filled(keras.Model(x, layers.Dense(3, dtype="bfloat16")(hidden)))
+
+
+def mapped():
+    """A loop whose turns run side by side, a branch, and an inner function."""
+    weights = tf.constant(np.random.default_rng(1).standard_normal((4, 4)).astype("float32"))
+    inner = tf.function(lambda row: tf.linalg.matvec(weights, tf.tanh(row)))
+
+    def each(row):
+        return tf.cond(row[0] > 0, lambda: inner(row), lambda: tf.sin(row) * 3.0)
 
     x = keras.Input((4,), name="features")
-    return _filled(keras.Model(x, Centre()(layers.Dense(3)(x))))
+    return _filled(keras.Model(x, layers.Dense(3)(_layer(lambda values: tf.map_fn(each, values))(x))))
+
+
+def eager(other):
+    """Runs eagerly. Traced it raises, or (`other`) it is another function."""
+
+    ran = []
+
+    def run(values):
+        if tf.executing_eagerly():
+            ran.append(True)
+            return tf.tanh(values)
+        if other or not ran:  # Keras may call it once to build the model
+            return values * 1.1
+        raise NotImplementedError("this cannot be traced")
+
+    x = keras.Input((4,), name="features")
+    model = _filled(keras.Model(x, layers.Dense(3)(_layer(run)(x))))
+    model.compile(loss="mse", run_eagerly=True)
+    return model
 
 
 def random():

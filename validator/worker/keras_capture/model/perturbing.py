@@ -17,7 +17,7 @@ from keras_capture.model.savedmodel import SavedModel
 from keras_capture.model.values import is_extended
 from keras_capture.numbers import MANTISSA
 
-#: Bits at the end of the mantissa that are all 0 in a number that looks exact: an id, a count, a power of two.
+#: Bits at the end of the mantissa that are all 0 in a number that looks exact: an id, a power of two.
 #: By chance it is so for one in 2**bits; a half type has no room for more.
 EXACT_BITS = {"float16": 7, "bfloat16": 5, "float32": 12, "float64": 32}
 _INTEGERS = 2.0**24  # up to here a float32 holds every integer

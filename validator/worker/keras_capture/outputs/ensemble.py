@@ -72,7 +72,7 @@ def measure(prediction: Prediction, folder: Path, options: dict) -> dict:
 def chosen_batches(prediction: Prediction, batches: Optional[Sequence[int]]) -> Prediction:
     """The prediction of these batches (None: of all), the most important first.
 
-    A stateful model remembers the batches before, so there it is every batch up to the last of them, in order.
+    A stateful model remembers the batches before, so it does every batch up to the last of them, in order.
     """
     every = range(len(prediction.bounds()))
     chosen = every if batches is None else [every[number] for number in batches]
@@ -93,7 +93,7 @@ def _answer(prediction: Prediction, members: List[Captured]) -> dict:
 def _method(prediction: Prediction, reset: Callable[[], None]) -> Optional[Method]:
     """By operations, else by weights; None where there is no weight to move either."""
     try:
-        operations = _checked_operations(prediction, reset)
+        operations = checked_operations(prediction, reset)
     except NoOperations as missing:
         sys.stderr.write(f"The noise comes from moved weights ({missing.reason}): {missing}\n")
         if not movable_weights(prediction.framework, prediction.model):
@@ -114,7 +114,7 @@ def _weights_member(prediction: Prediction, number: int) -> Iterator[Outputs]:
         yield Prediction.outputs
 
 
-def _checked_operations(prediction: Prediction, reset: Callable[[], None]) -> Operations:
+def checked_operations(prediction: Prediction, reset: Callable[[], None]) -> Operations:
     """Operations that compute what the model predicts; they are tried on the first batch."""
     operations = operations_of(prediction.framework, prediction.model)
     first = replace(prediction, chosen=prediction.chosen[:1])
@@ -142,26 +142,20 @@ def _is_same(predicted: Piece, unmoved: Optional[Piece], moved: Optional[Piece])
 
     What tracing changes (fusions, the order of sums) is a few units; another function differs by far more.
     """
-    if (
-        unmoved is None
-        or moved is None
-        or (predicted.dtype, predicted.values.shape)
-        != (
-            unmoved.dtype,
-            unmoved.values.shape,
-        )
-    ):
+    if unmoved is None or moved is None or not _is_alike(predicted, unmoved):
         return False
     if predicted.dtype not in MANTISSA:
         differing = np.count_nonzero(predicted.values != unmoved.values)
         return differing <= 2 + predicted.values.size // 10
-    if moved.values.shape != unmoved.values.shape:
+    if not _is_alike(unmoved, moved):
         return True  # rounding decides how much there is
     off, noise = Distance(), Distance()
     off.add(predicted.values, unmoved.values)
     noise.add(unmoved.values, moved.values)
-    size = (
-        np.sqrt(np.mean(np.square(np.nan_to_num(wide(predicted.values))))) if predicted.values.size else 0.0
-    )
+    size = np.abs(np.nan_to_num(wide(predicted.values), posinf=0.0, neginf=0.0)).mean() if off.count else 0.0
     least = 64 * 2.0 ** -MANTISSA[predicted.dtype] * size
     return (off.rms or 0.0) <= max(_OTHER * (noise.rms or 0.0), least)
+
+
+def _is_alike(one: Piece, other: Piece) -> bool:
+    return (one.dtype, one.values.shape) == (other.dtype, other.values.shape)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Dict, List, Optional
 
@@ -18,7 +17,7 @@ from tensorflow.core.framework import types_pb2
 
 from keras_capture.numbers import MANTISSA
 from keras_capture.outputs.operations import Call, NoOperations
-from keras_capture.outputs.rounding_tensorflow import intercepting, recreated
+from keras_capture.outputs.rounding_tensorflow import CHOICE, intercepting, recreated
 
 _FLOATS = frozenset((types_pb2.DT_FLOAT, types_pb2.DT_HALF, types_pb2.DT_BFLOAT16))
 _WIDER = {**dict.fromkeys(_FLOATS, types_pb2.DT_DOUBLE), types_pb2.DT_COMPLEX64: types_pb2.DT_COMPLEX128}
@@ -33,7 +32,7 @@ _numbers = itertools.count()
 class Widened:
     """A function of one batch, run in float64. States that it keeps are its own: those of the model stay.
 
-    Raises `NoOperations` at the first call where an operation has no kernel for float64 and none can stand in.
+    Raises `NoOperations` at the first call where an op has no kernel for float64 and nothing can stand in.
     """
 
     def __init__(self, function: Call, traced: Callable[[Call], object]) -> None:
@@ -109,11 +108,9 @@ def _filled(structure: object, tensors: Iterator[object]) -> object:
     """The structure with tensors in place of symbolic ones; ragged and sparse ones from their components."""
 
     def fill(leaf: object) -> object:
-        if isinstance(leaf, tf.RaggedTensor) or isinstance(leaf, tf.RaggedTensorSpec):
-            values = next(tensors)
-            return tf.RaggedTensor.from_nested_row_splits(
-                values, [next(tensors) for _ in range(leaf.ragged_rank)]
-            )
+        if isinstance(leaf, (tf.RaggedTensor, tf.RaggedTensorSpec)):
+            values, splits = next(tensors), [next(tensors) for _ in range(leaf.ragged_rank)]
+            return tf.RaggedTensor.from_nested_row_splits(values, splits)
         if isinstance(leaf, (tf.SparseTensor, tf.SparseTensorSpec)):
             return tf.SparseTensor(*(next(tensors) for _ in range(3)))
         return None if leaf is None else next(tensors)
@@ -129,10 +126,10 @@ def _wide(value: object) -> object:
 
 
 def _stand_in(
-    op_type: str, inputs: tuple, attrs: tuple, outputs: tuple, op_name: str = "", graph: object = None
+    op_type: str, inputs: tuple, attrs: tuple, outputs: tuple, **place: object
 ) -> Optional[List[object]]:
     """The signature of an op callback: what is put in place of ops that have no kernel for float64."""
-    if graph is None or not outputs:
+    if place["graph"] is None or not outputs:
         return None
     op = outputs[0].op
     if op_type in _NORMALIZATIONS and not op.get_attr("is_training"):
@@ -181,9 +178,8 @@ def _has_kernel(op_type: str, attributes: frozenset) -> bool:
     # https://github.com/tensorflow/tensorflow/blob/v2.17.1/tensorflow/python/framework/kernels.py
     from tensorflow.python.framework.kernels import get_registered_kernels_for_op
 
-    kernels = [
-        k for k in get_registered_kernels_for_op(op_type).kernel if k.device_type in ("CPU", "DEFAULT")
-    ]
+    registered = get_registered_kernels_for_op(op_type).kernel
+    kernels = [kernel for kernel in registered if kernel.device_type in ("CPU", "DEFAULT")]
     return not kernels or any(
         all(
             types_pb2.DT_DOUBLE in constraint.allowed_values.list.type
@@ -200,9 +196,8 @@ def _widen(definition: object, kept: Iterable[str]) -> None:
     The functions get new names: eager execution knows others by the old ones.
     """
     suffix = f"_float64_{next(_numbers)}"
-    renamed = {
-        function.signature.name: function.signature.name + suffix for function in definition.library.function
-    }
+    known = [function.signature.name for function in definition.library.function]
+    renamed = {name: name + suffix for name in known}
     del definition.library.gradient[:]
     _prune(definition.node, kept)
     for node in definition.node:
@@ -218,8 +213,15 @@ def _widen(definition: object, kept: Iterable[str]) -> None:
 
 
 def _prune(nodes: object, kept: Iterable[str]) -> None:
-    """Leave out nodes that nothing kept depends on: ops that something else stands in for."""
+    """Leave out nodes that nothing kept depends on: ops that something else stands in for, and rounding."""
     by_name = {node.name: node for node in nodes}
+    for node in nodes:
+        if node.name.rpartition("/")[2].startswith(CHOICE):  # in an inner function that was traced before
+            unmoved, kind = node.input[1], node.attr["T"].type
+            node.op = "Identity"
+            node.input[:] = [unmoved, *(name for name in node.input if name.startswith("^"))]
+            node.attr.clear()
+            node.attr["T"].type = kind
     needed, waiting = set(), [*kept]
     while waiting:
         name = waiting.pop().lstrip("^").partition(":")[0]

@@ -27,7 +27,7 @@ def names(text: str) -> FrozenSet[str]:
     return frozenset(text.split())
 
 
-class NoOperations(UnusableError):
+class NoOperations(UnusableError):  # noqa: N818 (it is a value as often as an error)
     """The operations of this model cannot be moved, or not run in float64; `reason` says why in a word."""
 
     def __init__(self, reason: str, message: str) -> None:

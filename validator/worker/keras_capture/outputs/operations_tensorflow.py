@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from keras_capture.model.perturbing import dtype_of, floating_weights, perturbed
+from keras_capture.model.perturbing import floating_weights, perturbed
 from keras_capture.outputs.float64_tensorflow import Widened
 from keras_capture.outputs.operations import Call, Operations
 from keras_capture.outputs.rounding_tensorflow import Rounding
@@ -23,7 +23,7 @@ class TensorflowOperations(Operations):
         self._function = self._traced(self._rounded)
 
     def _traced(self, function: Call) -> object:
-        """Nothing keeps this function: each has traces of its own. Keras 2 converts code by AutoGraph, Keras 3 not."""
+        """Keras 2 converts the model's code by AutoGraph when it predicts, Keras 3 does not."""
         return tf.function(function, autograph=self.framework.is_keras_2)
 
     def _predicted(self, batch: object) -> object:

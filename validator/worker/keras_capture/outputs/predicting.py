@@ -64,7 +64,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Captured:
-    """The outputs of a pass over so many `batches` on disk; `structure` is the model's, with names for tensors."""
+    """The outputs of so many `batches` on disk; `structure` is the model's, with names for tensors."""
 
     names: Collection[str]
     entries: List[dict]

@@ -13,7 +13,7 @@ from typing import Optional
 
 from keras_capture.failures import StageError, UnusableError, stage
 from keras_capture.model.artifacts import load
-from keras_capture.outputs.ensemble import chosen_batches, measure
+from keras_capture.outputs.ensemble import checked_operations, chosen_batches, measure
 from keras_capture.outputs.operations import NoOperations, operations_of
 from keras_capture.outputs.predicting import Captured, Prediction, capture
 from keras_capture.structure.calling import state_kept
@@ -21,6 +21,7 @@ from keras_capture.tasks import Work
 
 FOLDER = "reference"
 GRAPH, RELOAD = "graph", "reload"
+_NARROW = ("float16", "bfloat16", "float32")
 
 
 def run(work: Work, options: dict) -> dict:
@@ -69,10 +70,16 @@ def _baseline_how(folder: Path) -> str:
 
 def _by_graph(work: Work, prediction: Prediction) -> Captured:
     framework, model = prediction.framework, prediction.model
-    operations = operations_of(framework, model)
-    with state_kept(framework, model) as reset, operations.float64() as call:
+    with state_kept(framework, model) as reset:
+        if getattr(
+            model, "run_eagerly", False
+        ):  # code that asks whether it is traced may be another function
+            operations = checked_operations(prediction, reset)
+        else:
+            operations = operations_of(framework, model)
         reset()
-        return capture(prediction, work.job.folder / FOLDER, map(call, prediction.inputs()))
+        with operations.float64() as call:
+            return capture(prediction, work.job.folder / FOLDER, map(call, prediction.inputs()))
 
 
 def _by_reload(work: Work, prediction: Prediction) -> Captured:
@@ -89,13 +96,10 @@ def _by_reload(work: Work, prediction: Prediction) -> Captured:
 
 
 def _answer(how: str, prediction: Prediction, captured: Captured) -> dict:
-    narrow = [
-        entry["name"] for entry in captured.entries if entry["dtype"] in ("float16", "bfloat16", "float32")
-    ]
+    narrow = [entry["name"] for entry in captured.entries if entry["dtype"] in _NARROW]
     if narrow:
-        raise UnusableError(
-            f"the outputs {', '.join(narrow)} are not float64: the model's code sets dtypes itself"
-        )
+        listed = ", ".join(narrow)
+        raise UnusableError(f"the outputs {listed} are not float64: the model's code sets dtypes itself")
     return {
         "how": how,
         "batches": prediction.chosen,
