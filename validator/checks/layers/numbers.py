@@ -178,7 +178,7 @@ def moved_rows(
     """Which of so many recorded samples moved: by a root mean square of more than twice a floor, or NaN at
     other places. None where the first axis of both is not theirs.
     """
-    if baseline.ragged or candidate.ragged or baseline.shape != candidate.shape:
+    if baseline.ragged or candidate.ragged or baseline.shape != candidate.shape or not baseline.size:
         return None
     if baseline.shape[:1] != (samples,) or not {kind_of(baseline), kind_of(candidate)} <= _NUMBERS:
         return None
