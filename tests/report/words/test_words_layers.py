@@ -67,6 +67,19 @@ SENTENCES: list[tuple[StructuralDifference, str]] = [
         "dtype of kernel of norm (Norm) changed from float32 to float16",
     ),
     (
+        difference("weight-values", name="kernel"),
+        "initial weights of norm (Norm) differ: kernel has other values",
+    ),
+    (
+        difference("weight-values", name="kernel", before=0.25, after=0.5),
+        "initial weights of norm (Norm) differ: kernel has a standard deviation of 0.5 instead of 0.25",
+    ),
+    (
+        difference("vocabulary-size", before=7, after=9),
+        "vocabulary of norm (Norm) has 9 entries instead of 7",
+    ),
+    (difference("vocabulary-entries", before=7, after=7), "vocabulary of norm (Norm) has other entries"),
+    (
         difference("weight-order", before=["gamma", "beta"], after=["beta", "gamma"]),
         "weights of norm (Norm) are now in another order: (gamma, beta) → (beta, gamma)",
     ),
