@@ -79,6 +79,18 @@ def test_what_moves_chooses_or_compares_does_not_move(examined: Examined, name: 
     assert all(member.tobytes() == recorded["predicted"].tobytes() for member in recorded["members"])
 
 
+def test_each_operation_that_moves_chooses_or_compares_is_known(examined: Examined) -> None:
+    shares = examined["choosing"]
+    assert len(shares) > 40
+    assert {name: share for name, share in shares.items() if share > 0} == {}
+
+
+def test_each_operation_that_rounds_moves(examined: Examined) -> None:
+    shares = examined["inexact"]
+    assert len(shares) > 25
+    assert {name: share for name, share in shares.items() if share < 0.4} == {}
+
+
 def test_float64_computes_with_the_numbers_that_the_model_holds(examined: Examined) -> None:
     stored = examined["weights"]
     inputs, *weights = (stored[name].astype(np.float64) for name in ("inputs", "0", "1", "2", "3"))

@@ -164,6 +164,115 @@ REMEMBERING = {
 }
 
 
+#: Operations that move, choose or compare numbers; the input has no number that looks exact.
+CHOOSING = {
+    "absolute": ops.abs,
+    "argsort": ops.argsort,
+    "broadcast": lambda x: ops.broadcast_to(x, (3, *x.shape)),
+    "cast": lambda x: ops.cast(x, "int32"),
+    "ceil": ops.ceil,
+    "clip": lambda x: ops.clip(x, -0.7, 0.3),
+    "concatenate": lambda x: ops.concatenate([x, -x], axis=0),
+    "crop": lambda x: layers.Cropping1D(1)(x[None]),
+    "diagonal": ops.diagonal,
+    "digitize": lambda x: ops.digitize(x, np.array([-0.5, 0.1, 0.9])),
+    "embed": lambda x: ops.take(x, ops.argmax(x, -1), axis=0),
+    "equal": lambda x: x == x[0],
+    "flip": ops.flip,
+    "floor": ops.floor,
+    "isfinite": ops.isfinite,
+    "largest": lambda x: ops.max(x, axis=-1),
+    "maximum": lambda x: ops.maximum(x, ops.flip(x, 0)),
+    "max_pool_1d": lambda x: ops.max_pool(x[..., None], 2, 1),
+    "max_pool_2d": lambda x: ops.max_pool(x[None, ..., None], 2, 1),
+    "max_pool_3d": lambda x: ops.max_pool(x[None, None, ..., None], (1, 2, 2), 1),
+    "moveaxis": lambda x: ops.moveaxis(x, 0, 1),
+    "nan_to_num": ops.nan_to_num,
+    "negative": ops.negative,
+    "one_hot": lambda x: ops.one_hot(ops.argmax(x, -1), 4),
+    "pad": lambda x: ops.pad(x, ((1, 1), (2, 0)), constant_values=0.1),
+    "pad_reflected": lambda x: ops.pad(x, ((1, 1), (2, 0)), mode="reflect"),
+    "relu": ops.relu,
+    "relu6": ops.relu6,
+    "repeat": lambda x: ops.repeat(x, 2, axis=1),
+    "reshape": lambda x: ops.reshape(x, (-1,)),
+    "roll": lambda x: ops.roll(x, 1, axis=0),
+    "round": ops.round,
+    "scatter": lambda x: ops.scatter_update(x, np.array([[0, 1]]), np.array([0.1], "float32")),
+    "sign": ops.sign,
+    "slice": lambda x: ops.slice(x, (1, 1), (2, 2)),
+    "slice_update": lambda x: ops.slice_update(x, (1, 1), x[:2, :2]),
+    "sort": ops.sort,
+    "split": lambda x: ops.split(x, 2, axis=1),
+    "stack": lambda x: ops.stack([x, x]),
+    "take_along": lambda x: ops.take_along_axis(x, ops.argsort(x), axis=-1),
+    "tile": lambda x: ops.tile(x, (2, 1)),
+    "top_k": lambda x: ops.top_k(x, 2),
+    "transpose": ops.transpose,
+    "tril": ops.tril,
+    "upsample": lambda x: layers.UpSampling1D(2)(x[None]),
+    "where": lambda x: ops.where(x > 0.2, x, 0.1),
+}
+#: Operations that round: each result is some real number's neighbour.
+INEXACT = {
+    "add": lambda x: x + ops.flip(x, 0) * 0.3,
+    "average_pool": lambda x: ops.average_pool(x[..., None], 2, 1),
+    "cumsum": lambda x: ops.cumsum(x, axis=1)[:, 1:],
+    "determinant": lambda x: ops.linalg.det(x[:4]),
+    "divide": lambda x: 1.0 / x,
+    "einsum": lambda x: ops.einsum("ab,cb->ac", x, x),
+    "elu": lambda x: ops.elu(-ops.abs(x)),
+    "erf": ops.erf,
+    "exp": ops.exp,
+    "inverse": lambda x: ops.linalg.inv(x[:4]),
+    "log1p": lambda x: ops.log1p(ops.abs(x)),
+    "logsumexp": lambda x: ops.logsumexp(x, axis=-1),
+    "mean": lambda x: ops.mean(x, axis=0),
+    "multiply": lambda x: x * 1.1,
+    "norm": lambda x: ops.norm(x, axis=-1),
+    "normalize": ops.normalize,
+    "power": lambda x: ops.abs(x) ** 1.3,
+    "prod": lambda x: ops.prod(x, axis=0),
+    "qr": lambda x: ops.qr(x)[0],
+    "rsqrt": lambda x: ops.rsqrt(ops.abs(x)),
+    "segment_sum": lambda x: ops.segment_sum(x, np.array([0, 0, 1, 1, 2, 2]), 3),
+    "sigmoid": ops.sigmoid,
+    "silu": ops.silu,
+    "sin": ops.sin,
+    "softplus": ops.softplus,
+    "sqrt": lambda x: ops.sqrt(ops.abs(x)),
+    "subtract": lambda x: x - 0.1,
+    "sum": lambda x: ops.sum(x, axis=0),
+    "tanh": ops.tanh,
+    "variance": lambda x: ops.var(x, axis=0),
+}
+
+
+class Table(keras.Model):
+    """The results of many functions by name; it declares no inputs, so that they may return anything."""
+
+    def __init__(self, functions):
+        super().__init__()
+        self.functions = functions
+        self.built = True
+
+    def call(self, x):
+        return {name: function(x) for name, function in self.functions.items()}
+
+
+def shares(operations, functions):
+    """The share of a function's results that any of three members moves, by name."""
+    results = []
+    for context in (operations.unmoved(), *map(operations.member, range(3))):
+        with context as call:
+            results.append({name: arrays(result) for name, result in call(normal(6, 4)).items()})
+    unmoved, *members = results
+    return {
+        name: np.mean(np.any([moved[name] != unmoved[name] for moved in members], axis=0))
+        for name in functions
+    }
+
+
 def host():
     """Leaves the backend, so that JAX cannot trace it."""
     doubled = Apply(lambda x: ops.convert_to_tensor(np.asarray(ops.convert_to_numpy(x)) * 1.7))
@@ -234,6 +343,9 @@ def main(worker, folder):
             keras.utils.set_random_seed(0)
             model = build()
             np.savez(Path(folder) / f"{name}.npz", **examine(operations_of(framework, model), model, inputs))
+    for table, functions in (("choosing", CHOOSING), ("inexact", INEXACT)):
+        moved = shares(operations_of(framework, Table(functions)), functions)
+        np.savez(Path(folder) / f"{table}.npz", **moved)
     weights = {str(n): np.asarray(ops.convert_to_numpy(v)) for n, v in enumerate(dense().weights)}
     np.savez(Path(folder) / "weights.npz", inputs=ROUNDING["dense"][1], **weights)
 

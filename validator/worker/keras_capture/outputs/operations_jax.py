@@ -64,6 +64,9 @@ _NARROW = frozenset(
     ("bitcast_convert_type", "nextafter", "rng_uniform", "pure_callback", "io_callback", "ffi_call")
 )
 
+#: What predict does to a model; where it is the user's, a call of the model alone is another function.
+_STEPS = ("predict_step", "make_predict_function", "predict_on_batch")
+
 
 def _dtype(value: object) -> str:
     return str(value.dtype)
@@ -263,6 +266,10 @@ class JaxOperations(Operations):
 
     def __init__(self, framework: Framework, model: object) -> None:
         super().__init__(framework, model)
+        stock = framework.keras.Model
+        own = [name for name in _STEPS if getattr(type(model), name) is not getattr(stock, name)]
+        if own:
+            raise NoOperations("another-function", f"the model has a {own[0]} of its own")
         self._variables = list({id(variable): variable for variable in model.variables}.values())
         self._programs: dict = {}
 
@@ -295,9 +302,9 @@ class JaxOperations(Operations):
         def call(batch: object) -> object:
             nonlocal held
             held = self._values() if held is None else held
-            flat, structure = jax.tree_util.tree_flatten(batch)
-            inputs = [jnp.asarray(array) for array in flat]  # in the types that this JAX computes in
             try:
+                flat, structure = jax.tree_util.tree_flatten(batch)
+                inputs = [jnp.asarray(array) for array in flat]  # in the types that this JAX computes in
                 program = self._program(inputs, structure)
                 salt = np.uint32(next(salts) & 0xFFFFFFFF)
                 outputs, held = arithmetic(program)(salt, held, inputs)
