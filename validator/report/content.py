@@ -18,7 +18,7 @@ from validator.report.document import Block
 from validator.report.phrases import Words
 from validator.report.words import Place, WordsByCheck
 from validator.report.words.failures import error_line
-from validator.verdict.bands import ASIDE, GREEN, SEVERITY, Aside
+from validator.verdict.bands import ASIDE, GREEN, MOVED, SEVERITY, Aside
 from validator.verdict.gate import check_verdict, evaluate_broken, overall
 from validator.verdict.results import CellResult, EnvironmentResult, Report
 
@@ -147,7 +147,12 @@ class Row:
 
     @cached_property
     def lead(self) -> Words:
-        """The finding behind the verdict: the first fitting lead of the last check that has one."""
+        """The finding behind the verdict: the first fitting lead of the last check that has one.
+
+        Where predictions moved, what everything else follows from comes before it.
+        """
+        for cause in self.placed("first") if self.cell.verdict in MOVED else ():
+            return cause.words
         leads = [remark for remark in self.placed("lead") if self.fits(remark)]
         order = list(self.checks)
         latest = max(leads, key=lambda lead: order.index(lead.finding.check), default=None)
@@ -157,7 +162,7 @@ class Row:
     def causes(self) -> tuple[Words, ...]:
         """Why it has its verdict: leads too, of checks that explain and measure nothing."""
         leads = [each for each in self.placed("lead") if not self.checks[each.finding.check].columns]
-        causes = [*(leads if self.compared else ()), *self.placed("why")]
+        causes = [*self.placed("first"), *(leads if self.compared else ()), *self.placed("why")]
         return tuple(remark.words for remark in causes if self.fits(remark))
 
     @property

@@ -111,7 +111,10 @@ class Response(Frozen):
     outputs: tuple[TensorEntry, ...] = ()
     deterministic: bool | None = None
     self_difference: tuple[SelfDifference, ...] = ()
+    listed: tuple[SelfDifference, ...] | None = None
+    state: tuple[str, ...] = ()
     reported: dict[str, float | None] | None = None
+    reported_listed: dict[str, float | None] | None = None
     reported_failure: WorkerFailure | None = None
     notes: tuple[Note, ...] = ()
     warnings: tuple[WorkerWarning, ...] = ()

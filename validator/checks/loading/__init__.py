@@ -17,6 +17,7 @@ from validator.checks.loading.types import (
     BuilderSetting,
     CellFailed,
     CompilationFinding,
+    InputsFedFinding,
     Leftover,
     LeftoverFinding,
     LoadedSide,
@@ -24,6 +25,7 @@ from validator.checks.loading.types import (
     NoteFinding,
     SettingFinding,
     Side,
+    StateFinding,
     SurroundingsFinding,
     WarningFinding,
 )
@@ -54,6 +56,8 @@ class Loading(Check[LoadedSide, LoadingComparison]):
         SurroundingsFinding,
         WarningFinding,
         SettingFinding,
+        InputsFedFinding,
+        StateFinding,
         NoteFinding,
         BaselineFailed,
         CellFailed,
@@ -70,6 +74,8 @@ class Loading(Check[LoadedSide, LoadingComparison]):
             notes=response.notes,
             warnings=response.warnings,
             surroundings=response.surroundings,
+            listed=response.listed or (),
+            state=response.state,
         )
 
     def compare(
@@ -98,8 +104,20 @@ class Loading(Check[LoadedSide, LoadingComparison]):
             *_surroundings(comparison),
             *_warnings(comparison),
             *setting,
+            *_fed(comparison),
             *(note for note in notes if note.side == "candidate" or note.kind == "tasks-lost"),
         )
+
+
+def _fed(comparison: LoadingComparison) -> Iterator[Finding]:
+    """How the model was fed, where that makes a difference."""
+    sides = dict(zip(SIDES, (comparison.baseline, comparison.candidate), strict=True))
+    for side, loaded in sides.items():
+        if loaded.listed:
+            yield InputsFedFinding(side=side, outputs=loaded.listed)
+    layers = tuple(dict.fromkeys((*comparison.baseline.state, *comparison.candidate.state)))
+    if layers:
+        yield StateFinding(layers=layers)
 
 
 def _failure(failure: WorkerFailure | None) -> Failure | None:

@@ -9,7 +9,7 @@ from pydantic import Field
 from validator.base import Frozen
 from validator.checks.protocol import Comparison, Finding
 from validator.failure import Failure, WeightsAccount
-from validator.runner.captures import Note, WorkerWarning
+from validator.runner.captures import Note, SelfDifference, WorkerWarning
 
 Side = Literal["baseline", "candidate"]
 SIDES: tuple[Side, Side] = ("baseline", "candidate")
@@ -29,6 +29,8 @@ class LoadedSide(Frozen):
     surroundings: dict[str, str] = Field(
         default={}, description="Settings of the process that change numbers: float type, threads, variables."
     )
+    listed: tuple[SelfDifference, ...] = ()
+    state: tuple[str, ...] = ()
 
 
 class BuilderSetting(Frozen):
@@ -110,6 +112,21 @@ class NoteFinding(_OfLoading):
     side: Side
     note: str = Field(description="Its kind: `inputs`, `outputs`, `precision`, `attention`, `tasks`.")
     text: str = Field(description="In the worker's words.")
+
+
+class InputsFedFinding(_OfLoading):
+    """In one environment, inputs fed as a dict give other predictions than as a list. The dict decides."""
+
+    kind: Literal["inputs-fed"] = "inputs-fed"
+    side: Side
+    outputs: tuple[SelfDifference, ...] = Field(description="What differs between the two, in one batch.")
+
+
+class StateFinding(_OfLoading):
+    """Layers keep a state from batch to batch; before each pass it is reset."""
+
+    kind: Literal["state"] = "state"
+    layers: tuple[str, ...]
 
 
 class BaselineFailed(_OfLoading):

@@ -19,9 +19,10 @@ from validator.report.phrases import Words
 
 C = TypeVar("C", bound=Comparison)
 
-#: Where a finding is shown. `lead`: behind the verdict in the main table. `why`: explains the difference.
-#: `do`: a workaround or another thing to do. `note`: worth knowing. `hidden`: said by the table already.
-Place = Literal["lead", "why", "do", "note", "hidden"]
+#: Where a finding is shown. `lead`: behind the verdict in the main table. `first`: before any lead, where the
+#: predictions moved, since what others measured follows from it. `why`: explains the difference. `do`: a
+#: workaround or another thing to do. `note`: worth knowing. `hidden`: said by the table already.
+Place = Literal["lead", "first", "why", "do", "note", "hidden"]
 
 
 @dataclass(frozen=True)

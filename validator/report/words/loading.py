@@ -8,15 +8,18 @@ from validator.checks.loading.types import (
     BuilderSetting,
     CellFailed,
     CompilationFinding,
+    InputsFedFinding,
     LeftoverFinding,
     LoadingComparison,
     NoteFinding,
     SettingFinding,
+    StateFinding,
     SurroundingsFinding,
     WarningFinding,
 )
 from validator.checks.protocol import Finding
-from validator.report.phrases import Words, name, plural, words
+from validator.report import figures
+from validator.report.phrases import Words, keras_link, listed, name, plural, words
 from validator.report.words import CheckWords, Place
 from validator.report.words.failures import enumerated, error_line, failed
 from validator.text import plain
@@ -32,10 +35,11 @@ _SETTINGS = {
 
 def _sentence(finding: Finding) -> Words:
     match finding:
-        case BaselineFailed():
-            return words("the baseline ", failed(finding.failure))
-        case CellFailed():
-            return failed(finding.failure)
+        case BaselineFailed() | CellFailed():
+            whose = "the baseline " if isinstance(finding, BaselineFailed) else ""
+            return words(whose, failed(finding.failure))
+        case InputsFedFinding() | StateFinding():
+            return _fed(finding)
         case SurroundingsFinding():
             return _surroundings(finding)
         case SettingFinding():
@@ -68,8 +72,8 @@ def _leftover(finding: LeftoverFinding) -> str:
     where = "both sides" if finding.side == "both" else f"the {finding.side}"
     if finding.kind == "tensors-not-used":
         count = plural(weights.unused_count, "tensor")
-        listed = enumerated(weights.unused, weights.unused_count)
-        return f"{count} in {weights.file} did not reach any variable in {where}: {listed}"
+        names = enumerated(weights.unused, weights.unused_count)
+        return f"{count} in {weights.file} did not reach any variable in {where}: {names}"
     count = f"{weights.optimizer_saved - weights.optimizer_restored} of {weights.optimizer_saved}"
     return (
         f"{count} tensors of the optimizer's state in {weights.file} are not restored in {where}, "
@@ -95,7 +99,20 @@ def _setting(setting: BuilderSetting) -> Words:
     return words(passes, ", so ", name(setting.builder), " built the model and the artifact was not used")
 
 
+def _fed(finding: InputsFedFinding | StateFinding) -> Words:
+    if isinstance(finding, StateFinding):
+        layers = listed([name(layer) for layer in finding.layers], 4)
+        return words("the model keeps a state from batch to batch (", layers, "); each pass begins anew")
+    sizes = [each.max_abs for each in finding.outputs if each.max_abs is not None]
+    size = f" (max abs diff {figures.number(max(sizes))})" if sizes else ""
+    start = f"in the {finding.side}, a dict of inputs gives other predictions than the same inputs in a list"
+    order = ": Keras 3.4.1 to 3.6.0 take a dict in alphabetical order ("
+    return words(start, size, order, keras_link(20481), ")")
+
+
 def _place(finding: Finding) -> Place:
+    if isinstance(finding, InputsFedFinding):
+        return "first"
     if isinstance(finding, ArtifactFinding | CompilationFinding):
         return "lead" if finding.verdict else "note"
     return "lead" if isinstance(finding, BaselineFailed | CellFailed) else "note"

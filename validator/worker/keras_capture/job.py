@@ -16,8 +16,9 @@ from keras_capture.model.artifacts import artifact_kind, load
 from keras_capture.model.feeding import make_feed
 from keras_capture.model.imports import Framework
 from keras_capture.model.reconciling import has_untracked
+from keras_capture.model.state import State
 from keras_capture.outputs.captures import Difference, StoredOutput
-from keras_capture.outputs.predicting import Captured, Prediction, capture, repeat
+from keras_capture.outputs.predicting import Captured, Prediction, capture, listed, repeat
 from keras_capture.surroundings import WarningLog, surroundings
 from keras_capture.tasks import Work, run_task
 from keras_capture.wire.files import write_json
@@ -45,7 +46,10 @@ class Response:
     outputs: List[dict] = field(default_factory=list)
     deterministic: Optional[bool] = None
     self_difference: List[dict] = field(default_factory=list)
+    listed: Optional[List[dict]] = None
+    state: List[str] = field(default_factory=list)
     reported: Optional[Dict[str, Optional[float]]] = None
+    reported_listed: Optional[Dict[str, Optional[float]]] = None
     reported_failure: Optional[dict] = None
     tasks: Dict[str, dict] = field(default_factory=dict)
     notes: List[dict] = field(default_factory=list)
@@ -92,7 +96,8 @@ def _steps(framework: Framework, job: Job, response: Response) -> None:
         feed = make_feed(loaded.model, recording, job.batch_size)
         response.inputs_digest = recording.digest()
     response.notes += [{"kind": "inputs", "message": note} for note in feed.notes]
-    prediction = Prediction(framework, loaded.model, feed, job.batch_size)
+    state = State(framework, loaded.model)
+    prediction = Prediction(framework, loaded.model, feed, job.batch_size, state=state)
     with log.during("predict"):
         captured = _predict(prediction, job.folder, response) if job.predict else None
     doubtful = loaded.file is not None and (loaded.is_doubtful or has_untracked(framework, loaded.model))
@@ -115,11 +120,15 @@ def _predict(prediction: Prediction, folder: Path, response: Response) -> Captur
     with response.timed("predict"), stage("predict"):
         prediction.framework.set_seed()
         captured = capture(prediction, folder / "outputs")
+        response.state = prediction.state.settle()
     response.outputs = captured.entries
     response.notes += [{"kind": "outputs", "message": note} for note in captured.notes]
     with response.timed("repeat"), stage("predict", "in the second prediction, which should give the same"):
         response.self_difference = repeat(prediction, captured, folder)
     response.deterministic = not response.self_difference
+    if response.deterministic:
+        with contextlib.suppress(StageError), response.timed("list"), stage("predict"):
+            response.listed = listed(prediction, captured, folder)
     return captured
 
 
@@ -148,6 +157,8 @@ def _evaluate(prediction: Prediction, captured: Captured, labels: str, response:
     """Whatever goes wrong here leaves the predictions as they are."""
     try:
         with response.timed("evaluate"), stage("predict", "in evaluate"):
-            response.reported = evaluate(prediction, captured, open_recording(labels))
+            reports = evaluate(prediction, captured, open_recording(labels))
+            response.reported = next(reports)
+            response.reported_listed = next(reports, None)
     except StageError as failed:
         response.reported_failure = failed.as_dict()

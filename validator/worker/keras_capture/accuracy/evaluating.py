@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Dict, Optional, Tuple
+from dataclasses import dataclass, replace
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -26,32 +27,57 @@ def is_compiled(model: object) -> bool:
     return bool(getattr(model, "compiled", False) or getattr(model, "_is_compiled", False))
 
 
-def evaluate(prediction: Prediction, captured: Captured, labels: Recording) -> Dict[str, Optional[float]]:
-    """Evaluate in the same batches as the prediction; NaN and infinity become None."""
-    batch = _batch_maker(prediction, captured, labels)
-    if prediction.framework.on_tensorflow:
-        batches = dataset(prediction.framework, itertools.starmap(batch, prediction.bounds()))
-    else:
-        batches = _indexed(prediction, batch)
-    return dict(_flat(prediction.model.evaluate(batches, verbose=0, return_dict=True)))
+@dataclass(frozen=True)
+class Labels:
+    """Recorded labels and weights as `evaluate` takes them; `weights` is None where there are none.
+
+    `listed` are the same in the order of the outputs, where these are dicts by the names of the layers.
+    """
+
+    targets: object
+    weights: object
+    listed: Optional[Labels] = None
 
 
-def labelled(prediction: Prediction, captured: Captured, labels: Recording) -> Iterator[tuple]:
+def evaluate(
+    prediction: Prediction, captured: Captured, recording: Recording
+) -> Iterator[Dict[str, Optional[float]]]:
+    """Evaluate in the same batches as the prediction; NaN and infinity become None.
+
+    Gives what `evaluate` reports, and where labels may be a dict or a list what it reports of the list.
+    """
+    labels = labels_of(prediction, captured, recording)
+    for each in filter(None, (labels, labels.listed)):
+        prediction.reset()
+        batches = _batches(prediction, _batch_maker(prediction, each))
+        yield dict(_flat(prediction.model.evaluate(batches, verbose=0, return_dict=True)))
+
+
+def labelled(prediction: Prediction, captured: Captured, recording: Recording) -> Iterator[tuple]:
     """The batches of the prediction with their labels and, where recorded, weights."""
-    return itertools.starmap(_batch_maker(prediction, captured, labels), prediction.bounds())
+    return itertools.starmap(
+        _batch_maker(prediction, labels_of(prediction, captured, recording)), prediction.bounds()
+    )
 
 
-def _batch_maker(
-    prediction: Prediction, captured: Captured, labels: Recording
-) -> Callable[[int, int], tuple]:
+def _batches(prediction: Prediction, batch: Callable[[int, int], tuple]) -> object:
+    """What `evaluate` takes one after the other. Their number must be known beforehand.
+
+    Keras 3 updates the losses of several outputs once too often for a dataset of unknown length, so that
+    N batches report N/(N+1) of them (seen in 3.7.0 to 3.15.1).
+    """
+    if not prediction.framework.on_tensorflow:
+        return _indexed(prediction, batch)
+    import tensorflow
+
+    bounds = prediction.bounds()
+    batches = dataset(prediction.framework, lambda: itertools.starmap(batch, bounds))
+    return batches.apply(tensorflow.data.experimental.assert_cardinality(len(bounds)))
+
+
+def _batch_maker(prediction: Prediction, labels: Labels) -> Callable[[int, int], tuple]:
     """Gives inputs, labels and, where recorded, weights of the samples [start, stop)."""
     framework, feed = prediction.framework, prediction.feed
-    if labels.samples != feed.samples:
-        raise InputsError(
-            f"the labels have {labels.samples} samples, the inputs {feed.samples}: {labels.source}"
-        )
-    targets = _targets(prediction.model, captured, labels)
-    weights = _weights(captured, labels)
 
     def batch(start: int, stop: int) -> tuple:
         def take(_: Keys, tensor: Optional[Rows]) -> object:
@@ -59,7 +85,7 @@ def _batch_maker(
             rows = np.ones(stop - start, np.float32) if tensor is None else tensor.rows(start, stop)
             return to_backend(framework, rows)
 
-        recorded = [targets] if weights is None else [targets, weights]
+        recorded = [labels.targets] if labels.weights is None else [labels.targets, labels.weights]
         return (feed.batch(framework, start, stop), *(mapped(take, tensors) for tensors in recorded))
 
     return batch
@@ -84,33 +110,69 @@ def _indexed(prediction: Prediction, batch: Callable[[int, int], tuple]) -> obje
     return Batches()
 
 
-def _targets(model: object, captured: Captured, labels: Recording) -> object:
-    """Recorded labels in the structure of the model's outputs."""
-    tensors = {name: tensor for name, tensor in labels.tensors.items() if name.rpartition("/")[2] != WEIGHT}
-    names = list(captured.names)
-    chosen = dict(zip(names, tensors.values())) if len(names) == len(tensors) == 1 else {}
-    given_names = list(getattr(model, "output_names", None) or ())  # by the model
-    for name, given in zip(names, given_names if len(given_names) == len(names) else names):
-        if name in tensors or given in tensors:
-            chosen[name] = tensors.get(name, tensors.get(given))
-    missing = [name for name in names if name not in chosen]
-    if not chosen or (missing and not isinstance(captured.structure, dict)):
+def labels_of(prediction: Prediction, captured: Captured, recording: Recording) -> Labels:
+    """Recorded labels by the outputs they belong to.
+
+    Raises:
+        InputsError: their number is not that of the inputs, or their names are not those of the outputs.
+    """
+    if recording.samples != prediction.feed.samples:
         raise InputsError(
-            f"the labels {', '.join(map(repr, tensors)) or '(none)'} do not name the outputs "
-            f"{', '.join(map(repr, names))}"
+            f"the labels have {recording.samples} samples, the inputs {prediction.feed.samples}: "
+            f"{recording.source}"
         )
-    if isinstance(captured.structure, dict):  # an output without labels may be one without a loss
-        return {name: chosen[name] for name in captured.structure if name in chosen}
-    return mapped(lambda _, name: chosen[name], captured.structure)
+    names = list(captured.names)
+    layers = list(getattr(prediction.model, "output_names", None) or ())  # of the outputs
+    given = layers if len(layers) == len(names) else names
+    chosen = _chosen(names, given, recording)
+    structure = captured.structure
+    if isinstance(structure, dict):  # an output without labels may be one without a loss
+        return _labels({name: name for name in structure if name in chosen}, chosen, recording)
+    by_layer = dict(zip(given, names))
+    if len(names) > 1 and by_layer.keys() >= set(_tensors(recording)):
+        by_layer = {layer: name for layer, name in by_layer.items() if name in chosen}
+        named = _labels(by_layer, chosen, recording)
+        whole = len(chosen) == len(names)
+        return replace(named, listed=_labels(structure, chosen, recording)) if whole else named
+    if len(chosen) != len(names):
+        raise _unnamed(names, recording)
+    return _labels(structure, chosen, recording)
 
 
-def _weights(captured: Captured, labels: Recording) -> object:
-    """Recorded weights: one tensor for all, or one an output; None where there are none."""
-    if WEIGHT in labels.tensors:
-        return labels.tensors[WEIGHT]
-    if not any(name.endswith(f"/{WEIGHT}") for name in labels.tensors):
-        return None
-    return mapped(lambda _, name: labels.tensors.get(f"{name}/{WEIGHT}"), captured.structure)
+def _tensors(recording: Recording) -> Dict[str, Rows]:
+    return {name: rows for name, rows in recording.tensors.items() if name.rpartition("/")[2] != WEIGHT}
+
+
+def _chosen(
+    names: List[str], given: List[str], recording: Recording
+) -> Dict[str, Tuple[Rows, Optional[Rows]]]:
+    """Output → its labels and its own weights, recorded under its name or the name of its layer."""
+    tensors = _tensors(recording)
+    chosen = dict(zip(names, tensors.values())) if len(names) == len(tensors) == 1 else {}
+    weights = {}
+    for name, layer in zip(names, given):
+        if name in tensors or layer in tensors:
+            chosen[name] = tensors.get(name, tensors.get(layer))
+        own = (recording.tensors.get(f"{each}/{WEIGHT}") for each in (name, layer))
+        weights[name] = next((rows for rows in own if rows is not None), None)
+    if not chosen:
+        raise _unnamed(names, recording)
+    return {name: (rows, weights[name]) for name, rows in chosen.items()}
+
+
+def _labels(structure: object, chosen: dict, recording: Recording) -> Labels:
+    """Labels in a structure whose leaves are names of outputs; weights are one for all, or one an output."""
+    targets = mapped(lambda _, name: chosen[name][0], structure)
+    if WEIGHT in recording.tensors:
+        return Labels(targets, recording.tensors[WEIGHT])
+    if not any(weights is not None for _, weights in chosen.values()):
+        return Labels(targets, None)
+    return Labels(targets, mapped(lambda _, name: chosen[name][1], structure))
+
+
+def _unnamed(names: List[str], recording: Recording) -> InputsError:
+    labels = ", ".join(map(repr, _tensors(recording))) or "(none)"
+    return InputsError(f"the labels {labels} do not name the outputs {', '.join(map(repr, names))}")
 
 
 def _flat(reported: dict, prefix: str = "") -> Iterator[Tuple[str, Optional[float]]]:

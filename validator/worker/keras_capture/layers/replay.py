@@ -15,11 +15,12 @@ import numpy as np
 from keras_capture.failures import StageError, UnusableError, stage
 from keras_capture.layers.rebuilding import Recorded, rebuild
 from keras_capture.layers.values import LayerValues
+from keras_capture.model.imports import layers_of
 from keras_capture.model.perturbing import dtype_of, floating_weights, numpy_of, perturbed
+from keras_capture.model.state import empty, is_stateful
 from keras_capture.model.values import STRING, dtype_name
 from keras_capture.numbers import Distance, wide
 from keras_capture.outputs.predicting import Prediction
-from keras_capture.structure.calling import empty, is_stateful, layers_of
 from keras_capture.structure.tapping import Call, flat_of, tensors_of, tree_leaves
 from keras_capture.structure.task import Tapped
 from keras_capture.wire.tensors import flat_values

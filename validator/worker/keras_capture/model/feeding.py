@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import List, Optional, Tuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from keras_capture.failures import InputsError
 from keras_capture.model.imports import Framework
 from keras_capture.model.savedmodel import SavedModel
-from keras_capture.model.structures import Keys, located, mapped
+from keras_capture.model.structures import Keys, is_sequence, located, mapped
 from keras_capture.model.values import STRING, Ragged
 from keras_capture.wire.recording import Recording
 from keras_capture.wire.tensors import Rows
@@ -51,12 +51,20 @@ class Slot:
 
 @dataclass(frozen=True)
 class Feed:
-    """Recorded tensors in the order of `pack`, which puts a batch of them into the model's structure."""
+    """Recorded tensors in the order of `pack`, which makes of a batch of them what the model is called with.
+
+    `listed` packs them as a list in the model's order, where `pack` makes a dict of what could be either.
+    """
 
     samples: int
     tensors: Tuple[Rows, ...]
     pack: Callable[[List[object]], object]
     notes: Tuple[str, ...]
+    listed: Optional[Callable[[List[object]], object]] = None
+
+    def as_list(self) -> Optional[Feed]:
+        """The same fed as a list; None where there is no choice."""
+        return replace(self, pack=self.listed, listed=None) if self.listed else None
 
     def batch(self, framework: Framework, start: int, stop: int) -> object:
         """The samples [start, stop) in the model's input structure, as the backend's tensors."""
@@ -79,7 +87,20 @@ def make_feed(model: object, recording: Recording, batch_size: int) -> Feed:
         placed = dict(zip((slot.path for slot in slots), values))
         return mapped(lambda path, _: placed[path], structure, list)
 
-    return Feed(recording.samples, tuple(recording.tensors[name] for name in chosen), pack, notes)
+    tensors = tuple(recording.tensors[name] for name in chosen)
+    if not _named(structure, slots, chosen):
+        return Feed(recording.samples, tensors, pack, notes)
+    return Feed(recording.samples, tensors, lambda values: dict(zip(chosen, values)), notes, listed=pack)
+
+
+def _named(structure: object, slots: List[Slot], chosen: List[str]) -> bool:
+    """Whether a model made of a list of inputs can be fed by their names, as people do who recorded names.
+
+    Keras 3.4 to 3.6 then take the tensors in the order of the sorted names:
+    https://github.com/keras-team/keras/pull/20481
+    """
+    flat = is_sequence(structure) and len(slots) == len(structure) > 1
+    return flat and all(slot.name == name and not slot.anonymous for slot, name in zip(slots, chosen))
 
 
 def to_backend(framework: Framework, value: object) -> object:

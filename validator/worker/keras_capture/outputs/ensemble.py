@@ -23,10 +23,11 @@ import numpy as np
 from keras_capture.model.imports import layers_of
 from keras_capture.model.outputs import Piece, read_outputs
 from keras_capture.model.perturbing import movable_weights, perturbed
+from keras_capture.model.state import is_stateful
 from keras_capture.numbers import MANTISSA, Distance, wide
 from keras_capture.outputs.operations import NoOperations, Operations, operations_of
 from keras_capture.outputs.predicting import Captured, Prediction, capture
-from keras_capture.structure.calling import is_stateful, state_kept
+from keras_capture.structure.calling import state_kept
 
 MEMBERS, SECONDS = 8, 60.0  # what a request does not say
 _OTHER = 100  # times the noise, from which a function is another one

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
@@ -14,6 +14,7 @@ from keras_capture.model.feeding import Feed
 from keras_capture.model.imports import Framework
 from keras_capture.model.outputs import Piece, read_outputs, simplify, skeleton
 from keras_capture.model.savedmodel import SavedModel
+from keras_capture.model.state import State
 from keras_capture.model.structures import mapped
 from keras_capture.outputs.captures import Difference, OutputCapture, StoredOutput
 
@@ -29,6 +30,7 @@ class Prediction:
     feed: Feed
     batch_size: int
     chosen: Optional[Sequence[int]] = None
+    state: Optional[State] = None
 
     def bounds(self) -> List[Bounds]:
         """First and last sample (exclusive) of every batch; the last of all may be smaller."""
@@ -36,12 +38,18 @@ class Prediction:
         bounds = [(start, min(start + size, samples)) for start in range(0, samples, size)]
         return bounds if self.chosen is None else [bounds[number] for number in self.chosen]
 
+    def reset(self) -> None:
+        """Forget what earlier batches left in the model."""
+        if self.state is not None:
+            self.state.reset()
+
     def inputs(self) -> Iterator[object]:
         """The batches."""
         return (self.feed.batch(self.framework, start, stop) for start, stop in self.bounds())
 
     def outputs(self) -> Iterator[object]:
-        """What the model returns for each batch, in its own structure."""
+        """What the model returns for each batch, in its own structure; a state begins anew."""
+        self.reset()
         if isinstance(self.model, SavedModel):
             return map(self.model, self.inputs())
         if not self.framework.on_tensorflow:
@@ -51,8 +59,7 @@ class Prediction:
         # list of batches in the TensorFlow trainer of Keras 3.3.3 to 3.15.1.
         self.model.make_predict_function()
         if self.framework.is_keras_2:
-            batches = dataset(self.framework, ((batch,) for batch in self.inputs()))
-            iterator = iter(batches)
+            iterator = iter(dataset(self.framework, lambda: ((batch,) for batch in self.inputs())))
             return (self.model.predict_function(iterator) for _ in self.bounds())
         return (self.model.predict_function([(batch,)]) for batch in self.inputs())
 
@@ -125,19 +132,21 @@ def repeat(prediction: Prediction, captured: Captured, folder: Path) -> List[dic
     ]
 
 
-def dataset(framework: Framework, batches: Iterable[object]) -> object:
+def listed(prediction: Prediction, captured: Captured, folder: Path) -> Optional[List[dict]]:
+    """What differs in the first batch where the inputs are fed as a list; None where there is no choice."""
+    feed = prediction.feed.as_list()
+    return feed and repeat(replace(prediction, feed=feed, chosen=(0,)), captured, folder)
+
+
+def dataset(framework: Framework, batches: Callable[[], Iterator[object]]) -> object:
     """A tf.data.Dataset of batches; the first axis is of unknown length, so that nothing is traced twice."""
     import tensorflow
 
-    # tf.data takes a list for a tensor, so lists become tuples.
-    remaining = (mapped(lambda _, leaf: leaf, batch) for batch in batches)
-    first = next(remaining)
-
     def generate() -> Iterator[object]:
-        yield first
-        yield from remaining
+        # tf.data takes a list for a tensor, so lists become tuples.
+        return (mapped(lambda _, leaf: leaf, batch) for batch in batches())
 
-    signature = tensorflow.nest.map_structure(_spec, first)
+    signature = tensorflow.nest.map_structure(_spec, next(generate()))
     return tensorflow.data.Dataset.from_generator(generate, output_signature=signature)
 
 

@@ -12,6 +12,7 @@ from keras_capture.failures import UnusableError
 from keras_capture.model.feeding import Feed, to_backend
 from keras_capture.model.imports import Framework, layers_of
 from keras_capture.model.perturbing import dtype_of, numpy_of
+from keras_capture.model.state import empty, is_stateful
 from keras_capture.model.values import Ragged
 from keras_capture.numbers import MANTISSA
 from keras_capture.outputs.predicting import Prediction
@@ -30,20 +31,6 @@ def caller(framework: Framework, model: object) -> Callable[[object], object]:
         return model(inputs, **options)
 
     return call
-
-
-def is_stateful(layer: object) -> bool:
-    """Whether a layer remembers from call to call."""
-    return getattr(layer, "stateful", False) is True and (
-        hasattr(layer, "reset_state") or hasattr(layer, "reset_states")
-    )
-
-
-def empty(layer: object) -> None:
-    """Let a stateful layer forget; before its first call it has nothing to forget."""
-    forget = getattr(layer, "reset_state", None) or layer.reset_states
-    with contextlib.suppress(AttributeError, ValueError):
-        forget()
 
 
 @contextlib.contextmanager

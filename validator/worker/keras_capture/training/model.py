@@ -17,6 +17,7 @@ from keras_capture.model.artifacts import Loaded
 from keras_capture.model.custom import function
 from keras_capture.model.imports import Framework, layers_of
 from keras_capture.model.perturbing import numpy_of
+from keras_capture.model.state import State
 from keras_capture.numbers import MANTISSA
 from keras_capture.training.store import Named
 from keras_capture.wire.request import Job
@@ -99,6 +100,8 @@ class Trainee:
         self.places = {id(variable): place for place, variable in enumerate(self._held)}
         self.variables = [Named(_name(variable), id(variable) in trainable) for variable in self._held]
         self.start = self._before = self.weights()
+        self.random: List[dict] = []  # what layers draw random numbers by
+        self._state = State(framework, model)
         self._states: List[tuple] = []
         self._undo = contextlib.ExitStack()
 
@@ -108,9 +111,11 @@ class Trainee:
         self._undo.callback(self._put, self._before)
         for name, optimizer in optimizers_of(self.model).items():
             self._renew(name, optimizer)
-        if self._silent:
-            for layer, attribute in _random(layers_of(self.model)):
-                self._undo.callback(setattr, layer, attribute, getattr(layer, attribute))
+        for layer, attribute in list(_random(layers_of(self.model))):
+            rate = getattr(layer, attribute)
+            self.random.append({"layer": str(layer.name), "setting": attribute, "value": float(rate)})
+            if self._silent:
+                self._undo.callback(setattr, layer, attribute, rate)
                 setattr(layer, attribute, 0.0)
         return self
 
@@ -146,8 +151,9 @@ class Trainee:
         return random.uniform(-1, 1, value.shape).astype(value.dtype) * value.dtype.type(math.sqrt(6 / fans))
 
     def begin(self, weights: List[np.ndarray]) -> None:
-        """Weights as given, optimizers as new."""
+        """Weights as given, optimizers as new, recurrent layers without memory."""
         self._put(weights)
+        self._state.reset()
         for variable, value in self._states:
             variable.assign(value)
 

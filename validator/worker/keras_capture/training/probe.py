@@ -9,8 +9,10 @@ from typing import List, Optional
 import numpy as np
 
 from keras_capture.failures import StageError, stage
+from keras_capture.model.imports import layers_of
 from keras_capture.model.perturbing import numpy_of
 from keras_capture.model.structures import leaves
+from keras_capture.numbers import number
 from keras_capture.structure.tapping import Recorder, flat_of, tapped, tree_leaves
 from keras_capture.training.model import Trainee
 from keras_capture.training.steps import dense
@@ -25,6 +27,7 @@ class Seen:
     forward: List[Optional[np.ndarray]] = field(default_factory=list)
     backward: List[Optional[np.ndarray]] = field(default_factory=list)
     gradients: List[Optional[np.ndarray]] = field(default_factory=list)
+    added: List[dict] = field(default_factory=list)  # losses that layers add, by layer
 
 
 class Probe:
@@ -34,6 +37,7 @@ class Probe:
         self._framework = framework = trainee.framework
         self._trainee = trainee
         self._layers: List[dict] = []
+        self._adding: List[dict] = []
         self._function: Optional[Callable] = None
         if framework.on_tensorflow:
             import tensorflow
@@ -47,14 +51,15 @@ class Probe:
         before = self._trainee.weights()
         try:
             with stage("train"):
-                loss, forward, backward, gradients = self._function(parts)
+                loss, forward, backward, gradients, added = self._function(parts)
         except StageError:
             self._function = None  # a model that only its own train_step can run
             return Seen()
         finally:
             self._trainee.begin(before)
         arrays = [[self._array(item) for item in group] for group in (forward, backward, gradients)]
-        return Seen(self._layers, self._array(loss), *arrays)
+        losses = [{**layer, "value": number(self._array(each))} for layer, each in zip(self._adding, added)]
+        return Seen(self._layers, self._array(loss), *arrays, losses)
 
     def inference(self, parts: tuple) -> List[np.ndarray]:
         """What the model predicts for the batch, as one flat tensor; none where it cannot be had."""
@@ -79,12 +84,22 @@ class Probe:
                 predicted = model(x, training=True)
             loss = model.compute_loss(x=x, y=y, y_pred=predicted, sample_weight=weight)
         self._layers, tensors = self._taken(recorder)
+        added = self._added()
         variables = self._trainee.trainable()
         trained = [variable for variable in variables if variable is not None]
         slopes = [dense(item) for item in tape.gradient(loss, [*tensors, *trained])]
         by_variable = iter(slopes[len(tensors) :])
         gradients = [None if variable is None else next(by_variable) for variable in variables]
-        return loss, tensors, slopes[: len(tensors)], gradients
+        return loss, tensors, slopes[: len(tensors)], gradients, added
+
+    def _added(self) -> List[object]:
+        """The loss that each layer without layers in it adds: of its weights and its outputs."""
+        import tensorflow
+
+        leaf = (layer for layer in layers_of(self._trainee.model) if len(layers_of(layer)) == 1)
+        adding = [(layer, list(layer.losses)) for layer in leaf if getattr(layer, "losses", None)]
+        self._adding = [{"layer": layer.name, "class_name": type(layer).__name__} for layer, _ in adding]
+        return [tensorflow.add_n([tensorflow.reduce_sum(each) for each in losses]) for _, losses in adding]
 
     def _taken(self, recorder: Recorder) -> tuple:
         """The floating results of every call but the model's own, with who returned them."""

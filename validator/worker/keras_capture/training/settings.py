@@ -12,7 +12,7 @@ import numpy as np
 from keras_capture.model.imports import Framework, layers_of
 from keras_capture.training.model import optimizers_of
 
-_LONGEST = 500  # characters of a value
+_LONGEST = 4000  # characters of a value; an optimizer in another is some hundred
 
 
 def described(framework: Framework, model: object) -> dict:

@@ -69,6 +69,7 @@ class Store:
         return {
             "layers": seen.layers,
             "loss": None if seen.loss is None else number(seen.loss),
+            "added": seen.added,
             **{
                 part: self.digested(f"{name}.{part}", getattr(seen, part))
                 for part in ("forward", "backward", "gradients")
