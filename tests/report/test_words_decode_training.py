@@ -18,12 +18,15 @@ from validator.checks.decode.types import (
     StepKl,
 )
 from validator.checks.protocol import Finding
+from validator.checks.training.answers import AddedLoss, RandomSetting
 from validator.checks.training.drift import LayerName
 from validator.checks.training.types import (
     BackwardDiffers,
     BatchesDiffer,
+    DistributionCompared,
     DrawsDiffer,
     DriftAmount,
+    DropoutOff,
     ForwardDiffers,
     InitialiserDiffers,
     LossDiffers,
@@ -51,6 +54,7 @@ GROWTH = DecodeGrowth(first=0.02, second=0.4, difference=SampleMean(mean=0.38, e
 NORM = LayerName(name="norm", class_name="BatchNormalization")
 AMOUNT = DriftAmount(finite=True, rms=1e-3, relative=1e-3, ratio=400.0)
 EPSILON = SettingChange(name="epsilon", baseline=0.001, candidate=1e-05)
+RATE = RandomSetting(layer="memory", setting="dropout", value=0.5)
 MOVED = DecodeVerdict(
     verdict="changed",
     samples=8,
@@ -63,6 +67,10 @@ MOVED = DecodeVerdict(
     diverged=8,
     ties=1,
 )
+
+
+def added(value: float) -> AddedLoss:
+    return AddedLoss(layer="code", class_name="Dense", value=value)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +195,7 @@ def test_decode_sentences(finding: Finding, place: str, parts: tuple[str, ...]) 
             "training outputs differ at step 0",
         ),
         (
-            ForwardDiffers(verdict="changed", step=2, loss_lost=True),
+            ForwardDiffers(verdict="changed", step=2, loss_lost="candidate"),
             "why",
             "agree up to step 1 and differ from step 2",
         ),
@@ -216,10 +224,14 @@ def test_decode_sentences(finding: Finding, place: str, parts: tuple[str, ...]) 
         ),
         (
             BackwardDiffers(
-                verdict="changed", step=0, layer=NORM, variables=("v",), amount=DriftAmount(finite=False)
+                verdict="changed",
+                step=0,
+                layer=NORM,
+                variables=("v",),
+                amount=DriftAmount(finite=False, lost="candidate"),
             ),
             "why",
-            "the gradient behind norm (BatchNormalization) does not (not finite on one side)",
+            "the gradient behind norm (BatchNormalization) does not (not finite in the candidate)",
         ),
         (BackwardDiffers(verdict="changed", step=1, variables=("v",)), "why", "the gradient of v does not"),
         (
@@ -281,7 +293,45 @@ def test_decode_sentences(finding: Finding, place: str, parts: tuple[str, ...]) 
             "why",
             "draws k from another distribution: standard deviation 1 → 2",
         ),
-        (DrawsDiffer(verdict="rounding", variables=("k",)), "note", "the distribution is the same"),
+        (DrawsDiffer(verdict="rounding", variables=("k",)), "note", "agree within their errors"),
+        (
+            DropoutOff(random=(RATE,)),
+            "note",
+            "random layers were off in training (memory dropout 0.5), so how they draw was not compared",
+        ),
+        (
+            DistributionCompared(
+                verdict="changed",
+                quantity="loss",
+                draws=8,
+                p=3e-4,
+                means=(0.7, 0.7),
+                spreads=(0.1, 0.2),
+                random=(RATE,),
+            ),
+            "why",
+            "the losses are distributed otherwise: mean 0.7 → 0.7, standard deviation 0.1 → 0.2 (permutation",
+        ),
+        (
+            DistributionCompared(
+                verdict="rounding", quantity="outputs", draws=8, p=0.4, means=(0.7, 0.7), spreads=(0.1, 0.1)
+            ),
+            "note",
+            "no difference of outputs of step 0 shows",
+        ),
+        (
+            LossDiffers(
+                verdict="changed",
+                step=0,
+                baseline=1.0,
+                candidate=0.9,
+                outputs_recorded=True,
+                batch_size=4,
+                added=(added(0.2), added(0.05)),
+            ),
+            "why",
+            "the loss that code (Dense) adds changes: 0.2 → 0.05",
+        ),
     ],
 )
 def test_training_sentences(finding: Finding, place: str, said: str) -> None:

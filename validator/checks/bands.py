@@ -77,6 +77,7 @@ class TrainingBands:
         outliers: a tensor's drift counts up to this many times its median difference; beyond, few elements.
         double: relative difference of float64 reference runs above which a layer computes something else.
         batch: relative error up to which a ratio of losses is the batch size.
+        drawn: draws of random layers below the first p are of another distribution, below the second perhaps.
     """
 
     link: Band
@@ -87,6 +88,7 @@ class TrainingBands:
     outliers: float
     double: float
     batch: float
+    drawn: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,13 @@ class ReportedBands:
 
     Attributes:
         rtol, atol: how far it may move with predictions inside their noise.
+        exact: the same share where every prediction is bit-identical.
         mask: how exactly it must be the true value times the unmasked share to be one that ignores the mask.
     """
 
     rtol: float
     atol: float
+    exact: float
     mask: float
 
 

@@ -71,9 +71,11 @@ BANDS = Bands(
         outliers=6.0,
         double=1e-9,
         batch=1e-3,
+        drawn=(5e-4, 3e-3),  # two quantities are looked at; 8 draws a side give 1.6e-4 at best
     ),
     decode=_OVERALL,
-    reported=ReportedBands(rtol=1e-3, atol=1e-4, mask=2e-3),
+    # `atol`: float32 knows a mean of numbers around 1 to some 1e-7.
+    reported=ReportedBands(rtol=1e-3, atol=1e-6, exact=1e-4, mask=2e-3),
     severity=SEVERITY,
     green=GREEN,
     moved=MOVED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from hypothesis.extra import numpy as hnp
 from validator.checks.protocol import Earlier, Evidence, OwnJob, Subject
 from validator.checks.training import CHECK
 from validator.checks.training.answers import (
+    AddedLoss,
+    Draws,
     Fresh,
     FreshVariable,
     LayerSettings,
@@ -23,6 +26,7 @@ from validator.checks.training.answers import (
     NoiseStep,
     Probed,
     ProbedLayer,
+    RandomSetting,
     Step,
     Trained,
     TrainingAnswer,
@@ -31,11 +35,15 @@ from validator.checks.training.answers import (
     Vectors,
     trained,
 )
+from validator.checks.training.causes import training_findings
+from validator.checks.training.configurations import setting_changes
 from validator.checks.training.drift import DriftGroup, TensorDrift, tensor_drift
 from validator.checks.training.numbers import compare_trainings
 from validator.checks.training.pairs import pair_layers, pair_variables
 from validator.checks.training.types import (
     BackwardDiffers,
+    DistributionCompared,
+    DropoutOff,
     ForwardDiffers,
     InitialiserDiffers,
     LossDiffers,
@@ -91,6 +99,10 @@ class Recorded:
     double: tuple[float, float] = (0.0, 0.0)
     inference: float = 0.0
     fresh: Fresh | None = None
+    random: tuple[RandomSetting, ...] = ()
+    draws: np.ndarray | None = None
+    spread: float = 1.0
+    added: tuple[float, ...] = ()
 
     def answer(self) -> TrainingAnswer:
         (self.folder / "training").mkdir(parents=True, exist_ok=True)
@@ -121,9 +133,18 @@ class Recorded:
             reference=self._probe("reference", self.double, (0.0, 0.0)),
             noise=TrainingNoise(steps=(noise,) * self.steps, probe=probe),
             fresh=self.fresh,
+            random=self.random,
+            dropout="off" if self.draws is None else "on",
+            draws=None if self.draws is None else self._draws(),
             curve=(),
             checkpoints=(),
         )
+
+    def _draws(self) -> Draws:
+        """Eight draws of a layer's numbers; losses that they hardly move."""
+        draws = self.spread * self.draws
+        losses = tuple((0.5 + draw[:2].sum() / 100,) for draw in draws)
+        return Draws(losses=losses, forward=self._vectors("draws", tuple(draws)))
 
     def capture(self) -> Trained:
         read = trained(self.answer(), self.folder)
@@ -138,6 +159,7 @@ class Recorded:
             forward=self._vectors(f"{name}.forward", tuple(np.ones(4) + move for move in forward)),
             backward=self._vectors(f"{name}.backward", tuple(np.ones(4) + move for move in backward)),
             gradients=self._vectors(f"{name}.gradients", (np.ones(6), np.ones(2), None)),
+            added=tuple(AddedLoss(layer="code", class_name="Dense", value=value) for value in self.added),
         )
 
     def _step(self, number: int) -> Step:
@@ -328,7 +350,7 @@ def test_the_first_layer_is_the_one_that_differs_in_float64(tmp_path: Path) -> N
 
 def test_a_later_step_names_no_layer(tmp_path: Path) -> None:
     found = cause(tmp_path, ForwardDiffers, forward={1: 1.0}, loss={1: None}, layers=(0.0, 1e-8))
-    assert (found.step, found.layer, found.loss_lost) == (1, None, True)
+    assert (found.step, found.layer, found.loss_lost) == (1, None, "candidate")
 
 
 def test_backward_is_behind_the_layer_that_hands_a_wrong_gradient_on(tmp_path: Path) -> None:
@@ -477,3 +499,73 @@ def test_a_capture_is_read_with_its_failures(tmp_path: Path) -> None:
 
 def _capture(folder: Path, tasks: dict[str, Any]) -> Capture:
     return Capture(folder, Response.model_validate({"schema": 1, "id": "m", "failure": None, "tasks": tasks}))
+
+
+RANDOM = (RandomSetting(layer="memory", setting="dropout", value=0.5),)
+
+
+def drawn(seed: int) -> np.ndarray:
+    return np.random.RandomState(seed).normal(size=(8, 24))
+
+
+def judged(folder: Path, baseline: dict[str, Any], candidate: dict[str, Any]) -> tuple[Any, ...]:
+    sides = [
+        Recorded(folder / name, **facts).capture() for name, facts in (("b", baseline), ("c", candidate))
+    ]
+    return training_findings(compare_trainings(*sides), BANDS)
+
+
+@pytest.mark.parametrize(
+    ("spread", "shift", "expected"), [(1.0, 0.0, "rounding"), (2.0, 0.0, "changed"), (1.0, 2.0, "changed")]
+)
+def test_draws_of_random_layers_are_compared_as_distributions(
+    tmp_path: Path, spread: float, shift: float, expected: str
+) -> None:
+    baseline = {"draws": drawn(1), "random": RANDOM}
+    candidate = {"draws": drawn(2) + shift, "spread": spread, "random": RANDOM, "loss": {0: 0.9}}
+    verdict, *causes = judged(tmp_path, baseline, candidate)
+    (compared,) = (each for each in causes if isinstance(each, DistributionCompared))
+    assert (verdict.verdict, verdict.draws, compared.draws) == (expected, 8, 8)
+    assert compared.random == RANDOM
+    assert not any(isinstance(each, LossDiffers) for each in causes)
+
+
+def test_the_same_draws_are_the_same_distribution(tmp_path: Path) -> None:
+    same = {"draws": drawn(1), "random": RANDOM}
+    verdict, compared = judged(tmp_path, same, same)
+    assert (verdict.verdict, compared.p) == ("rounding", 1.0)
+
+
+def test_dropout_that_is_off_is_told_and_changes_no_verdict(tmp_path: Path) -> None:
+    verdict, off, *causes = judged(tmp_path, {"random": RANDOM}, {"random": RANDOM})
+    assert (verdict.verdict, off, causes) == ("identical", DropoutOff(random=RANDOM), [])
+
+
+@pytest.mark.parametrize("side", ["baseline", "candidate"])
+def test_the_side_that_is_not_finite_is_named(tmp_path: Path, side: str) -> None:
+    lost = {"gradients": {0: math.nan}}
+    baseline, candidate = (lost, {}) if side == "baseline" else ({}, lost)
+    verdict, cause, *_ = judged(tmp_path, baseline, candidate)
+    assert (verdict.verdict, cause.amount.finite, cause.amount.lost) == ("changed", False, side)
+
+
+def test_the_layer_whose_own_loss_differs_is_named(tmp_path: Path) -> None:
+    _, cause, *_ = judged(tmp_path, {"added": (0.2, 0.1)}, {"added": (0.2, 0.05), "loss": {0: 0.4}})
+    assert isinstance(cause, LossDiffers)
+    assert [each.value for each in cause.added or ()] == [0.1, 0.05]
+
+
+def test_settings_of_an_object_in_a_setting_are_named_alone() -> None:
+    def scaled(factor: float | None, **more: object) -> dict[str, Any]:
+        config = {"name": "SGD", "learning_rate": 0.05, "loss_scale_factor": factor}
+        inner = {"class_name": "SGD", "config": config}
+        return {"inner_optimizer": json.dumps({**inner, **more}), "dynamic": True}
+
+    (change,) = setting_changes(scaled(128.0), scaled(None, module="keras.optimizers"), "LossScaleOptimizer")
+    assert (change.name, change.baseline, change.candidate) == (
+        "inner_optimizer.loss_scale_factor",
+        128.0,
+        None,
+    )
+    assert setting_changes(scaled(128.0), scaled(128.0, registered_name=None)) == ()
+    assert setting_changes({"axis": "[1, 2]"}, {"axis": "[1]"})[0].candidate == "[1]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,14 @@ class ProbedLayer(_Recorded):
     occurrence: int
 
 
+class AddedLoss(_Recorded):
+    """The loss that a layer adds: of its weights, its activity, or what it likes."""
+
+    layer: str
+    class_name: str
+    value: float | None
+
+
 class Probed(_Recorded):
     """One training-mode pass, layer by layer."""
 
@@ -74,6 +83,7 @@ class Probed(_Recorded):
     forward: Vectors | None = None
     backward: Vectors | None = None
     gradients: Vectors | None = None
+    added: tuple[AddedLoss, ...] = ()
 
 
 class NoiseStep(_Recorded):
@@ -114,6 +124,21 @@ class Fresh(_Recorded):
     failure: str | None = None
 
 
+class RandomSetting(_Recorded):
+    """A rate by which a layer draws random numbers in training."""
+
+    layer: str
+    setting: str
+    value: float
+
+
+class Draws(_Recorded):
+    """Trainings from one start whose random layers draw anew: losses by step, outputs of the first step."""
+
+    losses: tuple[Numbers, ...]
+    forward: Vectors
+
+
 class Epoch(_Recorded):
     """One epoch of the curve: the mean loss of its samples."""
 
@@ -152,6 +177,9 @@ class TrainingAnswer(_Recorded):
     reference: Probed
     noise: TrainingNoise | None
     fresh: Fresh | None
+    dropout: Literal["off", "on"] = "off"
+    random: tuple[RandomSetting, ...] = ()
+    draws: Draws | None = None
     curve: tuple[tuple[Epoch, ...], ...]
     checkpoints: tuple[Checkpoint, ...]
 
@@ -189,7 +217,8 @@ def read_trained(evidence: Evidence) -> Trained | Failure:
 
 def trained(answer: TrainingAnswer, folder: Path) -> Trained | Failure:
     """An answer with its files, if they are what it says."""
-    parts: list[Vectors | None] = [answer.start_file, answer.inference]
+    draws = answer.draws.forward if answer.draws else None
+    parts: list[Vectors | None] = [answer.start_file, answer.inference, draws]
     for probe in (answer.probe, answer.reference):
         parts += (probe.forward, probe.backward, probe.gradients)
     for step in answer.steps:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from validator.checks.bands import Bands, CellVerdict
 from validator.checks.training import types
+from validator.checks.training.answers import AddedLoss
 from validator.checks.training.configurations import setting_changes
+from validator.checks.training.draws import DrawnDifference, drawn_differences
 from validator.checks.training.drift import DriftGroup, ProbedDrift, StepDrift, TensorDrift
 from validator.checks.training.sides import TrainingDrifts
 from validator.checks.training.types import (
@@ -48,9 +50,12 @@ def training_findings(
     )
     identical = all(step.identical for step in drifts.steps)
     quiet: CellVerdict = "identical" if identical else "rounding"
+    drawn = next((cause.draws for cause in causes if isinstance(cause, types.DistributionCompared)), 0)
+    verdicts = [cause.verdict for cause in causes if cause.verdict is not None]
     verdict = TrainingVerdict(
-        verdict=bands.worst(cause.verdict for cause in causes) if causes else quiet,
+        verdict=bands.worst(verdicts) if verdicts else quiet,
         steps=len(drifts.steps),
+        draws=drawn,
         lost_from=next((step.step for step in drifts.steps if step.losses == (None, None)), None),
     )
     return (verdict, *causes)
@@ -73,6 +78,11 @@ class _Case:
         if self.drifts.data != "same":
             yield types.BatchesDiffer(verdict="changed", difference=self.drifts.data)
             return
+        if drawn := drawn_differences(self.drifts.baseline, self.drifts.candidate):
+            yield self._distribution(drawn)
+            yield from self._initialisation()
+            return
+        yield from self._silenced()
         broken = self._broken()
         if broken is None:
             yield from self._rounding()
@@ -81,6 +91,24 @@ class _Case:
         yield from self._state()
         yield from self._reported(len(self.drifts.steps) if broken is None else broken.step or 0)
         yield from self._initialisation()
+
+    def _silenced(self) -> Iterator[TrainingCause]:
+        """What was switched off on either side."""
+        answers = (self.drifts.baseline.answer, self.drifts.candidate.answer)
+        off = dict.fromkeys(each for answer in answers for each in answer.random if answer.dropout == "off")
+        if off:
+            yield types.DropoutOff(random=tuple(off))
+
+    def _distribution(self, drawn: Sequence[DrawnDifference]) -> TrainingCause:
+        """Of what is least likely to be chance."""
+        worst = min(drawn, key=lambda each: each.p)
+        changed, suspicious = self.bands.training.drawn
+        verdict: CellVerdict = "suspicious" if worst.p <= suspicious else "rounding"
+        return types.DistributionCompared(
+            verdict="changed" if worst.p <= changed else verdict,
+            random=self.drifts.baseline.answer.random,
+            **vars(worst),
+        )
 
     def _broken(self) -> TrainingCause | None:
         """The first link above its noise."""
@@ -98,8 +126,7 @@ class _Case:
 
     def _forward(self, step: StepDrift, verdict: CellVerdict) -> TrainingCause:
         if step.step:
-            lost = not math.isfinite(step.loss.rms)
-            return types.ForwardDiffers(verdict=verdict, step=step.step, loss_lost=lost)
+            return types.ForwardDiffers(verdict=verdict, step=step.step, loss_lost=step.loss.lost)
         layer, inference = self._first_layer(), self.drifts.inference
         double = layer.double if layer else None
         outputs = step.forward.worst if step.forward else None
@@ -130,8 +157,23 @@ class _Case:
             batch_size=baseline.batch_size,
             factor=self._factor_of(step.losses, baseline.batch_size),
             masked_side=masked[0] if len(masked) == 1 else None,
+            added=self._added() if step.step == 0 else None,
             settings=setting_changes(baseline.loss, candidate.loss),
         )
+
+    def _added(self) -> tuple[AddedLoss, AddedLoss] | None:
+        """The layer whose own loss differs most, where layers add the same number of losses."""
+        old, new = (side.answer.probe.added for side in (self.drifts.baseline, self.drifts.candidate))
+        if len(old) != len(new):
+            return None
+        distances = {
+            pair: abs(pair[0].value - pair[1].value)
+            for pair in zip(old, new, strict=True)
+            if pair[0].value is not None and pair[1].value is not None
+        }
+        worst = max(distances, key=lambda pair: distances[pair], default=None)
+        share = self.bands.reported.rtol
+        return worst if worst and distances[worst] > share * abs(worst[0].value or 0.0) else None
 
     def _factor_of(
         self, losses: tuple[float | None, float | None], size: int
@@ -306,5 +348,5 @@ def _amount(drift: TensorDrift | None) -> DriftAmount | None:
     if drift is None:
         return None
     if not math.isfinite(drift.rms):
-        return DriftAmount(finite=False)
+        return DriftAmount(finite=False, lost=drift.lost)
     return DriftAmount(finite=True, rms=drift.rms, relative=drift.relative, ratio=drift.ratio)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from validator.base import Frozen
 
 Values = NDArray[np.float64]
+Side = Literal["baseline", "candidate"]
 Moment = Literal["mean", "standard-deviation", "kurtosis"]
 
 
@@ -26,6 +27,7 @@ class TensorDrift:
         noise: root mean square of the noise.
         largest: the largest relative difference of one element.
         typical: the median distance of the elements that differ.
+        lost: the side that is not finite where the other is.
     """
 
     name: str
@@ -35,6 +37,7 @@ class TensorDrift:
     noise: float
     largest: float = 0.0
     typical: float = math.inf
+    lost: Side | None = None
 
     @property
     def ratio(self) -> float:
@@ -151,9 +154,11 @@ def tensor_drift(
         return TensorDrift(name, True, 0.0, rms(old), noise)
     if old.shape != new.shape:
         return TensorDrift(name, False, math.inf, rms(old), noise)
-    finite = np.isfinite(old) & np.isfinite(new)
-    if not np.array_equal(np.isfinite(old), np.isfinite(new)):
-        return TensorDrift(name, False, math.inf, rms(old[finite]), noise, math.inf)
+    known = np.isfinite(old), np.isfinite(new)
+    finite = known[0] & known[1]
+    if not np.array_equal(*known):
+        lost: Side = "baseline" if known[0].sum() < known[1].sum() else "candidate"
+        return TensorDrift(name, False, math.inf, rms(old[finite]), noise, math.inf, lost=lost)
     old, new = old[finite], new[finite]
     distance, scale = np.abs(new - old), np.abs(old)
     relative = np.divide(distance, scale, out=np.zeros_like(distance), where=scale > 0)

@@ -10,7 +10,8 @@ from pydantic.json_schema import SkipJsonSchema
 from validator.base import Finite, Frozen
 from validator.checks.bands import CellVerdict
 from validator.checks.protocol import Comparison, Finding
-from validator.checks.training.answers import SettingValue
+from validator.checks.training.answers import AddedLoss, RandomSetting, SettingValue
+from validator.checks.training.draws import Quantity
 from validator.checks.training.drift import LayerName, Moment
 from validator.checks.training.sides import TrainingDrifts
 from validator.failure import Failure
@@ -105,6 +106,7 @@ class DriftAmount(Frozen):
     """How far a tensor is from the baseline's. Nothing is known where one side alone is not finite."""
 
     finite: bool
+    lost: Side | None = Field(default=None, description="The side that alone is not finite, where it is one.")
     rms: Finite | None = None
     relative: Finite | None = Field(default=None, description="As a share of the baseline's size.")
     ratio: Finite | None = Field(default=None, description="As a multiple of the noise.")
@@ -117,6 +119,7 @@ class TrainingVerdict(TrainingFacts, Finding):
     kind: Literal["training-verdict"] = "training-verdict"
     verdict: CellVerdict
     steps: int = 0
+    draws: int = Field(default=0, description="Trainings a side, where random layers were on.")
     lost_from: int | None = Field(
         default=None, description="The first step whose loss is not finite on both sides."
     )
@@ -152,7 +155,7 @@ class ForwardDiffers(TrainingCause):
     kind: Literal["training-forward"] = "training-forward"
     double: Finite | None = Field(default=None, description="The layer's relative difference in float64.")
     in_double: bool | None = Field(default=None, description="Whether it differs in float64, too.")
-    loss_lost: bool = Field(default=False, description="The loss is finite on one side alone.")
+    loss_lost: Side | None = Field(default=None, description="The side whose loss alone is not finite.")
     training_only: bool = Field(default=False, description="Predictions agree.")
 
 
@@ -169,6 +172,9 @@ class LossDiffers(TrainingCause):
         description="The candidate's loss is the baseline's times, or divided by, the batch size.",
     )
     masked_side: Side | None = Field(default=None, description="The side whose outputs alone carry a mask.")
+    added: tuple[AddedLoss, AddedLoss] | None = Field(
+        default=None, description="The loss of one layer on both sides, where that is what differs."
+    )
 
 
 class BackwardDiffers(TrainingCause):
@@ -224,6 +230,28 @@ class InitialiserDiffers(TrainingCause):
 
 
 class DrawsDiffer(TrainingCause):
-    """A fresh initialisation under one seed gives other values from the same distribution."""
+    """A fresh initialisation under one seed gives other values; their moments do not tell them apart."""
 
     kind: Literal["training-draws"] = "training-draws"
+
+
+class DropoutOff(TrainingCause):
+    """Random layers were switched off: how they draw was not compared."""
+
+    kind: Literal["training-dropout-off"] = "training-dropout-off"
+    random: tuple[RandomSetting, ...]
+
+
+class DistributionCompared(TrainingCause):
+    """With random layers on, trainings of both sides are compared as draws from two distributions.
+
+    `spreads`: the standard deviation over draws. `p`: of a permutation test of the energy distance.
+    """
+
+    kind: Literal["training-distribution"] = "training-distribution"
+    quantity: Quantity
+    draws: int
+    p: float
+    means: tuple[Finite | None, Finite | None]
+    spreads: tuple[Finite | None, Finite | None]
+    random: tuple[RandomSetting, ...] = ()

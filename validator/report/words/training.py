@@ -8,6 +8,7 @@ from typing import Any
 
 from validator.checks.protocol import Finding
 from validator.checks.training import types
+from validator.checks.training.answers import RandomSetting
 from validator.checks.training.drift import LayerName
 from validator.checks.training.types import TrainingComparison, TrainingVerdict
 from validator.report import figures
@@ -31,6 +32,12 @@ _AGREES = {
     "changed": "training differs within {}",
 }
 
+_DRAWN = {
+    "rounding": "training with its random layers on shows no difference over {} a side",
+    "suspicious": "training with its random layers on may differ: over {} a side",
+    "changed": "training with its random layers on differs over {} a side",
+}
+
 _SPARSE = (
     ". Only embeddings with sparse gradients are affected. Where an id repeats in a batch, tf_keras sums "
     "its rows before it squares them; Keras 3 squares each row"
@@ -48,6 +55,9 @@ def _verdict(finding: TrainingVerdict) -> Words:
     if finding.variables:
         old, new = (_variables(side) for side in finding.variables)
         return words(f"{not_compared}the model has {old} in the baseline, {new} in the candidate")
+    if finding.draws:
+        sentence = _DRAWN.get(finding.verdict, _DRAWN["rounding"])
+        return words(sentence.format(plural(finding.draws, "draw")))
     lost = finding.lost_from
     both = "" if lost is None else f"; on both sides the loss is not finite from step {lost}"
     return words(_AGREES[finding.verdict].format(plural(finding.steps, "step")), both)
@@ -70,7 +80,7 @@ def _batches(finding: types.BatchesDiffer) -> Words:
 
 def _forward(finding: types.ForwardDiffers) -> Words:
     if finding.step:
-        lost = ", where the loss is not finite on one side" if finding.loss_lost else ""
+        lost = f", where the loss is not finite in the {finding.loss_lost}" if finding.loss_lost else ""
         return words(
             f"training outputs agree up to step {finding.step - 1} and differ from step {finding.step}{lost}"
         )
@@ -94,7 +104,12 @@ def _loss(finding: types.LossDiffers) -> Words:
         reduction = "a sum instead of a mean" if finding.factor == "times" else "a mean instead of a sum"
         factor = f"; the ratio is the batch size, {finding.batch_size}: {reduction}"
     mask = f"; the outputs carry a mask in the {finding.masked_side} only" if finding.masked_side else ""
-    return words(start, factor, mask, _settings(finding.settings, "loss "))
+    added: Words = ()
+    if finding.added is not None:
+        old, new = finding.added
+        moved = figures.moved_value(old.value, new.value)
+        added = words("; the loss that ", name(old.layer), f" ({old.class_name}) adds changes: {moved}")
+    return words(start, factor, mask, *added, _settings(finding.settings, "loss "))
 
 
 def _backward(finding: types.BackwardDiffers) -> Words:
@@ -106,7 +121,9 @@ def _backward(finding: types.BackwardDiffers) -> Words:
 def _optimiser(finding: types.OptimiserDiffers) -> Words:
     start, cause = f"the gradient of step {finding.step} agrees; the weights after it do not: ", ""
     if not finding.gradients_recorded:
-        start = f"the weights after step {finding.step} differ: "
+        lost = finding.amount.lost if finding.amount else None
+        differ = f"are not finite in the {lost}" if lost else "differ"
+        start = f"the weights after step {finding.step} {differ}: "
         cause = "; gradients are not recorded, so either the optimizer or the backward pass differs"
     changes = _settings(finding.settings, "optimizer ")
     sparse = _SPARSE if finding.sparse_only else ""
@@ -155,8 +172,29 @@ def _initialiser(finding: types.InitialiserDiffers) -> Words:
 
 def _draws(finding: types.DrawsDiffer) -> Words:
     start = "with the same seed a fresh initialization draws other values of "
-    same = "; the distribution is the same"
+    same = "; mean, deviation and kurtosis agree within their errors"
     return words(start, _names(finding.variables), same, _settings(finding.settings))
+
+
+def _dropout_off(finding: types.DropoutOff) -> Words:
+    off = words("random layers were off in training (", _rates(finding.random), ")")
+    setting = name("training: {dropout: on}")
+    return words(off, ", so how they draw was not compared; ", setting, " compares it")
+
+
+def _distribution(finding: types.DistributionCompared) -> Words:
+    what = "outputs of step 0" if finding.quantity == "outputs" else "losses"
+    draws = f"over {plural(finding.draws, 'draw')} a side of its random layers ("
+    odds = f"permutation test, {figures.probability(finding.p)}"
+    if finding.verdict == "rounding":
+        return words(draws, _rates(finding.random), f") no difference of {what} shows ({odds})")
+    mean, spread = (figures.moved_value(*pair) for pair in (finding.means, finding.spreads))
+    moved = f") the {what} are distributed otherwise: mean {mean}, standard deviation {spread} ({odds})"
+    return words(draws, _rates(finding.random), moved)
+
+
+def _rates(random: Sequence[RandomSetting]) -> Words:
+    return listed([Piece(f"{each.layer} {each.setting} {each.value:g}") for each in random], _SETTINGS)
 
 
 #: How each kind of finding is said.
@@ -173,11 +211,13 @@ _SENTENCES: dict[str, Callable[[Any], Words]] = {
     "training-metric": _metric,
     "training-initialiser": _initialiser,
     "training-draws": _draws,
+    "training-dropout-off": _dropout_off,
+    "training-distribution": _distribution,
 }
 
 
 #: Kinds whose sentence has it already that training is meant.
-_NAMED = frozenset({"training-verdict", "training-rounding", "training-metric"})
+_NAMED = frozenset({"training-verdict", "training-rounding", "training-metric", "training-dropout-off"})
 
 
 def _sentence(finding: Finding) -> Words:
@@ -200,6 +240,8 @@ def _details(comparison: TrainingComparison, findings: Sequence[Finding]) -> tup
         return ()
     causes = tuple(_sentence(finding) for finding in findings if not isinstance(finding, TrainingVerdict))
     blocks: list[Block] = [Bullets(causes)] if causes else []
+    if any(isinstance(finding, types.DistributionCompared) for finding in findings):
+        return tuple(blocks)  # single steps say nothing where each draws its own numbers
     blocks.append(Table(_HEADINGS, tuple(_row(step) for step in comparison.steps[:_ROWS])))
     more = len(comparison.steps) - _ROWS
     if more > 0:
@@ -225,7 +267,7 @@ def _amount(amount: types.DriftAmount | None) -> str:
     if amount is None:
         return ""
     if not amount.finite:
-        return " (not finite on one side)"
+        return f" (not finite in the {amount.lost})" if amount.lost else " (not comparable)"
     known = amount.relative is not None and math.isfinite(amount.relative)
     size = f"relative difference {figures.number(amount.relative)}" if known else figures.number(amount.rms)
     times = "" if figures.ratio(amount.ratio) == figures.NONE else f", {figures.ratio(amount.ratio)} noise"
