@@ -144,3 +144,60 @@ def test_it_gets_labels_and_weights() -> None:
 def test_a_function_that_was_not_loaded_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="was not loaded"):
         score(None)
+
+
+def distance(predictions: Any, labels: Any) -> Any:
+    """One number a sample, lower is better."""
+    return np.abs(predictions["output"][:, 0] - 1)
+
+
+def total(predictions: Any, labels: Any) -> Any:
+    """One number of all samples."""
+    return float(np.abs(predictions["output"][:, 0] - 1).mean())
+
+
+FAR = np.full((40, 2), 3.0) + np.linspace(0, 0.1, 40)[:, None]
+NEAR = FAR - 1
+
+
+def moved(before: Any, after: Any, function: Any, **options: Any) -> MetricResult:
+    sides = [StoredTensor.from_array("output", side) for side in (before, after)]
+    labels = StoredTensor.from_array("labels", np.zeros(len(before)))
+    return evaluate(MetricRequest("mine:metric", function=function, **options), *sides, labels)
+
+
+@pytest.mark.parametrize("function", [distance, total])
+@pytest.mark.parametrize(
+    ("before", "after", "direction", "worse"),
+    [
+        (NEAR, FAR, "lower", True),
+        (FAR, NEAR, "lower", False),
+        (NEAR, FAR, "higher", False),
+        (FAR, NEAR, "higher", True),
+        (NEAR, FAR, None, True),  # nobody said that this is better
+        (FAR, NEAR, None, True),
+        (NEAR, NEAR, None, False),
+    ],
+)
+def test_which_way_is_better_is_for_the_user_to_say(
+    function: Any, before: Any, after: Any, direction: Any, worse: bool
+) -> None:
+    result = moved(before, after, function, direction=direction)
+    assert (result.worse, result.directed) == (worse, direction is not None)
+    assert result.higher_is_better is (
+        bool(before.mean() > after.mean()) if direction is None else direction == "higher"
+    )
+
+
+def test_a_function_that_raises_for_the_candidate_alone_is_worse() -> None:
+    def picky(predictions: Any, labels: Any) -> Any:
+        if predictions["output"].max() > 2.5:
+            raise ValueError("out of range")
+        return 1.0
+
+    result = moved(NEAR, FAR, picky)
+    assert (result.worse, result.decision, result.reason) == (True, "worse", "raised")
+    assert result.message == "ValueError: out of range"
+    of_baseline = moved(FAR, NEAR, picky)
+    assert (of_baseline.worse, of_baseline.reason) == (False, "not-scored")
+    assert of_baseline.message == "for the baseline's predictions it raises ValueError: out of range"

@@ -42,6 +42,7 @@ _VARIANT_NAMES = frozenset(
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 Function = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 Module = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
+Direction = Literal["higher", "lower"]
 Arguments = dict[str, str | int | float | bool]
 Version = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 
@@ -210,6 +211,11 @@ class ModelSettings(Frozen):
         description="Metrics of predictions and labels: accuracy, top-5, f1, auc, mae, rmse, r2, iou, wer, "
         "cer, perplexity …, or `package.module:function`, which the validator's own process calls.",
     )
+    directions: dict[Function, Direction] = Field(
+        default={},
+        description="Which way is better for a metric of your own: `higher` or `lower`. Without it any "
+        "significant move counts.",
+    )
     batch_size: int = Field(default=32, ge=1, description="Prediction batch size, the same in every cell.")
     tolerance: Tolerance | None = None
     decode: DecodeSettings | None = Field(
@@ -231,6 +237,9 @@ class ModelSettings(Frozen):
             raise ValueError(f"model {self.name!r} has weights but no builder")
         if self.metrics and self.labels is None:
             raise ValueError(f"model {self.name!r} has metrics but no labels")
+        unknown = [name for name in self.directions if name not in self.metrics]
+        if unknown:
+            raise ValueError(f"model {self.name!r}: {unknown[0]!r} of directions is not in metrics")
         return self
 
     @model_validator(mode="after")

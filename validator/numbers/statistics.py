@@ -16,10 +16,17 @@ import numpy as np
 
 Method = Literal["score", "rule-of-three", "bootstrap", "influence", "identical"]
 Decision = Literal["worse", "not-worse", "inconclusive"]
-#: What decided: a significant loss, the cap on negative flips, predictions lost to NaN, the bound above the
-#: margin, not one sample worse; or why nothing could be said.
+#: What decided: a significant loss, the cap on negative flips, predictions lost to NaN, an error, the bound
+#: above the margin, not one sample worse; or why nothing could be said.
 Reason = Literal[
-    "significant", "negative-flips", "lost", "within-margin", "none-worse", "too-few-samples", "not-scored"
+    "significant",
+    "negative-flips",
+    "lost",
+    "raised",
+    "within-margin",
+    "none-worse",
+    "too-few-samples",
+    "not-scored",
 ]
 
 _POWER = 0.8

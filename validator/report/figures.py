@@ -70,7 +70,8 @@ def scores(before: float | None, after: float | None) -> tuple[str, str]:
 def _score(score: float | None, digits: int) -> str:
     if score is None or not math.isfinite(score):
         return "none"
-    return f"{score:.{digits}f}" if abs(score) < 1e4 else f"{score:,.{digits}g}"
+    tiny = 0 < abs(score) < 1e-3
+    return f"{score:,.{digits}g}" if tiny or abs(score) >= 1e4 else f"{score:.{digits}f}"
 
 
 def sparkline(values: Sequence[float | None], most: int | None = None) -> str:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from validator.checks.accuracy.reported import differs, mask_ignored, metric_only, most_telling
-from validator.checks.accuracy.types import MaskIgnoredFinding, MetricResult, ReportedMetric
+from validator.checks.accuracy.reported import (
+    compare_reports,
+    differs,
+    labels_fed,
+    mask_ignored,
+    metric_only,
+    reported_changes,
+)
+from validator.checks.accuracy.types import LabelsFed, MaskIgnoredFinding, MetricResult, ReportedMetric
 from validator.checks.outputs.types import OutputNumbers
 from validator.numbers.distance import compare_tensors
 from validator.storage.tensors import StoredTensor
@@ -63,13 +72,82 @@ def test_rounding_and_top1_changes_do_not_make_a_reported_metric_differ(
     assert differs(metric, [output], BANDS.reported) is expected
 
 
-def test_accuracy_tells_more_than_the_loss() -> None:
-    accuracy = reported(0.2695, 0.8981)
-    assert most_telling([reported(1.0, 2.0, "loss"), accuracy]) == accuracy
-    finding = metric_only(accuracy, [TRUE])
-    assert (finding.verdict, finding.reported, finding.metric, finding.value) == (
+def changes(baseline: dict[str, float | None], candidate: dict[str, float | None]) -> list[tuple[str, str]]:
+    reports = compare_reports(baseline, candidate)
+    explained = partial(differs, outputs=[OUTPUT], bands=BANDS.reported)
+    return [
+        (change, metric.name + (f" → {new}" if new else ""))
+        for change, metric, new in reported_changes(reports, lambda metric: not explained(metric))
+    ]
+
+
+NUMBERS: dict[str, float | None] = {"loss": 0.3, "acc": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("candidate", "expected"),
+    [
+        (NUMBERS, []),
+        ({"loss": None, "acc": 0.9}, [("lost", "loss")]),
+        ({"loss": 0.3}, [("missing", "acc")]),
+        ({"loss": 0.3, "accuracy": 0.9}, [("renamed", "acc → accuracy")]),
+        ({"loss": 0.3, "accuracy": 0.4}, [("missing", "acc"), ("new", "accuracy")]),
+        ({"loss": 0.3, "acc": 0.9, "auc": 0.7}, [("new", "auc")]),
+        ({"loss": 0.6, "acc": 0.5}, [("moved", "acc"), ("moved", "loss")]),
+        ({"loss": None}, [("lost", "loss"), ("missing", "acc")]),
+        ({}, [("missing", "acc"), ("missing", "loss")]),
+    ],
+)
+def test_what_is_reported_on_one_side_alone_is_compared_too(
+    candidate: dict[str, float | None], expected: list[tuple[str, str]]
+) -> None:
+    assert changes(NUMBERS, candidate) == expected
+
+
+def test_a_metric_that_is_nan_on_both_sides_is_the_same_and_one_that_becomes_a_number_is_not() -> None:
+    assert changes({"loss": None}, {"loss": None}) == []
+    assert changes({"loss": None}, {"loss": 0.3}) == [("gained", "loss")]
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "expected"),
+    [
+        (5e-5, 1e-4, True),
+        (2e-6, 4e-6, True),
+        (1e-7, 2e-7, False),  # a mean of float32 numbers around 1 is known no better
+        (0.3, 0.3001, True),
+        (0.3, 0.30001, False),
+        (1e6, 1e6 + 50.0, False),
+    ],
+)
+def test_a_number_of_any_size_is_compared_in_its_own_unit(
+    baseline: float, candidate: float, expected: bool
+) -> None:
+    assert differs(reported(baseline, candidate, "loss"), [OUTPUT], BANDS.reported) is expected
+
+
+def test_predictions_that_move_within_their_noise_move_a_loss_by_as_much() -> None:
+    moved = WHOLE.model_copy(update={"identical": False, "max_abs": 0.06})
+    output = OutputNumbers(name="output", comparison=moved)
+    assert not differs(reported(10.0, 10.06, "mae"), [output], BANDS.reported)
+    assert not differs(reported(100.0, 101.0, "mse"), [output], BANDS.reported)
+    assert differs(reported(100.0, 102.0, "mse"), [output], BANDS.reported)
+
+
+def test_labels_that_report_otherwise_in_a_list_are_told() -> None:
+    assert labels_fed({"loss": 1.0, "mae": 2.0}, {"loss": 1.0, "mae": 3.0}, BANDS.reported) == (
+        LabelsFed(metric="mae", as_dict=2.0, as_list=3.0),
+    )
+    assert labels_fed({"loss": 1.0}, None, BANDS.reported) == ()
+
+
+def test_the_finding_names_the_first_change_and_the_other_metrics() -> None:
+    accuracy, loss = reported(0.2695, 0.8981), reported(1.0, 2.0, "loss")
+    finding = metric_only([("moved", accuracy, ""), ("moved", loss, "")], [TRUE])
+    assert (finding.verdict, finding.reported, finding.change, finding.others) == (
         "metric-only",
         accuracy,
-        "accuracy",
-        0.8981,
+        "moved",
+        ("loss",),
     )
+    assert (finding.metric, finding.value) == ("accuracy", 0.8981)

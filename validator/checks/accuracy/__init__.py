@@ -8,18 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from validator.checks.accuracy.reported import differs, mask_ignored, metric_only, most_telling
+from validator.checks.accuracy.reported import (
+    compare_reports,
+    differs,
+    labels_fed,
+    mask_ignored,
+    metric_only,
+    reported_changes,
+)
 from validator.checks.accuracy.scoring import score
 from validator.checks.accuracy.types import (
     AccuracyComparison,
     EvaluateFailedFinding,
+    LabelsFedFinding,
     MaskIgnoredFinding,
     MetricOnlyFinding,
     MetricWorseFinding,
-    ReportedMetric,
     UnscoredFinding,
 )
-from validator.checks.bands import Bands
+from validator.checks.bands import Bands, CellVerdict
 from validator.checks.loading.types import SIDES
 from validator.checks.outputs.types import OutputsComparison
 from validator.checks.protocol import Check, Earlier, Evidence, Finding, Subject
@@ -39,6 +46,7 @@ class Accuracy(Check[Capture, AccuracyComparison]):
         MaskIgnoredFinding,
         MetricWorseFinding,
         UnscoredFinding,
+        LabelsFedFinding,
         EvaluateFailedFinding,
     )
 
@@ -58,7 +66,7 @@ class Accuracy(Check[Capture, AccuracyComparison]):
             for output in outputs.outputs
             if output.noise_max_abs is not None
         }
-        comparison = _reported(baseline.response, candidate.response)
+        comparison = _reported(subject, baseline.response, candidate.response)
         try:
             metrics = score(subject, baseline.outputs, candidate.outputs, noise)
         except ConfigurationError as error:  # by now it must not cost what was captured
@@ -69,40 +77,57 @@ class Accuracy(Check[Capture, AccuracyComparison]):
         """What got worse, what was not scored, and where reports disagree."""
         outputs = earlier.comparison(OutputsComparison)
         verdict = bands.worst(finding.verdict for finding in earlier.findings("outputs"))
-        quiet = outputs is not None and verdict in bands.green
-        reports = _reports(comparison, outputs, bands) if outputs is not None and quiet else ()
-        failures = (
-            EvaluateFailedFinding(side=side, failure=failure)
-            for side, failure in comparison.evaluate_failures.items()
+        numbers = outputs is not None and verdict in (*bands.green, "suspicious")
+        reports = _reports(comparison, outputs, bands, numbers=numbers) if outputs is not None else ()
+        fed = (
+            LabelsFedFinding(side=side, fed=fed)
+            for side, metrics in comparison.fed_as_list.items()
+            for fed in metrics[:1]
         )
-        return (*reports, *_metrics(comparison), *failures)
+        return (*reports, *_metrics(comparison), *fed, *_failures(comparison))
 
 
-def _reported(baseline: Response, candidate: Response) -> AccuracyComparison:
-    """What the framework's own `evaluate` came to on both sides."""
-    before, after = baseline.reported or {}, candidate.reported or {}
-    names = dict.fromkeys((*before, *after))
-    sides = zip(SIDES, (baseline, candidate), strict=True)
+def _reported(subject: Subject, baseline: Response, candidate: Response) -> AccuracyComparison:
+    """What the framework's own `evaluate` came to; where it failed on a side, nothing is compared."""
+    sides = dict(zip(SIDES, (baseline, candidate), strict=True))
+    raised = ((side, response.reported_failure) for side, response in sides.items())
+    failures = {side: failure.failure() for side, failure in raised if failure}
+    fed = {
+        side: labels_fed(response.reported, response.reported_listed, subject.bands.reported)
+        for side, response in sides.items()
+    }
     return AccuracyComparison(
-        reported=tuple(
-            ReportedMetric(name=name, baseline=before.get(name), candidate=after.get(name)) for name in names
-        ),
-        evaluate_failures={
-            side: response.reported_failure.failure() for side, response in sides if response.reported_failure
-        },
+        reported=() if failures else compare_reports(baseline.reported, candidate.reported),
+        fed_as_list={side: metrics for side, metrics in fed.items() if metrics},
+        evaluate_failures=failures,
     )
 
 
-def _reports(comparison: AccuracyComparison, outputs: OutputsComparison, bands: Bands) -> Iterator[Finding]:
-    """A report that disagrees although the predictions do not differ."""
-    moved = [part for part in comparison.reported if differs(part, outputs.outputs, bands.reported)]
-    if not moved:
+def _reports(
+    comparison: AccuracyComparison, outputs: OutputsComparison, bands: Bands, *, numbers: bool
+) -> Iterator[Finding]:
+    """A report that disagrees where the predictions do not say why; `numbers`: they could."""
+    changes = reported_changes(
+        comparison.reported,
+        lambda metric: not differs(metric, outputs.outputs, bands.reported),
+        numbers=numbers,
+    )
+    if not changes:
         return
-    reported = most_telling(moved)
-    yield metric_only(reported, comparison.metrics)
-    ignored = mask_ignored(reported, comparison.metrics, outputs.outputs, bands.reported)
-    if ignored is not None:
-        yield ignored
+    yield metric_only(changes, comparison.metrics)
+    moved = next((metric for change, metric, _ in changes if change == "moved"), None)
+    if moved is not None:
+        ignored = mask_ignored(moved, comparison.metrics, outputs.outputs, bands.reported)
+        if ignored is not None:
+            yield ignored
+
+
+def _failures(comparison: AccuracyComparison) -> Iterator[Finding]:
+    """An `evaluate` that fails in the candidate alone loses every metric of the baseline."""
+    failures = comparison.evaluate_failures
+    for side, failure in failures.items():
+        verdict: CellVerdict | None = "metric-only" if [*failures] == ["candidate"] else None
+        yield EvaluateFailedFinding(verdict=verdict, side=side, failure=failure)
 
 
 def _metrics(comparison: AccuracyComparison) -> Iterator[Finding]:

@@ -46,7 +46,13 @@ def score(
         margin = 2 * noise[name] if name in noise else None  # a difference of two scores, and each moves
         for metric in model.metrics:
             request = MetricRequest(
-                metric, name, criterion, model.ignore_label, margin, functions.get(metric)
+                metric,
+                name,
+                criterion,
+                model.ignore_label,
+                margin,
+                functions.get(metric),
+                model.directions.get(metric),
             )
             results.append(
                 metrics.evaluate(request, labelled.output, partners[name], labelled.labels, labelled.weights)

@@ -16,11 +16,25 @@ __all__ = ["AccuracyComparison", "MetricResult", "ReportedMetric"]
 
 
 class ReportedMetric(Frozen):
-    """One number of the framework's own `evaluate`, on both sides."""
+    """One number of the framework's `evaluate`, on both sides; null where it is NaN, infinite or absent."""
 
     name: str
     baseline: float | None
     candidate: float | None
+    absent: Side | None = Field(default=None, description="The side that does not report it.")
+
+
+#: `lost` and `gained`: a number on one side, NaN or infinity on the other. `missing` and `new`: reported on
+#: one side alone. `renamed`: missing, with the same value under a name that is new.
+ReportedChange = Literal["lost", "gained", "missing", "renamed", "moved", "new"]
+
+
+class LabelsFed(Frozen):
+    """One metric of one environment, with labels as a dict and as a list."""
+
+    metric: str
+    as_dict: float | None
+    as_list: float | None
 
 
 class AccuracyComparison(Comparison):
@@ -29,6 +43,9 @@ class AccuracyComparison(Comparison):
     metrics: tuple[MetricResult, ...] = ()
     reported: tuple[ReportedMetric, ...] = ()
     unscored: str = Field(default="", description="Why no metric could be scored.")
+    fed_as_list: dict[Side, tuple[LabelsFed, ...]] = Field(
+        default={}, description="Metrics that are others where labels are a list instead of a dict."
+    )
     evaluate_failures: dict[Side, Failure] = {}
 
 
@@ -37,13 +54,16 @@ class _OfAccuracy(Finding):
 
 
 class MetricOnlyFinding(_OfAccuracy):
-    """The predictions are the same, and the framework reports another number.
+    """The predictions do not explain what the framework reports.
 
     `metric`: the tool's own, from the predictions; empty where there is none.
     """
 
     kind: Literal["metric-only"] = "metric-only"
     reported: ReportedMetric
+    change: ReportedChange = "moved"
+    renamed_to: str = ""
+    others: tuple[str, ...] = Field(default=(), description="Further metrics that are not the same.")
     metric: str = ""
     value: float | None = None
 
@@ -75,8 +95,16 @@ class UnscoredFinding(_OfAccuracy):
     reason: str = Field(description="In the words of what was raised.")
 
 
+class LabelsFedFinding(_OfAccuracy):
+    """In one environment, labels fed as a dict and as a list report different numbers. The dict decides."""
+
+    kind: Literal["labels-fed"] = "labels-fed"
+    side: Side
+    fed: LabelsFed
+
+
 class EvaluateFailedFinding(_OfAccuracy):
-    """The framework's own `evaluate` failed."""
+    """The framework's own `evaluate` failed. Only in the candidate alone is that the upgrade's doing."""
 
     kind: Literal["evaluate-failed"] = "evaluate-failed"
     side: Side

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
 
 from validator.checks.bands import OutputBands
 from validator.checks.loading.types import SIDES, Side
@@ -24,6 +27,7 @@ from validator.numbers.moved import chosen_batches, most_moved
 from validator.numbers.places import compare_places
 from validator.numbers.reference import ReferenceDistance, measure_reference
 from validator.numbers.tolerances import TOLERANCES, unit_of
+from validator.numbers.values import Decoder, kind_of
 from validator.runner.captures import SelfDifference
 from validator.storage.tensors import StoredTensor
 
@@ -32,6 +36,9 @@ HALF = frozenset({"float16", "bfloat16", "mixed_float16", "mixed_bfloat16"})
 #: Noise is measured on so many samples, and numbers of a member, at most; a batch at least.
 _SAMPLES, _NUMBERS = 512, 8_000_000
 _LAYERS = 16  # samples kept for the check `layers`
+#: Metrics of the largest score of a row, and the rows that show whether they are probabilities.
+_RANKING = re.compile(r"accuracy|f1|auc|iou|perplexity|top[-_]")
+_ROWS, _SUM = 64, 0.02
 
 
 def compare_outputs(
@@ -50,9 +57,14 @@ def compare_outputs(
     )
     if comparison.obstacles:
         return comparison
+    tensors = {tensor.name: tensor for tensor in baseline.outputs}
     outputs = tuple(
         numbers.model_copy(
-            update={"unsteady": _unsteady(sides, numbers, bands), "classes": _classes(numbers, model)}
+            update={
+                "unsteady": _unsteady(sides, numbers, bands),
+                "classes": _classes(numbers, model),
+                "ranked": _ranked(numbers, model, tensors),
+            }
         )
         for numbers in output_numbers(baseline.outputs, candidate.outputs, model.tolerance)
     )
@@ -82,6 +94,20 @@ def _classes(numbers: OutputNumbers, model: ModelSettings) -> tuple[str, ...]:
     """The user's names along the last axis of an output, where it has as many."""
     shape = numbers.comparison.baseline_shape if numbers.comparison else ()
     return model.classes if shape[1:] and shape[-1] == len(model.classes) else ()
+
+
+def _ranked(numbers: OutputNumbers, model: ModelSettings, tensors: Mapping[str, StoredTensor]) -> bool:
+    """Whether the largest value of a row is a prediction: rows are probabilities, or asked to be scores."""
+    comparison = numbers.comparison
+    if comparison is None or comparison.flips is None:
+        return False
+    if model.decode is not None or any(_RANKING.match(metric) for metric in model.metrics):
+        return True
+    tensor = tensors[numbers.name]
+    width, count = tensor.shape[-1], min(tensor.size, _ROWS * tensor.shape[-1])
+    first = Decoder(tensor.dtype, kind_of(tensor), count)(tensor.open().values[:count])
+    rows = np.asarray(first, np.float64).reshape(-1, width)
+    return bool((rows >= 0).all() and (np.abs(rows.sum(axis=1) - 1) < _SUM).all())
 
 
 def _unsteady(

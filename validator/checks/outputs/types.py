@@ -72,6 +72,7 @@ class OutputNumbers(Frozen):
     unsteady: dict[Side, SelfDifference] = {}
     reference: ReferenceDistance | None = None
     classes: tuple[str, ...] = Field(default=(), description="Names along the last axis.")
+    ranked: bool = Field(default=True, description="Whether the largest value of a row is a prediction.")
 
 
 class ReferenceComparison(Frozen):

@@ -65,13 +65,17 @@ def _result(request: MetricRequest, metric: Metric, scored: Scored) -> MetricRes
     criterion = _criterion(request, metric, scored)
     estimate, usable = scored.estimate, math.isfinite(scored.candidate)
     ruling = Ruling("worse", "lost") if scored.lost or not usable else decide(estimate, criterion)
+    ruling = Ruling("worse", "raised") if scored.raised else ruling
+    higher = metric.higher_is_better if scored.higher_is_better is None else scored.higher_is_better
     interval = scored.interval if usable else None
-    if interval is not None and not metric.higher_is_better:
+    if interval is not None and not higher:
         interval = replace(interval, low=0.0 - interval.high, high=0.0 - interval.low)
     return MetricResult(
         metric=metric.name,
         output=request.output,
-        higher_is_better=metric.higher_is_better,
+        higher_is_better=higher,
+        directed=request.function is None or request.direction is not None,
+        message=scored.raised,
         samples=scored.samples,
         units=estimate.units,
         baseline=finite(scored.baseline),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,19 @@ def score_function(task: Scoring) -> Scored:
             f"metric {task.request.metric!r} is a function of yours, and it was not loaded"
         )
     calls = _Calls(task, task.request.function)
-    before, after = (calls.value(side, calls.labels) for side in calls.sides)
+    try:
+        before = calls.value(calls.sides[0], calls.labels)
+    except UnscorableError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UnscorableError(f"for the baseline's predictions it raises {_named(error)}") from None
+    try:
+        after = calls.value(calls.sides[1], calls.labels)
+    except UnscorableError:
+        raise
+    except (Exception, SystemExit) as error:
+        nothing = PairedEstimate(math.nan, calls.samples, None, None, math.nan)
+        return Scored(float(before.mean()), math.nan, calls.samples, nothing, None, raised=_named(error))
     if before.shape != after.shape:
         raise UnscorableError(
             f"{task.request.metric} returns shape {before.shape} for one side and {after.shape} for the other"
@@ -38,15 +51,32 @@ def score_function(task: Scoring) -> Scored:
     values = float(before.mean()), float(after.mean())
     if not math.isfinite(values[0]):
         raise UnscorableError(f"the function returns {values[0]} for the baseline")
-    if not math.isfinite(values[1]):
-        estimate = PairedEstimate(math.nan, calls.samples, None, None, math.nan)
-    elif before.ndim == 1:
-        pairs = PairedScores(before[:, None], after[:, None], lambda sums: sums[..., 0] / calls.samples)
-        estimate = paired_bootstrap(pairs, task.resampling)
-    else:
-        plan = replace(task.resampling, resamples=_CALLS)
-        estimate = index_bootstrap(calls.samples, calls.difference, plan)
-    return Scored(*values, calls.samples, estimate, estimate.interval)
+    higher = values[0] > values[1] if task.request.direction is None else task.request.direction == "higher"
+    estimate = _estimate(task, calls, (before, after), higher=higher)
+    if task.request.direction is None and estimate.p_worse is not None:
+        estimate = replace(estimate, p_worse=min(1.0, 2 * estimate.p_worse))
+    return Scored(*values, calls.samples, estimate, estimate.interval, higher_is_better=higher)
+
+
+def _estimate(task: Scoring, calls: _Calls, sides: tuple[Values, Values], *, higher: bool) -> PairedEstimate:
+    before, after = sides
+    if not np.isfinite(after.mean()):
+        return PairedEstimate(math.nan, calls.samples, None, None, math.nan)
+    if before.ndim == 1:
+        mean = partial(_mean, samples=calls.samples)
+        pairs = PairedScores(before[:, None], after[:, None], mean, higher_is_better=higher)
+        return paired_bootstrap(pairs, task.resampling)
+    sign = 1 if higher else -1
+    plan = replace(task.resampling, resamples=_CALLS)
+    return index_bootstrap(calls.samples, lambda rows, swapped: sign * calls.difference(rows, swapped), plan)
+
+
+def _mean(sums: Values, samples: int) -> Values:
+    return np.asarray(sums[..., 0] / samples)
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 class _Calls:

@@ -39,7 +39,8 @@ class MetricRequest:
 
     `noise` is how far a margin (the difference of two scores of a row, or a score's distance from the
     threshold) moves under the noise floor alone: flips whose margins on both sides are within it are ties.
-    `function` belongs to a metric named `module:function`.
+    `function` belongs to a metric named `module:function`, and `direction` says which way it is better: where
+    that is not known, the way it moved counts as the worse one, at twice the p.
     """
 
     metric: str
@@ -48,6 +49,7 @@ class MetricRequest:
     ignore_label: int | None = None
     noise: float | None = None
     function: MetricFunction | None = None
+    direction: Literal["higher", "lower"] | None = None
     resampling: Resampling = field(default_factory=Resampling)
 
 
@@ -104,6 +106,7 @@ class MetricResult(Frozen):
     metric: str
     output: str
     higher_is_better: bool = True
+    directed: bool = Field(default=True, description="Whether it is known which way is better.")
     samples: int = Field(default=0, description="How many scored items: rows, or tokens left after the mask.")
     units: int = Field(default=0, description="How many of them are independent: sequences, not tokens.")
     baseline: Finite | None = None
@@ -116,7 +119,7 @@ class MetricResult(Frozen):
     p: Finite | None = Field(default=None, description="That it is worse, one-sided, corrected by Holm.")
     decision: Decision = "inconclusive"
     reason: Reason = "not-scored"
-    message: str = Field(default="", description="For `not-scored`: why, in the words of what was raised.")
+    message: str = Field(default="", description="For `not-scored` and `raised`: what was raised.")
     margin: Finite = Field(default=0.0, description="The loss that is accepted, in the metric's unit.")
     needed: int | None = Field(default=None, description="About how many units would decide.")
     negative_flips: int | None = Field(default=None, description="Right before and wrong now, ties apart.")
@@ -143,7 +146,8 @@ class FlipSummary:
 class Scored:
     """Both values, the oriented estimate behind the decision, and the interval of all differences.
 
-    `baseline` and `candidate` may be NaN; `lost` counts items that only the candidate lacks.
+    `baseline` and `candidate` may be NaN; `lost` counts items that only the candidate lacks. `raised`: what a
+    function of the user's raised for the candidate alone. `higher_is_better` is None where the metric knows.
     """
 
     baseline: float
@@ -154,3 +158,5 @@ class Scored:
     notes: tuple[MetricNote, ...] = ()
     lost: int = 0
     flips: FlipSummary | None = None
+    raised: str = ""
+    higher_is_better: bool | None = None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from validator.checks.accuracy.types import (
     AccuracyComparison,
     EvaluateFailedFinding,
+    LabelsFedFinding,
     MaskIgnoredFinding,
     MetricOnlyFinding,
     MetricResult,
-    MetricWorseFinding,
     ReportedMetric,
     UnscoredFinding,
 )
@@ -39,40 +40,71 @@ _DECISIONS: dict[Reason, str] = {
     "lost": "worse: the candidate predicts NaN or infinity where the baseline does not",
     "within-margin": "not worse by more than {margin:.3g}",
 }
+#: The same where nobody said which way is better.
+_UNDIRECTED: dict[Reason, str] = {
+    "significant": "moved by more than the accepted {margin:.3g}; `directions` can say which way is better",
+    "within-margin": "not moved by more than {margin:.3g}",
+}
 _HEADINGS = (
     Heading("metric"),
     Heading("before → after", numeric=True),
     Heading("samples", numeric=True),
     Heading("decision"),
 )
-_PLACES: dict[str, Place] = {"metric-only": "lead", "metric-worse": "lead", "mask-ignored": "why"}
+_PLACES: dict[str, Place] = {
+    "metric-only": "lead",
+    "metric-worse": "lead",
+    "mask-ignored": "why",
+    "labels-fed": "why",
+}
+
+
+def _place(finding: Finding) -> Place:
+    if isinstance(finding, EvaluateFailedFinding) and finding.verdict is not None:
+        return "lead"
+    return _PLACES.get(finding.kind, "note")
 
 
 def _sentence(finding: Finding) -> Words:
-    match finding:
-        case MetricOnlyFinding():
-            return _metric_only(finding)
-        case MaskIgnoredFinding():
-            return _mask_ignored(finding)
-        case MetricWorseFinding():
-            return _worse(finding.result)
-        case UnscoredFinding():
-            subject = words(name(finding.metric), " was") if finding.metric else words("the metrics were")
-            return words(subject, f" not scored: {first_line(finding.reason)}")
-        case EvaluateFailedFinding():
-            where = f" failed in the {finding.side}: {error_line(finding.failure)}"
-            return words("the framework's ", name("evaluate"), where)
-    return words(finding.kind)
+    return _SENTENCES[finding.kind](finding)
+
+
+def _unscored(finding: UnscoredFinding) -> Words:
+    subject = words(name(finding.metric), " was") if finding.metric else words("the metrics were")
+    return words(subject, f" not scored: {first_line(finding.reason)}")
+
+
+def _evaluate_failed(finding: EvaluateFailedFinding) -> Words:
+    where = f" failed in the {finding.side}: {error_line(finding.failure)}"
+    return words("the framework's ", name("evaluate"), where)
 
 
 def _metric_only(finding: MetricOnlyFinding) -> Words:
     reported = finding.reported
     before, after = figures.scores(reported.baseline, reported.candidate)
-    change = words("the framework reports ", name(reported.name), f" {after} instead of {before}")
-    if finding.value is None:
+    metric = words("the framework reports ", name(reported.name))
+    change = {
+        "lost": words(metric, f" as NaN or infinity instead of {before}"),
+        "gained": words(metric, f" {after} instead of NaN or infinity"),
+        "missing": words("the framework no longer reports ", name(reported.name), f" ({before} before)"),
+        "renamed": words(metric, " as ", name(finding.renamed_to), f" ({before})"),
+        "new": words("the framework also reports ", name(reported.name), f" ({after})"),
+    }.get(finding.change, words(metric, f" {after} instead of {before}"))
+    if finding.others:
+        change = words(
+            change, "; other metrics that differ: ", listed([name(each) for each in finding.others], 4)
+        )
+    if finding.value is None or finding.change != "moved":
         return change
     own = words("; computed from the predictions, ", name(finding.metric), f" is {finding.value:.4g}")
     return words(change, own)
+
+
+def _labels_fed(finding: LabelsFedFinding) -> Words:
+    fed = finding.fed
+    as_list, as_dict = figures.scores(fed.as_list, fed.as_dict)
+    values = f" {as_dict} for labels in a dict and {as_list} for the same labels in a list"
+    return words(f"in the {finding.side} the framework reports ", name(fed.metric), values)
 
 
 def _mask_ignored(finding: MaskIgnoredFinding) -> Words:
@@ -89,7 +121,7 @@ def _mask_ignored(finding: MaskIgnoredFinding) -> Words:
 
 
 def _worse(result: MetricResult) -> Words:
-    verb = "falls" if result.higher_is_better else "rises"
+    verb = "falls" if (result.delta or 0) < 0 else "rises"
     before, after = figures.scores(result.baseline, result.candidate)
     if result.candidate is None:
         return words(name(result.metric), f": {_decision(result)}")
@@ -98,7 +130,8 @@ def _worse(result: MetricResult) -> Words:
     else:
         change = f" {verb} from {before} to {after}" if result.reason != "negative-flips" else ""
     facts = [plural(result.samples, "labelled item"), *_certainties(result)]
-    reason = "" if result.reason == "significant" else f": {_decision(result)}"
+    plain = result.reason == "significant" and result.directed
+    reason = "" if plain else f": {_decision(result)}"
     return words(name(result.metric), f"{change} ({', '.join(facts)}){reason}")
 
 
@@ -116,16 +149,19 @@ def _decision(result: MetricResult) -> str:
             return _none_worse(result)
         case "not-scored":
             return first_line(result.message)
+        case "raised":
+            return f"worse: for the candidate's predictions it raises {first_line(result.message)}"
         case "too-few-samples":
             return _inconclusive(result)
     share = figures.share(result.negative_flips, result.samples)
-    return _DECISIONS[result.reason].format(margin=result.margin, share=share)
+    decisions = _DECISIONS if result.directed else {**_DECISIONS, **_UNDIRECTED}
+    return decisions[result.reason].format(margin=result.margin, share=share)
 
 
 def _none_worse(result: MetricResult) -> str:
     hidden = -(result.low or 0.0) if result.higher_is_better else 0.0
     if hidden <= result.margin:
-        return "not worse"
+        return "not worse" if result.directed else "not moved"
     return f"no sample got worse; n = {result.units:,} cannot rule out a drop of {hidden:.2g}"
 
 
@@ -204,9 +240,19 @@ def _facts(result: MetricResult) -> Iterator[Words]:
         yield words(name(result.metric), f": {text}")
 
 
+#: How each kind of finding is said.
+_SENTENCES: dict[str, Callable[[Any], Words]] = {
+    "metric-only": _metric_only,
+    "mask-ignored": _mask_ignored,
+    "metric-worse": lambda finding: _worse(finding.result),
+    "unscored": _unscored,
+    "labels-fed": _labels_fed,
+    "evaluate-failed": _evaluate_failed,
+}
+
 WORDS = CheckWords(
     sentence=_sentence,
-    place=lambda finding: _PLACES.get(finding.kind, "note"),
+    place=_place,
     columns=(
         Column("accuracy", _value, _below, lambda numbers: any(metric.worse for metric in numbers.metrics)),
     ),

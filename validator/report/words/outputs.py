@@ -133,7 +133,7 @@ def _why(finding: OutputFinding, comparison: TensorComparison) -> Iterator[Words
 
 def _changed(finding: OutputFinding, comparison: TensorComparison) -> Iterator[str]:
     """Where the largest difference is, and predictions that changed."""
-    if comparison.flips:
+    if comparison.flips and finding.numbers.ranked:
         yield f"top-1 prediction changed in {figures.share(comparison.flips, comparison.rows)} rows"
     if comparison.worst is not None and finding.verdict not in GREEN:
         rank = "first" if comparison.max_abs is None else "largest"
@@ -331,7 +331,7 @@ def _times_noise(comparison: OutputsComparison) -> str:
 
 
 def _top1(comparison: OutputsComparison) -> str:
-    parts = (output.comparison for output in comparison.outputs)
+    parts = (output.comparison for output in comparison.outputs if output.ranked)
     known = [(part.flips, part.rows) for part in parts if part and part.flips is not None]
     worst = max(known, key=lambda pair: pair[0] / (pair[1] or 1), default=(None, None))
     return figures.share(*worst)

@@ -66,7 +66,9 @@ def _asides(rows: Sequence[Row]) -> list[str]:
 
 
 def _falls(metric: MetricResult) -> str:
-    moves = "falls" if (metric.delta or 0) < 0 else "gets worse"
+    moves = "falls" if (metric.delta or 0) < 0 else "rises"
+    if metric.directed and moves == "rises":
+        moves = "gets worse"
     return f"{metric.metric[:1].upper()}{metric.metric[1:]} {moves}"
 
 
@@ -204,7 +206,8 @@ def _matters(worst: Row) -> Words:
     label = f"its {metric.metric}"
     before, after = scores(metric.baseline, metric.candidate)
     if metric.worse:
-        moves = "falls" if (metric.delta or 0) < 0 else "gets worse,"
+        rises = "gets worse," if metric.directed else "rises"
+        moves = "falls" if (metric.delta or 0) < 0 else rises
         certainty = f", {probability(metric.p)}" if metric.p is not None else ""
         evidence = f" ({metric.samples:,} labels{certainty})"
         return words(f"{label} {moves} from {before} to ", strong(after), evidence)
