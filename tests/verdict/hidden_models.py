@@ -99,7 +99,8 @@ def padding(edit):
     """One number beside 99 that are padding."""
     inputs = keras.Input((8,), name="x")
     number = dense(inputs, 1) * edited(1.00001 if edit else 1.0)
-    return keras.Model(inputs, Function(lambda x: ops.pad(x, [[0, 0], [0, 99]], constant_values=0.3))(number))
+    rest = Function(lambda x: ops.repeat(0.0 * x + 0.3, 99, -1))(number)
+    return keras.Model(inputs, ops.concatenate([number, rest], -1))
 
 
 def equal_ids(edit):

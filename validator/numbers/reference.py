@@ -23,8 +23,9 @@ class ReferenceDistance(Frozen):
     `delta` is rms(Dc - Db) ÷ rms(Db) for the float64 outputs Db of the baseline and Dc of the candidate;
     `row_delta` and `column_delta` are the largest of a sample and of a column, over the larger of Db and the
     recorded baseline (where a sum cancels, float64 leaves nothing to divide by); `index` is that column's.
-    Of discrete outputs `delta` is the share of places that differ. `baseline` and `candidate` are root mean
-    squares of the recorded outputs minus Db, `reference` is that of Db.
+    Of discrete outputs `delta` is the share of places that differ; it is NaN where the sides are not finite
+    at other places. `baseline` and `candidate` are root mean squares of the recorded outputs minus Db,
+    `reference` is that of Db.
     """
 
     output: str
@@ -89,7 +90,7 @@ class _Sums:
         before, after, own = np.sqrt(self._totals / max(1, self._count))
         return ReferenceDistance(
             output=recorded.name,
-            delta=_share(apart, whole) if self._same_pattern else math.inf,
+            delta=_share(apart, whole) if self._same_pattern else math.nan,
             row_delta=float(rows.max(initial=0.0)),
             column_delta=float(columns[worst]),
             index=tuple(int(axis) for axis in np.unravel_index(flat, recorded.shape[1:])),

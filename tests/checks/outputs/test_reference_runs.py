@@ -54,7 +54,8 @@ def with_reference(*outputs: OutputNumbers, **fields: Any) -> tuple[Finding, ...
         (0.5, apart(1e-9, column_delta=2e-5), "changed", "semantic", "reference-convicts"),
         (0.5, apart(1e-9, row_delta=2e-5), "changed", "semantic", "reference-convicts"),
         (1.5, apart(1e-9, column_delta=2e-6), "rounding", "rounding", "reference-acquits"),
-        (0.5, apart(math.inf), "changed", "semantic", "reference-convicts"),
+        (0.5, apart(math.nan), "rounding", "rounding", None),
+        (1.5, apart(math.nan), "suspicious", None, None),
     ],
 )
 def test_float64_decides(
@@ -88,6 +89,16 @@ def test_labels_that_agree_in_float64_are_ties(delta: float, expected: str) -> N
         reference=apart(delta, discrete=True),
     )
     assert verdict(with_reference(labels)) == expected
+
+
+@pytest.mark.parametrize(("reach", "expected"), [(1, "rounding"), (0, "changed")])
+def test_nan_elsewhere_in_float64_too_convicts_what_rounding_does_not_flip(reach: int, expected: str) -> None:
+    places = Places(size=40, moved=1, flips=reach, novel=1, reach=reach)
+    new = OLD.copy()
+    new[2, 1] = np.nan
+    assert (
+        verdict(with_reference(output(new, ratio=0.5, places=places, reference=apart(math.nan)))) == expected
+    )
 
 
 def test_effective_bits_tell_which_side_is_the_better() -> None:

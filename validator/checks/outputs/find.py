@@ -124,6 +124,9 @@ def _computes_another(output: OutputFinding, bands: OutputBands) -> bool:
     distance, drift = output.numbers.reference, output.numbers.drift
     if distance is None or distance.discrete or (drift is not None and drift.chaos > bands.chaos):
         return False
+    if math.isnan(distance.delta):  # near a pole rounding decides where NaN is, in float64 as well
+        places = output.numbers.places
+        return places is not None and by_places(places, bands) != "rounding"
     return distance.delta > bands.other or max(distance.row_delta, distance.column_delta) > bands.part
 
 
