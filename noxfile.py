@@ -81,6 +81,13 @@ def corpus(session: nox.Session) -> None:
     session.run("python", "-m", "bench.corpus", *session.posargs)
 
 
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Deliberate faults, each with what must come out; `-- -m quick` takes a minute."""
+    _equip(session)
+    session.run("python", "-m", "bench.faults", *session.posargs)
+
+
 @nox.session(venv_backend="none")
 def lock(session: nox.Session) -> None:
     """Write requirements.lock and requirements-dev.lock; `-- --upgrade` moves what they hold."""

@@ -6,6 +6,7 @@ import math
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -20,6 +21,15 @@ class Frozen(BaseModel):
     """An immutable value: unknown keys are refused, and NaN and infinity unless a field allows them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+
+def unicode(text: str) -> str:
+    """The text, with `?` for what is no Unicode: bytes of a file's name, halves of surrogate pairs."""
+    return text.encode("utf-8", "replace").decode()
+
+
+#: A text of others that goes into a report: whatever they wrote, it can be written.
+Text = Annotated[str, AfterValidator(unicode)]
 
 
 def finite(value: float | None) -> float | None:

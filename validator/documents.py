@@ -45,6 +45,8 @@ def read_json(path: Path, most: int = MAX_BYTES) -> JsonValue:
     content = read_bytes(path, most)
     try:
         value: JsonValue = json.loads(content)
+        if b"\\ud" in content.lower():  # perhaps half of a surrogate pair, which is no text
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 at byte {error.start}") from None
     except RecursionError:

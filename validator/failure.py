@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from validator.base import Frozen
+from validator.base import Frozen, Text
 
 Stage = Literal[
     "resolve", "install", "import", "build", "load", "compile", "inputs", "structure", "predict", "train",
@@ -39,9 +39,9 @@ class Failure(Frozen):
     """What failed, at which stage, in the words of whoever raised it."""
 
     stage: Stage
-    error: str = Field(description="Class of the error, for example `ValueError`, `uv` or `SIGSEGV`.")
-    message: str = Field(description="The error's own words; the first line is what tables show.")
-    log: str = Field(default="", description="The end of the log, where that helps.")
+    error: Text = Field(description="Class of the error, for example `ValueError`, `uv` or `SIGSEGV`.")
+    message: Text = Field(description="The error's own words; the first line is what tables show.")
+    log: Text = Field(default="", description="The end of the log, where that helps.")
     hint: Hint | None = Field(default=None, description="What is known about such an error; null if nothing.")
     weights: WeightsAccount | None = Field(
         default=None, description="Of a file that does not fill the model: what is left over."

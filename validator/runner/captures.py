@@ -173,6 +173,9 @@ def read_capture(folder: Path, identity: str | None = None) -> Capture | Failure
         return _broken(folder, f"response.json: {error}")
     if identity is not None and response.id != identity:
         return _broken(folder, f"response.json is about {response.id!r}, not {identity!r}")
+    names = [output.name for output in response.outputs]
+    if len(set(names)) < len(names):
+        return _broken(folder, "response.json has two outputs of one name")
     return response.failure.failure() if response.failure else Capture(folder, response)
 
 

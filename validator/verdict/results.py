@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import Field, create_model
 
-from validator.base import Frozen
+from validator.base import Frozen, Text
 from validator.checks.bands import CellVerdict
 from validator.checks.protocol import Comparison, Finding
 from validator.checks.registry import CHECKS
@@ -47,7 +47,7 @@ class CellResult(Frozen):
     findings: tuple[AnyFinding, ...] = ()
     gated: tuple[GateRule, ...] = Field(default=(), description="The gate's rules that this cell breaks.")
     seconds: float | None = None
-    reproduce: str = Field(default="", description="The command that runs this cell again.")
+    reproduce: Text = Field(default="", description="The command that runs this cell again.")
     message: str = Field(default="", description="The verdict in a sentence, written with report.json.")
 
     def comparison(self, kind: type[_C]) -> _C | None:
@@ -83,7 +83,7 @@ class Reason(Frozen):
     kind: Literal["cell", "nothing-compared", "irrelevant", "error"]
     cell: str = ""
     rules: tuple[GateRule, ...] = ()
-    error: str = Field(
+    error: Text = Field(
         default="", description="For `error`: what the run could not begin with, and what to do."
     )
     message: str = Field(default="", description="The same for people, written with report.json.")
@@ -101,7 +101,7 @@ class Report(Frozen):
     models: tuple[ModelResult, ...]
     not_compared: tuple[str, ...] = Field(default=(), description="Ids of cells that were not compared.")
     tool: str = Field(description="Version of the validator.")
-    configuration: str = Field(default="", description="The validator.yml, relative to the repository.")
+    configuration: Text = Field(default="", description="The validator.yml, relative to the repository.")
     started: str = Field(default="", description="ISO 8601, UTC.")
     seconds: float | None = None
     commit: str | None = None

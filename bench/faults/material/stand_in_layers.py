@@ -1,0 +1,2 @@
+class Layer:
+    """What shows a worker whose layers run."""
