@@ -27,7 +27,7 @@ def open_regular(path: Path) -> IO[bytes]:
 
 
 def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
-    """Read a whole file of at most `most` bytes. OSError where there is none, ValueError where it is larger."""
+    """Read a file of at most `most` bytes. OSError where there is none, ValueError where it is larger."""
     with open_regular(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
