@@ -155,6 +155,8 @@ def test_samples_without_members_are_held_against_the_noisiest(tmp_path: Path) -
             "failed",
         ),
         ({"samples": [[0, 4]]}, "no-members"),
+        ({"samples": [[0, 4], [4, 8], [18, 20]]}, "no-members"),
+        ({"samples": [[-4, 6]]}, "no-members"),
         ({"outputs": "many"}, "failed"),
     ],
 )

@@ -28,7 +28,11 @@ class _Batches(Frozen, extra="ignore"):
     samples: tuple[tuple[int, int], ...] = ()
 
     def rows(self, recorded: StoredTensor) -> Rows:
-        """The rows of a recorded output that were computed again."""
+        """The rows of a recorded output that were computed again; none where the answer cannot be right."""
+        most = recorded.samples
+        bounds = self.samples if recorded.batched else [(batch, batch + 1) for batch in self.batches]
+        if not all(0 <= start <= stop <= most for start, stop in bounds):
+            return _joined([])
         if not recorded.batched:  # a row is a batch
             return np.asarray(self.batches, np.intp)
         if recorded.ragged:
@@ -88,7 +92,7 @@ class OutputsRecording:
         rows = self.noise.rows(recorded)
         shape = (len(rows), *recorded.shape[1:]) if recorded.shape else ()
         fits = all((member.shape, member.dtype) == (shape, recorded.dtype) for member in members)
-        return Ensemble(self.noise.method, rows, members) if members and fits else None
+        return Ensemble(self.noise.method, rows, members) if members and rows.size and fits else None
 
     def exact(self) -> tuple[StoredTensor, ...] | Failure | None:
         """The outputs of the float64 run, or why there are none; None where it was not asked for."""
