@@ -115,6 +115,7 @@ class Response(Frozen):
     state: tuple[str, ...] = ()
     reported: dict[str, float | None] | None = None
     reported_listed: dict[str, float | None] | None = None
+    masked: bool = False
     reported_failure: WorkerFailure | None = None
     notes: tuple[Note, ...] = ()
     warnings: tuple[WorkerWarning, ...] = ()

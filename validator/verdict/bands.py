@@ -71,7 +71,7 @@ BANDS = Bands(
         outliers=6.0,
         double=1e-9,
         batch=1e-3,
-        drawn=(5e-4, 3e-3),  # two quantities are looked at; 8 draws a side give 1.6e-4 at best
+        drawn=(5e-4, 3e-3),  # two quantities are looked at
     ),
     decode=_OVERALL,
     # `atol`: float32 knows a mean of numbers around 1 to some 1e-7.

@@ -141,7 +141,7 @@ class Recorded:
         )
 
     def _draws(self) -> Draws:
-        """Eight draws of a layer's numbers; losses that they hardly move."""
+        """Draws of a layer's numbers; losses that they hardly move."""
         draws = self.spread * self.draws
         losses = tuple((0.5 + draw[:2].sum() / 100,) for draw in draws)
         return Draws(losses=losses, forward=self._vectors("draws", tuple(draws)))
@@ -505,7 +505,7 @@ RANDOM = (RandomSetting(layer="memory", setting="dropout", value=0.5),)
 
 
 def drawn(seed: int) -> np.ndarray:
-    return np.random.RandomState(seed).normal(size=(8, 24))
+    return np.random.RandomState(seed).normal(size=(16, 24))
 
 
 def judged(folder: Path, baseline: dict[str, Any], candidate: dict[str, Any]) -> tuple[Any, ...]:
@@ -525,7 +525,7 @@ def test_draws_of_random_layers_are_compared_as_distributions(
     candidate = {"draws": drawn(2) + shift, "spread": spread, "random": RANDOM, "loss": {0: 0.9}}
     verdict, *causes = judged(tmp_path, baseline, candidate)
     (compared,) = (each for each in causes if isinstance(each, DistributionCompared))
-    assert (verdict.verdict, verdict.draws, compared.draws) == (expected, 8, 8)
+    assert (verdict.verdict, verdict.draws, compared.draws) == (expected, 16, 16)
     assert compared.random == RANDOM
     assert not any(isinstance(each, LossDiffers) for each in causes)
 

@@ -99,6 +99,7 @@ def _reported(subject: Subject, baseline: Response, candidate: Response) -> Accu
     return AccuracyComparison(
         reported=() if failures else compare_reports(baseline.reported, candidate.reported),
         fed_as_list={side: metrics for side, metrics in fed.items() if metrics},
+        masked=baseline.masked or candidate.masked,
         evaluate_failures=failures,
     )
 
@@ -114,12 +115,12 @@ def _reports(
     )
     if not changes:
         return
-    yield metric_only(changes, comparison.metrics)
     moved = next((metric for change, metric, _ in changes if change == "moved"), None)
-    if moved is not None:
-        ignored = mask_ignored(moved, comparison.metrics, outputs.outputs, bands.reported)
-        if ignored is not None:
-            yield ignored
+    ignored = moved and mask_ignored(moved, comparison.metrics, outputs.outputs, bands.reported)
+    masked = comparison.masked and moved is not None and not ignored
+    yield metric_only(changes, comparison.metrics).model_copy(update={"masked": masked})
+    if ignored:
+        yield ignored
 
 
 def _failures(comparison: AccuracyComparison) -> Iterator[Finding]:

@@ -46,6 +46,7 @@ class AccuracyComparison(Comparison):
     fed_as_list: dict[Side, tuple[LabelsFed, ...]] = Field(
         default={}, description="Metrics that are others where labels are a list instead of a dict."
     )
+    masked: bool = Field(default=False, description="An output carries a mask.")
     evaluate_failures: dict[Side, Failure] = {}
 
 
@@ -64,6 +65,7 @@ class MetricOnlyFinding(_OfAccuracy):
     change: ReportedChange = "moved"
     renamed_to: str = ""
     others: tuple[str, ...] = Field(default=(), description="Further metrics that are not the same.")
+    masked: bool = Field(default=False, description="An output carries a mask, which metrics may ignore.")
     metric: str = ""
     value: float | None = None
 

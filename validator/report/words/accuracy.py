@@ -94,6 +94,10 @@ def _metric_only(finding: MetricOnlyFinding) -> Words:
         change = words(
             change, "; other metrics that differ: ", listed([name(each) for each in finding.others], 4)
         )
+    if finding.masked:
+        change = words(
+            change, "; an output carries a mask, which compiled metrics ignore in Keras 3.0 to 3.11.3"
+        )
     if finding.value is None or finding.change != "moved":
         return change
     own = words("; computed from the predictions, ", name(finding.metric), f" is {finding.value:.4g}")

@@ -189,7 +189,8 @@ def _distribution(finding: types.DistributionCompared) -> Words:
     if finding.verdict == "rounding":
         return words(draws, _rates(finding.random), f") no difference of {what} shows ({odds})")
     mean, spread = (figures.moved_value(*pair) for pair in (finding.means, finding.spreads))
-    moved = f") the {what} are distributed otherwise: mean {mean}, standard deviation {spread} ({odds})"
+    are = "are" if finding.verdict == "changed" else "may be"
+    moved = f") the {what} {are} distributed otherwise: mean {mean}, standard deviation {spread} ({odds})"
     return words(draws, _rates(finding.random), moved)
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from keras_capture.accuracy.evaluating import evaluate, is_compiled
+from keras_capture.accuracy.evaluating import evaluate, is_compiled, is_masked
 from keras_capture.failures import StageError, UnusableError, stage
 from keras_capture.model.artifacts import artifact_kind, load
 from keras_capture.model.feeding import make_feed
@@ -50,6 +50,7 @@ class Response:
     state: List[str] = field(default_factory=list)
     reported: Optional[Dict[str, Optional[float]]] = None
     reported_listed: Optional[Dict[str, Optional[float]]] = None
+    masked: bool = False
     reported_failure: Optional[dict] = None
     tasks: Dict[str, dict] = field(default_factory=dict)
     notes: List[dict] = field(default_factory=list)
@@ -160,5 +161,6 @@ def _evaluate(prediction: Prediction, captured: Captured, labels: str, response:
             reports = evaluate(prediction, captured, open_recording(labels))
             response.reported = next(reports)
             response.reported_listed = next(reports, None)
+            response.masked = is_masked(prediction.model)
     except StageError as failed:
         response.reported_failure = failed.as_dict()

@@ -39,6 +39,16 @@ class Labels:
     listed: Optional[Labels] = None
 
 
+def is_masked(model: object) -> bool:
+    """Whether an output of the model's graph carries a mask, which compiled metrics may respect or not."""
+    try:
+        outputs = model.outputs or ()
+    except (AttributeError, ValueError):  # no graph
+        return False
+    # `_keras_mask`: Keras 2.15, tf_keras 2.17, Keras 3.3.3 to 3.15.1
+    return any(getattr(each, "_keras_mask", None) is not None for each in outputs)
+
+
 def evaluate(
     prediction: Prediction, captured: Captured, recording: Recording
 ) -> Iterator[Dict[str, Optional[float]]]:

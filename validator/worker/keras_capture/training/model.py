@@ -111,9 +111,11 @@ class Trainee:
         self._undo.callback(self._put, self._before)
         for name, optimizer in optimizers_of(self.model).items():
             self._renew(name, optimizer)
+        names = _paths(self.model)
         for layer, attribute in list(_random(layers_of(self.model))):
             rate = getattr(layer, attribute)
-            self.random.append({"layer": str(layer.name), "setting": attribute, "value": float(rate)})
+            rated = {"layer": names.get(id(layer), layer.name), "setting": attribute, "value": float(rate)}
+            self.random += [] if rated in self.random else [rated]
             if self._silent:
                 self._undo.callback(setattr, layer, attribute, rate)
                 setattr(layer, attribute, 0.0)
@@ -205,6 +207,14 @@ def _distinct(variables: List[object]) -> List[object]:
 def _name(variable: object) -> str:
     """`layer/kernel`, in the words of this Keras."""
     return str(getattr(variable, "path", None) or variable.name).partition(":")[0]
+
+
+def _paths(model: object) -> Dict[int, str]:
+    """Inner layer → its name behind that of the layer of the model which it belongs to."""
+    inner = ((outer, layer) for outer in model.layers for layer in layers_of(outer))
+    return {
+        id(layer): outer.name if layer is outer else f"{outer.name}/{layer.name}" for outer, layer in inner
+    }
 
 
 def _random(layers: List[object]) -> Iterator[tuple]:
