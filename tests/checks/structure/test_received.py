@@ -72,6 +72,15 @@ def test_a_mask_that_does_not_arrive_since_none_was_given_is_nobodys_fault_here(
     assert kinds == ["input-mask"]
 
 
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_mask_that_code_between_the_layers_takes_off_is_named_where_it_is_missing(masked: bool) -> None:
+    sides = recording({}), recording({}, values="new", given={"t": 4})
+    old, new = sides if masked else sides[::-1]
+    (found,) = causes(old, new)
+    assert (found.layer, found.kind, found.before, found.after) == ("head", "input-mask", masked, not masked)
+    assert first(old, new, 1e6).differs == "mask"
+
+
 def test_one_of_several_masks_that_is_missing_is_named() -> None:
     both, one = {"list": [{"t": 2}, {"t": 2}]}, {"list": [{"t": 2}, {"v": None}]}
     (found,) = causes(recording({**PLAIN, "mask": both}), recording({**PLAIN, "mask": one}))

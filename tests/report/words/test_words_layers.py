@@ -116,6 +116,7 @@ SENTENCES: list[tuple[StructuralDifference, str]] = [
         "heads (MultiHeadAttention) now clears the mask of input 0 of residual",
     ),
     (difference("input-mask", input=0, before=False, after=True), "input 0 of norm now has a mask"),
+    (difference("input-mask", before=False, after=True), "input of norm now has a mask"),
     (difference("input-mask", input=0, before=True, after=False), "input 0 of norm no longer has a mask"),
     (difference("result-count", before=1, after=2), "norm returns 2 tensors instead of 1"),
     (

@@ -118,10 +118,9 @@ class _View:
 
     def _cause(self, number: int, *, diverges: bool) -> Cause:
         call, difference = self.calls[number], self.structural.get(number)
-        # What it receives explains what it returns. A mask on its result does not, where it was replayed with
-        # the same masks and returns other values.
-        explains = difference is not None and (difference.aspect in ("dtype", "weights") or difference.of_input)
-        if difference is not None and (explains or not diverges):
+        # What it receives, and its weights, explain what it returns. A mask on its result does not: it was
+        # replayed with the same masks, and returns other values.
+        if difference is not None and (difference.explains or not diverges):
             return Cause(**difference.place, differs=difference.aspect, difference=difference)
         replayed = call.replay if call.replay and call.replay.diverges(self.bands.diverges) else call.drift
         drift = call.drift or LayerDrift(identical=None)

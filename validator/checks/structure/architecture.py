@@ -163,13 +163,13 @@ class _Pair:
         inputs: list[StructuralDifference] = []
         if len(old) == len(new) and inner:
             for number, (before, after) in enumerate(zip(old, new, strict=True)):
-                inputs += self._of_input(number, before, after)
+                inputs += self._of_input(number if len(old) > 1 else None, before, after)
         if inner:
             inputs += self._received([item.masked for item in old] == [item.masked for item in new])
         yield from inputs
         yield from self._results(inputs, inner=inner)
 
-    def _of_input(self, number: int, old: CallInput, new: CallInput) -> Iterator[StructuralDifference]:
+    def _of_input(self, number: int | None, old: CallInput, new: CallInput) -> Iterator[StructuralDifference]:
         if old.dtype != new.dtype:
             yield self._dtype_of_input(number, old, new)
         if None not in (*old.shape, *new.shape) and old.shape != new.shape:
@@ -194,7 +194,7 @@ class _Pair:
             if name not in masks:
                 yield self.difference("argument", before, after, name=name)
 
-    def _dtype_of_input(self, number: int, old: CallInput, new: CallInput) -> StructuralDifference:
+    def _dtype_of_input(self, number: int | None, old: CallInput, new: CallInput) -> StructuralDifference:
         kind: DifferenceKind = "input-conversion" if old.given == new.given else "input-dtype"
         by = None
         if new.producer is not None and new.producer not in self.alignment.to_baseline:
@@ -205,10 +205,11 @@ class _Pair:
         place = {"name": old.argument, "input": number, "by": by, "cause": own}
         return self.difference(kind, old.dtype, new.dtype, **place)
 
-    def _mask_of_input(self, number: int, old: CallInput, new: CallInput) -> StructuralDifference:
+    def _mask_of_input(self, number: int | None, old: CallInput, new: CallInput) -> StructuralDifference:
         candidate = self.alignment.candidate
         cleared = None if new.masked else masked_before(candidate, new.tensor, self.candidate)
-        place: dict[str, object] = {"name": old.argument, "input": number, "cause": cleared is not None}
+        own = cleared is not None or not _passed_on(old, new)
+        place: dict[str, object] = {"name": old.argument, "input": number, "cause": own}
         blamed = self
         if cleared is not None:
             # The layer before gave a mask, and whoever used the tensor in between took it away.

@@ -62,7 +62,9 @@ class StructuralDifference(LayerCall):
     before: JsonValue = None
     after: JsonValue = None
     name: str = Field(default="", description="The argument, configuration key or weight.")
-    input: int | None = Field(default=None, description="Which of the call's input tensors.")
+    input: int | None = Field(
+        default=None, description="Which of the call's input tensors, where it has several."
+    )
     receiver: LayerCall | None = Field(
         default=None,
         description="Of `input-mask`: whose input it is, where `layer` is the one that cleared it.",
@@ -80,9 +82,10 @@ class StructuralDifference(LayerCall):
         return _ASPECTS.get(self.kind, "structure")
 
     @property
-    def of_input(self) -> bool:
-        """Whether it is in what the layer receives."""
-        return self.kind in _RECEIVED and self.receiver is None
+    def explains(self) -> bool:
+        """Whether a layer returns something else because of it: a dtype, weights, or what it receives."""
+        received = self.kind in _RECEIVED and self.receiver is None
+        return received or self.aspect in ("dtype", "weights")
 
     def anywhere(self) -> StructuralDifference:
         """The same without its layer: equal for differences that only their layer tells apart."""

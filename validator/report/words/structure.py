@@ -148,6 +148,8 @@ def _parts(value: JsonValue, other: JsonValue) -> JsonValue:
 def _input(difference: StructuralDifference) -> Words:
     """An argument by its name; one of several tensors in `inputs` by its number."""
     layer = layer_words(difference.receiver or difference)
+    if difference.input is None and difference.name in ("", "inputs"):
+        return words("input of ", layer)
     if difference.name in ("", "inputs"):
         return words(f"input {difference.input} of ", layer)
     return words("input ", name(difference.name), " of ", layer)
