@@ -158,5 +158,5 @@ def _is_same(predicted: Piece, unmoved: Optional[Piece], moved: Optional[Piece])
     return (off.rms or 0.0) <= max(_OTHER * (noise.rms or 0.0), least)
 
 
-def _is_alike(one: Piece, other: Piece) -> bool:
-    return (one.dtype, one.values.shape) == (other.dtype, other.values.shape)
+def _is_alike(left: Piece, right: Piece) -> bool:
+    return (left.dtype, left.values.shape) == (right.dtype, right.values.shape)
