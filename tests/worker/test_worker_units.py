@@ -400,3 +400,29 @@ def test_a_machine_without_cpuinfo_is_described(tmp_path: Path) -> None:
     found = imports.cpu(tmp_path / "absent")
     assert found["model"]
     assert found["features"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("load", "Requested the deserialization of a Lambda layer; pass safe_mode=False", "safe-mode"),
+        ("load", "Unknown layer: 'Scale'. Please ensure you pass `custom_objects`", "custom-objects"),
+        ("load", "Unrecognized keyword arguments passed to LSTM: {'time_major': False}", "builder"),
+        ("load", "The filename must end in `.weights.h5`", "weights-file"),
+        ("load", "bad marshal data (unknown type code)", "python"),
+        ("predict", "Invalid dtype: RaggedTensor", "ragged"),
+        ("compile", "MeanSquaredError got an unexpected keyword argument 'fn'", "compilation"),
+        ("predict", "shapes do not match", None),
+        ("train", "safe_mode", None),
+    ],
+)
+def test_what_is_known_about_an_error(name: str, message: str, hint: str | None) -> None:
+    with pytest.raises(StageError) as caught, stage(name):
+        raise ValueError(message)
+    assert caught.value.as_dict()["hint"] == hint
+
+
+def test_a_sentence_of_ours_has_no_hint() -> None:
+    with pytest.raises(StageError) as caught, stage("load"):
+        raise UnusableError("give a .keras file, or weights as .weights.h5")
+    assert caught.value.as_dict()["hint"] is None
