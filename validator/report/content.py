@@ -99,7 +99,7 @@ class Row:
     def baseline_failure(self) -> Failure | None:
         """Why its baseline has no predictions."""
         failures = (each.failure for each in self.cell.findings if isinstance(each, BaselineFailed))
-        return next(failures, None)
+        return next(failures, self.cell.failure if self.cell.verdict == "not-compared" else None)
 
     @property
     def outputs(self) -> tuple[OutputNumbers, ...]:

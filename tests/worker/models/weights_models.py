@@ -153,7 +153,7 @@ def _random(model):
 
 def _save(folder, name, model, *suffixes):
     _random(model)
-    np.save(folder / f"{name}.npy", np.asarray(model.predict(FEATURES, verbose=0)))
+    np.save(folder / f"{name}.npy", np.asarray(model(FEATURES)))
     for suffix in suffixes:
         path = str(folder / f"{name}{suffix}")
         model.save_weights(path) if suffix.endswith(".weights.h5") else model.save(path)

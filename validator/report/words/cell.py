@@ -43,8 +43,8 @@ def aside(check: Aside, verdict: CellVerdict) -> str:
 def _verdict(row: Row) -> Words:
     verdict = row.cell.verdict
     word = strong(VERDICTS[verdict])
-    if row.failure is not None and verdict == "not-compared":
-        return words(word, ": the baseline ", failed(row.failure))
+    if row.baseline_failure is not None:  # named first where the candidate fails too: it decides nothing
+        return words(word, ": the baseline ", failed(row.baseline_failure))
     if row.failure is not None and verdict == "failed":
         return failed(row.failure)
     if verdict == "identical" and not row.cell.gated:

@@ -99,8 +99,10 @@ class StageError(Exception):
         if self.stage == "compile":
             return "compilation"
         text = "" if isinstance(self.cause, UnusableError) else _message(self.cause)
-        known = _HINTS.items() if self.stage in ("load", "build", "predict") else ()
-        return next((hint for hint, pattern in known if re.search(pattern, text)), None)
+        known = dict(_HINTS) if self.stage in ("load", "build", "predict") else {}
+        if self.where.endswith((".weights.h5", ".keras")):
+            known.pop("weights-file", None)  # it is one already
+        return next((hint for hint, pattern in known.items() if re.search(pattern, text)), None)
 
 
 @contextlib.contextmanager
