@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import sys
+import warnings
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -221,6 +222,7 @@ def main() -> NoReturn:
     from validator.pipeline.signals import end_as_interrupted
 
     end_as_interrupted()
+    warnings.simplefilter("ignore")  # of libraries: with PYTHONWARNINGS=error they would end a run
     for stream in (sys.stdout, sys.stderr):  # a terminal's encoding must not decide about a run
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -58,10 +58,11 @@ class WorkerProcess:
             os.close(lifeline)
         assert self._process.stdin is not None  # noqa: S101 - stdin=PIPE
         assert self._process.stdout is not None  # noqa: S101 - stdout=PIPE
+        self._output = self._process.stdout
         self._requests = self._process.stdin
         self._folder = folder
         self.log = WorkerLog(folder / "worker.log")
-        self._reader = threading.Thread(target=self.log.keep, args=(self._process.stdout,), daemon=True)
+        self._reader = threading.Thread(target=self.log.keep, args=(self._output,), daemon=True)
         self._reader.start()
 
     def send(self, request: Path) -> None:
@@ -95,6 +96,8 @@ class WorkerProcess:
         with contextlib.suppress(BrokenPipeError):
             self._requests.close()
         self._reader.join(timeout=5)
+        if not self._reader.is_alive():
+            self._output.close()
         shutil.rmtree(self._folder / "home", ignore_errors=True)
 
     def _signal(self, number: signal.Signals) -> None:
