@@ -553,6 +553,8 @@ def test_the_layer_whose_own_loss_differs_is_named(tmp_path: Path) -> None:
     _, cause, *_ = judged(tmp_path, {"added": (0.2, 0.1)}, {"added": (0.2, 0.05), "loss": {0: 0.4}})
     assert isinstance(cause, LossDiffers)
     assert [each.value for each in cause.added or ()] == [0.1, 0.05]
+    assert cause.layer is not None
+    assert (cause.layer.name, cause.layer.class_name) == ("code", "Dense")
 
 
 def test_settings_of_an_object_in_a_setting_are_named_alone() -> None:

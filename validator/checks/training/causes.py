@@ -19,7 +19,7 @@ from validator.checks.training import types
 from validator.checks.training.answers import AddedLoss
 from validator.checks.training.configurations import setting_changes
 from validator.checks.training.draws import DrawnDifference, drawn_differences
-from validator.checks.training.drift import DriftGroup, ProbedDrift, StepDrift, TensorDrift
+from validator.checks.training.drift import DriftGroup, LayerName, ProbedDrift, StepDrift, TensorDrift
 from validator.checks.training.sides import TrainingDrifts
 from validator.checks.training.types import (
     DriftAmount,
@@ -148,16 +148,18 @@ class _Case:
             "candidate": candidate.steps[step.step].masked,
         }
         masked = [side for side, mask in sides.items() if mask]
+        added = self._added() if step.step == 0 else None
         return types.LossDiffers(
             verdict=verdict,
             step=step.step,
+            layer=LayerName(name=added[0].layer, class_name=added[0].class_name) if added else None,
             baseline=step.losses[0],
             candidate=step.losses[1],
             outputs_recorded=step.forward is not None,
             batch_size=baseline.batch_size,
             factor=self._factor_of(step.losses, baseline.batch_size),
             masked_side=masked[0] if len(masked) == 1 else None,
-            added=self._added() if step.step == 0 else None,
+            added=added,
             settings=setting_changes(baseline.loss, candidate.loss),
         )
 
