@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,7 +15,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from bench.corpus.harness import KEPT
 from bench.faults.fault import Outcome, Place
@@ -104,7 +104,7 @@ class Workshop:
             settings["install"] = {"find_links": [str(self.wheels)]}
         settings.update(more)
         path = folder / "validator.yml"
-        path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+        path.write_text(json.dumps(settings, ensure_ascii=False, indent=1), encoding="utf-8")  # JSON is YAML
         if any("stored/" in str(model) for model in models):
             (folder / "stored").symlink_to(self.stored)
         work = folder / ".keras-validator"
