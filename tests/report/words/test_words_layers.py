@@ -231,14 +231,14 @@ VALUE = Cause(**ATTENTION, differs="value", ratio=398.0)
             FirstDifference(
                 cause=Cause(**ATTENTION, differs="value", nonfinite=(40, 0), size=80, samples=(3, 9, 20))
             ),
-            "attention_0 returns different output for identical input, in samples 3, 9 and 20 only: "
+            "attention_0 returns different output for identical input, in recorded samples 3, 9 and 20 only: "
             "40 of 80 values are NaN or infinite in the baseline, 0 in the candidate",
         ),
         (
             FirstDifference(
                 cause=Cause(**ATTENTION, differs="value", unequal=3, size=96, example=(4, 5), samples=(7,))
             ),
-            "attention_0 returns different output for identical input, in sample 7 only: "
+            "attention_0 returns different output for identical input, in recorded sample 7 only: "
             "3 of 96 values differ, for example 4 → 5",
         ),
         (

@@ -134,7 +134,8 @@ def _samples(cause: Cause) -> str:
     """Which of the recorded samples show it, where others do not."""
     if not cause.samples:
         return ""
-    return f", in {'sample' if len(cause.samples) == 1 else 'samples'} {_list(cause.samples)} only"
+    which = "samples" if len(cause.samples) > 1 else "sample"
+    return f", in recorded {which} {_list(cause.samples)} only"
 
 
 def _list(samples: Sequence[int]) -> str:
