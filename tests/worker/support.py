@@ -89,7 +89,7 @@ class Environment:
 
     def run(self, script: Path, *arguments: object) -> None:
         command = [str(self.python), str(script), *map(str, arguments)]
-        subprocess.run(command, env=self.variables(), check=True, capture_output=True, timeout=300)
+        subprocess.run(command, env=self.variables(), check=True, capture_output=True, timeout=600)
 
     def work(
         self, folder: Path, jobs: list[dict[str, Any]], *, legacy: bool | None = None, **variables: str

@@ -14,10 +14,20 @@ from worker.answers import Answers, tensor
 from worker.support import MODELS, WORKER, Environment, job, record
 
 UNIT = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
-SINGLE = ["dense", "gelu", "lstm", "text", "attention", "convolution", "weightless", "while", "cond", "solve"]
-SINGLE += ["fourier", "several"]
+SINGLE = [
+    "dense",
+    "lstm",
+    "text",
+    "attention",
+    "convolution",
+    "weightless",
+    "while",
+    "cond",
+    "algebra",
+    "several",
+]
 HALF = {"attention_bfloat16": "bfloat16", "dense_float16": "float16", "dense_mixed": "bfloat16"}
-EXACT = ["table", "order", "masked", "labels", "largest"]
+EXACT = ["table"]
 REMEMBERING = ["counter", "shaken"]
 
 
