@@ -13,12 +13,15 @@ from validator.checks.loading.types import (
     SurroundingsFinding,
     WarningFinding,
 )
+from validator.checks.outputs.types import ReferenceFinding
 from validator.checks.protocol import Finding
 from validator.checks.structure.types import StructuralDifference
 from validator.failure import Failure, WeightsAccount
+from validator.numbers.reference import ReferenceDistance
 from validator.report.phrases import unmarked
 from validator.report.words.failures import error_line, failed, known
 from validator.report.words.loading import WORDS
+from validator.report.words.outputs import WORDS as OUTPUTS
 from validator.report.words.structure import difference_words
 from validator.runner.captures import WorkerWarning
 
@@ -146,3 +149,12 @@ def test_weights_and_vocabularies(fields: dict[str, Any], words: str) -> None:
     difference = StructuralDifference(layer="heads", class_name="Attention", call=1, **fields)
     assert difference.aspect == "weights"
     assert unmarked(difference_words(difference)) == words
+
+
+@pytest.mark.parametrize(("differ", "does"), [(True, "with other weights"), (False, "another function")])
+def test_float64_cannot_tell_other_weights_from_another_function(differ: bool, does: str) -> None:
+    distance = ReferenceDistance(output="output", delta=0.5)
+    finding = ReferenceFinding(
+        kind="reference-confirms", policy=None, distance=distance, weights_differ=differ
+    )
+    assert does in unmarked(OUTPUTS.sentence(finding))

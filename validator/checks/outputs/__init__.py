@@ -23,6 +23,7 @@ from validator.checks.outputs.types import (
     ReferenceFinding,
 )
 from validator.checks.protocol import Check, Earlier, Evidence, Finding, FollowUp, OwnJob, Subject, Task
+from validator.checks.structure.types import StructureComparison
 from validator.storage.tensors import StoredTensor
 
 __all__ = ["CHECK", "change_of", "compare_stored"]
@@ -66,7 +67,13 @@ class Outputs(Check[OutputsRecording, OutputsComparison]):
 
     def find(self, comparison: OutputsComparison, bands: Bands, earlier: Earlier) -> tuple[Finding, ...]:
         """A verdict for every output, and what the float64 runs add."""
-        return tuple(find_outputs(comparison, bands))
+        structure = earlier.comparison(StructureComparison)
+        differences = structure.differences if structure else ()
+        more = {"weights_differ": any(difference.aspect == "weights" for difference in differences)}
+        return tuple(
+            finding.model_copy(update=more) if isinstance(finding, ReferenceFinding) else finding
+            for finding in find_outputs(comparison, bands)
+        )
 
     def follow_up(
         self, subject: Subject, comparison: OutputsComparison, findings: Sequence[Finding], earlier: Earlier

@@ -141,6 +141,10 @@ class ReferenceFinding(_OfOutputs):
     distance: ReferenceDistance | None = None
     failure: Failure | None = None
     failed_side: Side | None = None
+    weights_differ: bool = Field(
+        default=False,
+        description="The sides began with other weights, which float64 cannot tell from a function.",
+    )
 
 
 class NondeterministicFinding(_OfOutputs):

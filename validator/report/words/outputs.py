@@ -275,11 +275,12 @@ def _reference(finding: ReferenceFinding) -> Words:
             reason = f"it failed in the {finding.failed_side}: {error_line(finding.failure)}"
         return words(f"none to compare ({reason}); the cell's own noise decides, with less certainty")
     apart = words("output ", name(distance.output), f" differs {_relative(distance)}")
+    computes = "computes with other weights" if finding.weights_differ else "computes another function"
     if finding.kind == "reference-convicts":
         hides = policy if policy and "float16" in policy else "rounding"
-        return words("the candidate computes another function, which ", f"{hides} hides: ", apart)
+        return words(f"the candidate {computes}, which {hides} hides: ", apart)
     if finding.kind == "reference-confirms":
-        return words("the candidate computes another function: ", apart)
+        return words(f"the candidate {computes}: ", apart)
     same = f"both sides compute the same function ({_agreement(distance)})"
     if finding.kind == "reference-acquits":
         return words(f"{same}, so the difference is rounding")
