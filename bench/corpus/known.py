@@ -198,7 +198,8 @@ def _given() -> list[Case]:
     return [
         _edit("received:attention", "call-not-causal", "tokens", _computes("heads", _STRUCTURE)),
         _edit("received:scaled", "own-factor", "vectors", _computes("scale", _SETTING)),
-        _edit("received:reader", "mask-taken-off", "tokens", _computes("average", _MASK)),
+        # Keras writes the argument of its constructor into the configuration: naming that is right as well.
+        _edit("received:reader", "mask-taken-off", "tokens", _computes("average", _MASK | _SETTING)),
         _edit("received:reader", "numbers-cut", "tokens", _computes("")),
     ]
 
