@@ -294,7 +294,8 @@ def _relative(distance: ReferenceDistance) -> str:
     parts = {"in all": distance.delta, "in a sample": distance.row_delta}
     parts[f"in column {list(distance.index)}"] = distance.column_delta
     where = max(parts, key=lambda part: parts[part])
-    return f"by {figures.number(parts[where])} of its size {where}"
+    times = "×" if parts[where] >= 1 else " of"
+    return f"by {figures.number(parts[where])}{times} its size {where}"
 
 
 def _agreement(distance: ReferenceDistance) -> str:
