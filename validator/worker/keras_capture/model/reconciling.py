@@ -151,7 +151,7 @@ def reconcile(framework: Framework, model: object, path: Path, assigned: Dict[in
     restored = [name for name, digests in stored.items() if _OPTIMIZER.match(name) and digests & {*states}]
     return Account(
         variables=len(variables),
-        unfilled=[path_of(variable) for variable in unfilled],
+        unfilled=list(map(path_of, unfilled, _holders(model, unfilled))),
         unused=unused[converted:] if len(unused) > converted else [],
         constant=all(_is_constant(numpy_of(framework, variable)) for variable in unfilled),
         doubtful=bool(unfilled) and all(_loads_itself(layer) for layer in _holders(model, unfilled)),
@@ -184,9 +184,10 @@ def digest(values: np.ndarray) -> Digest:
     )
 
 
-def path_of(variable: object) -> str:
-    """The name of a variable with those of the layers around it; Keras 2 has only the innermost."""
-    return str(getattr(variable, "path", None) or variable.name).partition(":")[0]
+def path_of(variable: object, layer: object) -> str:
+    """The name of a variable with those of the layers around it; Keras 2 knows the innermost alone."""
+    own = str(variable.name).rpartition("/")[2].partition(":")[0]
+    return str(getattr(variable, "path", None) or f"{layer.name}/{own}")
 
 
 def _stored(path: Path, sought: Set[Digest]) -> Dict[str, Set[Digest]]:
