@@ -9,7 +9,7 @@ import pytest
 from validator.config.load import parse
 from validator.config.settings import Settings
 from validator.errors import ConfigurationError
-from validator.matrix import Cell, Environment, Plan, Variant, make_plan
+from validator.matrix import Environment, Plan, Variant, make_plan
 from validator.matrix.variants import impossible, own_setting, written
 from validator.upgrade import Requirements
 

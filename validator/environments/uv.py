@@ -23,15 +23,15 @@ _HIDDEN = re.compile(
 )
 #: Becomes its arguments after asking Linux (prctl 1: the parent's death signal) that they are killed when the
 #: thread that waits for them ends, however it does. Elsewhere an interrupted installation runs to its end.
-_TIED = (
-    [
-        sys.executable,
-        "-ISc",
-        "import ctypes,os,sys;ctypes.CDLL(None).prctl(1,9);os.execv(sys.argv[1],sys.argv[1:])",
-    ]
-    if sys.platform == "linux"
-    else []
-)
+_BECOME = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+try:
+    os.execv(sys.argv[1], sys.argv[1:])
+except OSError as error:
+    sys.exit(f"uv cannot be started: {error}")
+"""
+_TIED = [sys.executable, "-ISc", _BECOME] if sys.platform == "linux" else []
 
 
 @dataclass(frozen=True)
