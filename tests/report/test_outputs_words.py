@@ -312,8 +312,8 @@ def test_a_float64_run(ratio: float, update: dict, sentence: str) -> None:
         (
             loading,
             ArtifactFinding(side="candidate", failure=failed()),
-            "the saved model does not load in the candidate (ValueError: no such layer); its builder "
-            "built it instead",
+            "the saved model does not load in the candidate, its builder built it instead "
+            "(ValueError: no such layer)",
         ),
         (
             loading,

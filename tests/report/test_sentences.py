@@ -8,6 +8,7 @@ import pytest
 
 from tests.report import cases
 from tests.report.toy import WORDS, ToyComparisons
+from validator.checks.loading.types import ArtifactFinding
 from validator.checks.workarounds.types import (
     Effect,
     Score,
@@ -158,6 +159,14 @@ class TestSummary:
     def test_suspicious_is_compared_with_noise(self) -> None:
         first = summary(cases.report("warn", cases.model("m", cases.suspicious("m"))))[0]
         assert first == "m drifts beyond noise in keras-3.5.0: 2.9× the noise is more than rounding explains."
+
+    def test_what_was_loaded_otherwise_is_no_drift(self) -> None:
+        failure = Failure(stage="load", error="TypeError", message="cannot locate 'Functional'")
+        finding = ArtifactFinding(side="candidate", failure=failure, verdict="suspicious")
+        doubted = cases.report("warn", cases.model("m", cases.suspicious("m", findings=(finding,))))
+        assert run.headline(Content(doubted, WORDS)) == "Some predictions are in doubt"
+        assert summary(doubted)[0] == "m is in doubt in keras-3.5.0."
+        assert summary(doubted)[1].startswith("The saved model does not load in the candidate")
 
     def test_a_baseline_cell_that_failed_is_named_and_the_rest_is_not_thrown_away(self) -> None:
         report = cases.report(

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 from validator.checks.accuracy.types import AccuracyComparison, MetricResult
 from validator.checks.bands import CellVerdict
 from validator.checks.loading.types import BaselineFailed, CellFailed
-from validator.checks.outputs.types import OutputNumbers, OutputsComparison
+from validator.checks.outputs.types import OutputFinding, OutputNumbers, OutputsComparison
 from validator.checks.protocol import Finding
 from validator.failure import Failure
 from validator.report.document import Block
@@ -159,6 +159,12 @@ class Row:
         return latest.words if latest else ()
 
     @property
+    def drifts(self) -> bool:
+        """Whether it is suspicious for how far its predictions moved: not for its loading, NaN or chaos."""
+        doubted = [finding for finding in self.cell.findings if finding.verdict == "suspicious"]
+        return self.cell.verdict == "suspicious" and (not doubted or any(map(_is_drift, doubted)))
+
+    @property
     def causes(self) -> tuple[Words, ...]:
         """Why it has its verdict: leads too, of checks that explain and measure nothing."""
         leads = [each for each in self.placed("lead") if not self.checks[each.finding.check].columns]
@@ -280,3 +286,7 @@ def _answers(row: Row, check: str) -> bool:
 def _badness(row: Row) -> tuple[bool, int, int, float, float]:
     severity = SEVERITY.index(row.cell.verdict), SEVERITY.index(overall(row.cell))
     return bool(row.cell.gated), *severity, row.noise_ratio or 0.0, row.max_abs or 0.0
+
+
+def _is_drift(finding: Finding) -> bool:
+    return isinstance(finding, OutputFinding) and finding.rule not in ("chaos", "mostly-nan")

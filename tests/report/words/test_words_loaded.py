@@ -87,8 +87,8 @@ def test_what_is_known_about_an_error_is_advice() -> None:
     [
         (
             ArtifactFinding(side="candidate", failure=FAILURE),
-            "the saved model does not load in the candidate (TypeError: unexpected keyword 'time_major'); "
-            "its builder built it instead",
+            "the saved model does not load in the candidate, its builder built it instead "
+            "(TypeError: unexpected keyword 'time_major')",
         ),
         (
             CompilationFinding(side="baseline", failure=FAILURE),

@@ -51,8 +51,10 @@ def _plainly(finding: Finding) -> str:
     """The sentences that name nothing but what others wrote."""
     match finding:
         case ArtifactFinding():
-            start = f"the saved model does not load in the {finding.side} ({error_line(finding.failure)})"
-            return f"{start}; its builder built it instead"
+            error = plain(error_line(finding.failure), 140)
+            return (
+                f"the saved model does not load in the {finding.side}, its builder built it instead ({error})"
+            )
         case CompilationFinding():
             where = f"the saved loss, metrics and optimizer do not load in the {finding.side}"
             return f"{where} ({error_line(finding.failure)})"

@@ -46,7 +46,8 @@ def _phrases(content: Content) -> list[str]:
         _environments_failed(content): bool(content.broken),
         _models_failed(content): "failed" in verdicts and not content.broken,
         "Not every model was compared": "not-compared" in verdicts and not content.broken,
-        "Predictions drift beyond noise": "suspicious" in verdicts,
+        "Predictions drift beyond noise": any(row.drifts for row in rows),
+        "Some predictions are in doubt": "suspicious" in verdicts and not any(row.drifts for row in rows),
         "Predictions hold, a reported metric changes": "metric-only" in verdicts,
     }
     notable = [phrase for phrase, holds in phrases.items() if holds]
@@ -180,6 +181,8 @@ def _model(rows: Sequence[Row]) -> list[Words]:
         does = strong(_DOES[verdict][0])
         held = [name(row.where) for row in rows if row.green]
         holds = words(", but not in ", listed(held, most=3)) if held else ()
+    elif verdict == "suspicious" and not worst.drifts:
+        does = "is in doubt"
     elif verdict == "suspicious" and finite(worst.noise_ratio):
         noise = f": {ratio(worst.noise_ratio)} the noise is more than rounding explains"
     alike = [name(row.where) for row in rows if row.cell.verdict == verdict and not row.green]
@@ -187,7 +190,8 @@ def _model(rows: Sequence[Row]) -> list[Words]:
     first = words(name(worst.model), " ", does, " in ", listed(alike, most=3), holds, noise, *also, ".")
     if also and verdict in GREEN:
         return [first, *map(sentence, worst.further[:1])]
-    second = worst.lead if verdict == "metric-only" else _matters(worst)
+    explained = verdict == "metric-only" or (verdict == "suspicious" and not worst.drifts)
+    second = worst.lead if explained else _matters(worst)
     return [first, sentence(second)] if second else [first]
 
 
@@ -325,7 +329,8 @@ def why_title(worst: Row) -> Words:
     verdict = worst.cell.verdict
     if verdict not in _WHY:
         return words("About ", name(worst.model))
-    return words("Why ", name(worst.model), f" {_WHY[verdict]}")
+    does = "is in doubt" if verdict == "suspicious" and not worst.drifts else _WHY[verdict]
+    return words("Why ", name(worst.model), f" {does}")
 
 
 _ADVICE: dict[CellVerdict, str] = {
