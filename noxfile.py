@@ -31,7 +31,14 @@ register(default_config=ROOT / "examples" / "validator.yml")
 def tests(session: nox.Session) -> None:
     """Unit tests, and the worker for real in the oldest and the newest Keras."""
     _equip(session)
-    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", "not e2e", *session.posargs)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", "not e2e and not matrix", *session.posargs)
+
+
+@nox.session
+def matrix(session: nox.Session) -> None:
+    """The worker in every other environment: Keras 2.15, legacy, 3.5.0, JAX and torch; half an hour."""
+    _equip(session)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", "matrix", *session.posargs)
 
 
 @nox.session

@@ -17,6 +17,9 @@ from validator.pipeline.run_folder import WORK
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = Path(os.environ.get("KERAS_VALIDATOR_TEST_ENVIRONMENTS", ROOT / ".nox" / "test-environments"))
 
+#: What `nox -s tests` runs the worker in; the other environments are those of `nox -s matrix`.
+QUICK = {"keras-3.3.3", "keras-3.15.1"}
+
 MATRIX = """
 version: 1
 python: "3.11"
@@ -91,13 +94,17 @@ def share_environments(project: Path) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever asks for an interpreter with Keras is an environment test, marked or not.
 
-    Tests of one file, and of one worker's results, stay in one process: they share what is slow to make.
+    Those of other environments than the oldest and the newest belong to `nox -s matrix`. Tests of one file,
+    and of one worker's results, stay in one process: they share what is slow to make.
     """
     for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
         if "keras_python" in getattr(item, "fixturenames", ()):
             item.add_marker("environment")
-        callspec = getattr(item, "callspec", None)
-        shared = callspec.params.get("results") if callspec else None
+            names = {str(value) for value in params.values()}
+            if any(name == "legacy" or name.startswith("keras-") for name in names - QUICK):
+                item.add_marker("matrix")
+        shared = params.get("results")
         item.add_marker(pytest.mark.xdist_group(str(shared or item.path)))
 
 

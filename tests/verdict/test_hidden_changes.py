@@ -14,7 +14,7 @@ from tests.conftest import ROOT, share_environments
 from validator.checks.outputs.types import OutputFinding
 from validator.verdict.results import CellResult, Report
 
-pytestmark = pytest.mark.environment
+pytestmark = [pytest.mark.environment, pytest.mark.matrix]
 
 GREEN, CHANGED = {"identical", "rounding"}, {"changed"}
 DOUBTFUL, EMPTY = {"suspicious"}, {"not-compared"}
