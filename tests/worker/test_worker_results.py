@@ -65,7 +65,7 @@ def test_a_prediction_is_complete(results: Results) -> None:
     assert (capture.policy, capture.jit, capture.samples, capture.batch_size) == ("float32", False, 10, 4)
     assert capture.deterministic is True
     assert capture.self_difference == ()
-    assert set(capture.seconds) == {"load", "predict", "repeat"}
+    assert set(capture.seconds) == {"load", "predict", "repeat", "list"}
     assert capture.inputs_digest == results["h5"].inputs_digest != results["text"].inputs_digest
     assert capture.reported is None
     assert capture.reported_failure is None
