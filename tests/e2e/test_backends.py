@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, share_environments
+from tests.conftest import ROOT, cpu_torch, share_environments
 from validator.checks.accuracy.types import AccuracyComparison, MetricOnlyFinding
 from validator.checks.outputs.types import OutputsComparison
 from validator.report.json import load
@@ -53,15 +51,6 @@ models:
 """
 #: How far float32 may drift from one backend's kernels to another's, on these models.
 DRIFT = {"digits": 1e-5, "llama": 1e-3}
-
-
-def cpu_torch() -> tuple[Path, str] | None:
-    """A folder of wheels with torch for CPUs, as pip or uv are told of it, and the requirement of it."""
-    for variable in ("UV_FIND_LINKS", "PIP_FIND_LINKS"):
-        for place in os.environ.get(variable, "").replace(",", " ").split():
-            for wheel in sorted(Path(place).glob("torch-*+cpu-cp311-*.whl")):
-                return wheel.parent, f"torch=={wheel.name.split('-')[1]}"
-    return None
 
 
 @dataclass(frozen=True)
