@@ -91,6 +91,7 @@ def share_environments(project: Path) -> None:
         (work / name).symlink_to(shared)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever asks for an interpreter with Keras is an environment test, marked or not.
 
