@@ -16,8 +16,8 @@ from validator.pipeline.sessions import register  # noqa: E402
 RUNTIME_LOCK = "requirements.lock"
 DEVELOPMENT_LOCK = "requirements-dev.lock"
 
-#: A process a core, four at most (each may hold a TensorFlow); `tests/conftest.py` says what stays together.
-SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadgroup")
+#: A process a core, four at most (each may hold a TensorFlow). Tests of one file share what is slow to make.
+SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile")
 
 nox.needs_version = ">=2026.10.20"
 nox.options.sessions = ["validate"]

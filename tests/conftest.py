@@ -91,12 +91,10 @@ def share_environments(project: Path) -> None:
         (work / name).symlink_to(shared)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever asks for an interpreter with Keras is an environment test, marked or not.
 
-    Those of other environments than the oldest and the newest belong to `nox -s matrix`. Tests of one file,
-    and of one worker's results, stay in one process: they share what is slow to make.
+    Those of other environments than the oldest and the newest belong to `nox -s matrix`.
     """
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
@@ -105,8 +103,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             names = {str(value) for value in params.values()}
             if any(name == "legacy" or name.startswith("keras-") for name in names - QUICK):
                 item.add_marker("matrix")
-        shared = params.get("results")
-        item.add_marker(pytest.mark.xdist_group(str(shared or item.path)))
 
 
 @pytest.fixture(scope="session")
