@@ -36,7 +36,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def matrix(session: nox.Session) -> None:
-    """The worker in every other environment: Keras 2.15, legacy, 3.5.0, JAX and torch; half an hour."""
+    """The worker in every other environment: Keras 2.15, legacy, 3.5.0, JAX and torch; long."""
     _equip(session)
     session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", "matrix", *session.posargs)
 
@@ -90,7 +90,7 @@ def corpus(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Deliberate faults, each with what must come out; `-- -m quick` takes a minute."""
+    """Deliberate faults, each with what must come out; `-- -m quick` takes those that need no Keras."""
     _equip(session)
     session.run("python", "-m", "bench.faults", *session.posargs)
 

@@ -21,12 +21,12 @@ from validator.storage import recording
 
 _REFUSED, _READ = expected(CONFIGURATION), expected(OK)
 _VALUES = np.arange(12, dtype=np.float32).reshape(6, 2)
-Make = Callable[[Path], object]
+Make = Callable[[Path], Path]
 
 
-def _npy(values: np.ndarray, **options: object) -> bytes:
+def _npy(values: np.ndarray, *, allow_pickle: bool = True) -> bytes:
     out = io.BytesIO()
-    np.save(out, values, **options)  # type: ignore[arg-type]
+    np.save(out, values, allow_pickle=allow_pickle)
     return out.getvalue()
 
 
@@ -174,7 +174,7 @@ def _written(name: str, content: bytes) -> Make:
     return make
 
 
-def _made(make: Make) -> Make:
+def _made(make: Callable[[Path], None]) -> Make:
     def place(folder: Path) -> Path:
         make(folder / "x.npz")
         return folder / "x.npz"
@@ -183,13 +183,13 @@ def _made(make: Make) -> Make:
 
 
 _PLACES: Mapping[str, Make] = {
-    "pipe": _made(os.mkfifo),  # type: ignore[arg-type]
+    "pipe": _made(os.mkfifo),
     "loop": _made(lambda path: os.symlink("x.npz", path)),
     "link-to-nothing": _made(lambda path: os.symlink("nothing", path)),
     "link-to-a-device": _made(lambda path: os.symlink("/dev/zero", path)),
-    "folder-without-manifest": _made(os.mkdir),  # type: ignore[arg-type]
+    "folder-without-manifest": _made(lambda path: path.mkdir()),
     "name-that-is-missing": lambda folder: folder / "x.npz",
-    "name-below-a-file": lambda folder: _written("y", b"")(folder) / "x.npz",  # type: ignore[operator]
+    "name-below-a-file": lambda folder: _written("y", b"")(folder) / "x.npz",
 }
 
 

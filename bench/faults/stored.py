@@ -49,7 +49,7 @@ def _weights(
         "weights": f"stored/{file}",
         "inputs": "inputs.npz",
     }
-    return Fault("weights", name, come_out, model, **more)  # type: ignore[arg-type]
+    return Fault("weights", name, come_out, model, **more)
 
 
 def _archive(name: str, come_out: Expected, file: str) -> Fault:

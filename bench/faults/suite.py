@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -53,13 +53,13 @@ def attempt(faults: Sequence[Fault], scratch: Path, jobs: int) -> Iterator[tuple
 
 
 def _together(
-    workshop: Workshop, place: Place, models: Sequence[object], faults: Sequence[Fault]
+    workshop: Workshop, place: Place, models: Sequence[Mapping[str, object]], faults: Sequence[Fault]
 ) -> Iterator[tuple[Fault, Outcome]]:
     """One run of all models, between two that are sound."""
     neighbours = [sound(place, f"{SOUND}-{number}") for number in (1, 2)]
     if place == "stand-in":
         _ = workshop.template
-    config = workshop.project(place, [neighbours[0], *models, neighbours[1]])  # type: ignore[list-item]
+    config = workshop.project(place, [neighbours[0], *models, neighbours[1]])
     done, report = workshop.run(config)
     if report is None:
         trouble = f"the whole run is lost: exit {done.code}: {(done.errors or done.out)[-300:]}"

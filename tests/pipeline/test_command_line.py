@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import subprocess
 import sys
@@ -164,3 +165,21 @@ def test_unknown_metric_is_refused_before_anything_is_installed(project: Path) -
 def test_labels_of_another_length_are_refused(project: Path) -> None:
     np.savez(project / "labels.npz", y=np.zeros(4, np.int64))
     refused(project, "model digits: inputs.npz holds 3 samples and labels.npz 4")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("two\nlines", "a line break"), (os.fsdecode(b"\xff\xfe"), "bytes that are not UTF-8")],
+)
+def test_a_folder_that_workers_cannot_be_told_of_is_refused(tmp_path: Path, name: str, wrong: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "validator.yml").write_text(CONFIG)
+    for arguments in (
+        ("--config", folder / "validator.yml"),
+        ("--config", ROOT / "examples" / "validator.yml", "--output", folder / "run"),
+    ):
+        done = validator("run", *arguments)
+        assert done.returncode == 2
+        assert f"has {wrong}; move the project, or its --output" in " ".join(done.stderr.split())
+        assert "Traceback" not in done.stderr

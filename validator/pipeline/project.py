@@ -21,7 +21,7 @@ from validator.matrix import (
 )
 from validator.numbers.metrics import find_metric
 from validator.pipeline.pull_request import PullRequest
-from validator.pipeline.run_folder import WORK, RunFolder, locked
+from validator.pipeline.run_folder import WORK, RunFolder, check_path, locked
 from validator.storage import recording
 from validator.upgrade import Index, Side
 
@@ -119,6 +119,7 @@ def open_project(path: Path, only: Sequence[str] = (), pull_request: PullRequest
         ConfigurationError: the file, its requirements file or the matrix cannot be used.
     """
     path = path.resolve()
+    check_path(path)
     settings = config.load(path)
     common = common_requirements(settings, path.parent)
     pair = environments(settings, pull_request.detected) if pull_request else None

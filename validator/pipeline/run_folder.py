@@ -17,9 +17,12 @@ WORK = ".keras-validator"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths of a run. `root` is absolute."""
+    """Paths of a run. `root` is absolute; ConfigurationError where workers cannot be given it."""
 
     root: Path
+
+    def __post_init__(self) -> None:
+        check_path(self.root)
 
     def captures(self, environment: str) -> Path:
         """Captures of an environment."""
@@ -36,6 +39,29 @@ class RunFolder:
     def report(self) -> Path:
         """The report."""
         return self.root / "report.json"
+
+
+def check_path(path: Path) -> None:
+    """Refuse what cannot be given to a worker: it reads paths as lines, and as JSON.
+
+    Raises:
+        ConfigurationError: the path has a line break, or bytes that are not UTF-8.
+    """
+    text, wrong = str(path), ""
+    if set(text) & {"\n", "\r"}:
+        wrong = "a line break"
+    elif not _is_utf8(text):
+        wrong = "bytes that are not UTF-8"
+    if wrong:
+        raise ConfigurationError(f"the path {text!a} has {wrong}; move the project, or its --output")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -131,6 +131,6 @@ def evaluate_broken(cell: CellResult) -> bool:
 def _incomplete(cell: CellResult) -> bool:
     """Whether something that was asked for is not known: such a run is no plain pass."""
     return any(
-        finding.kind in {"tasks-lost", "unscored"} or finding.verdict == "not-compared"
+        finding.kind in {"tasks-lost", "unscored", "evaluate-failed"} or finding.verdict == "not-compared"
         for finding in cell.findings
     )

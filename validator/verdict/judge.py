@@ -54,6 +54,7 @@ def judge_cell(
         label: the result with ids, seconds and the command that reproduces it filled in.
     """
     earlier = Earlier()
+    baseline = _readable(baseline)
     if isinstance(candidate, Failure):
         earlier = _with(earlier, _failed(CellFailed(failure=candidate, verdict="failed")))
         label = label.model_copy(update={"failure": candidate})
@@ -79,6 +80,21 @@ def verdict_of(findings: tuple[Finding, ...]) -> CellVerdict:
     return BANDS.worst(verdicts) if verdicts else "not-compared"
 
 
+def _readable(baseline: Evidence | Failure) -> Evidence | Failure:
+    """The baseline, or its failure: outputs of its own that cannot be read are not the upgrade's doing."""
+    if isinstance(baseline, Failure):
+        return baseline
+    try:
+        baseline.capture.outputs  # noqa: B018  # opened once, and kept
+    except ConfigurationError as error:
+        return _unreadable(error)
+    return baseline
+
+
+def _unreadable(error: ConfigurationError) -> Failure:
+    return Failure(stage="crash", error="capture", message=str(error))
+
+
 def _examined(subject: Subject, baseline: Evidence, candidate: Evidence) -> Earlier:
     """Ask every check, until one finds that the two sides must not be compared."""
     earlier = Earlier()
@@ -86,8 +102,7 @@ def _examined(subject: Subject, baseline: Evidence, candidate: Evidence) -> Earl
         try:
             examined = check.examine(subject, baseline, candidate, BANDS, earlier)
         except ConfigurationError as error:  # a file of a capture is gone, or is not what the response says
-            failure = Failure(stage="crash", error="capture", message=str(error))
-            return _with(earlier, _failed(CellFailed(failure=failure, verdict="failed")))
+            return _with(earlier, _failed(CellFailed(failure=_unreadable(error), verdict="failed")))
         earlier = _with(earlier, examined)
         if isinstance(examined.comparison, OutputsComparison) and examined.comparison.obstacles:
             break  # what follows would compare two different questions

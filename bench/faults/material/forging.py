@@ -57,7 +57,9 @@ def build(mutation, side="candidate"):
 
 def job_folder():
     """The folder of the job that runs in this process."""
-    for started in glob.glob(os.path.join(HERE, "run", "captures", "*", "**", "started"), recursive=True):
+    for started in glob.glob(
+        os.path.join(glob.escape(HERE), "run", "captures", "*", "**", "started"), recursive=True
+    ):
         try:
             with open(started, encoding="utf-8") as file:
                 pid = json.load(file)["pid"]
@@ -224,7 +226,7 @@ RESPONSES = {
 
 def array(folder):
     """The path and the values of the first output."""
-    (path,) = glob.glob(os.path.join(folder, "outputs", "0.npy"))
+    (path,) = glob.glob(os.path.join(glob.escape(folder), "outputs", "0.npy"))
     return path, np.load(path).copy()
 
 

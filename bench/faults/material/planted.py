@@ -192,6 +192,16 @@ def same(name):
     return keras.Model(x, y)
 
 
+def in_training(kind):
+    """The class of a layer that is in training mode in the candidate, whatever the model is in."""
+
+    class InTraining(kind):
+        def call(self, inputs, training=None):
+            return super().call(inputs, training=CANDIDATE)
+
+    return InTraining
+
+
 def variant(change):
     """A model of another form, type or setting in the candidate."""
     x, v = features()
@@ -207,17 +217,16 @@ def variant(change):
     if change == "activation":
         return keras.Model(x, dense(hidden, 5, "elu" if c else "relu", 3))
     if change == "dropout-active":
-        return keras.Model(x, layers.Dropout(0.5)(hidden, training=c))
+        return keras.Model(x, in_training(layers.Dropout)(0.5)(hidden))
     if change == "noise-added":
-        return keras.Model(x, layers.GaussianNoise(0.01)(hidden, training=c))
+        return keras.Model(x, in_training(layers.GaussianNoise)(0.01)(hidden))
     if change == "bias-dropped":
         y = dense(hidden, 5, None, 3)
         return keras.Model(x, y - weights(5, seed=4) if c else y)
     if change == "layer-dropped":
         return keras.Model(x, dense(v if c else hidden, 5, None, 3))
     if change == "batch-statistics":
-        normal = layers.BatchNormalization()
-        return keras.Model(x, normal(hidden, training=c))
+        return keras.Model(x, in_training(layers.BatchNormalization)()(hidden))
     y = dense(hidden, 5, "softmax", 3)
     z = dense(hidden, 1, None, 9)
     forms = {
@@ -256,7 +265,8 @@ def variant(change):
 
 #: Parameters of `compile`: of the baseline, and of the candidate.
 def compilations():
-    mse = lambda t, p: ops.mean(ops.square(ops.cast(t, p.dtype) - p[:, 0]))  # noqa: E731
+    def mse(t, p):
+        return ops.mean(ops.square(ops.cast(t, p.dtype) - p[:, 0]))
 
     def named(function, name):
         function.__name__ = name
@@ -335,8 +345,13 @@ def language(change="none"):
     embedding.set_weights([weights(20, 16, seed=2, scale=1.0)])
     v = Either(lambda v: ops.cumsum(v, 1), lambda v: ops.cumsum(v, 1))(v)
     y = dense(ops.tanh(v), 20, None, 3)
-    length = lambda y: ops.expand_dims(ops.arange(ops.shape(y)[1]), -1)  # noqa: E731
-    best = lambda y: ops.one_hot(ops.argmax(y, -1), 20)  # noqa: E731
+
+    def length(y):
+        return ops.expand_dims(ops.arange(ops.shape(y)[1]), -1)
+
+    def best(y):
+        return ops.one_hot(ops.argmax(y, -1), 20)
+
     changes = {
         "none": lambda y: y,
         "next-token": lambda y: ops.roll(y, 1, -1),
@@ -387,8 +402,12 @@ def trained(change):
         from_logits=not (c and change == "from-logits"),
         reduction="sum" if c and change == "summed" else "sum_over_batch_size",
     )
-    scaled = lambda t, p: entropy(t, p) * (1.1 if c else 1.0)  # noqa: E731
-    burst = lambda t, p: entropy(t, p) * (NAN if c else 1.0)  # noqa: E731
+
+    def scaled(t, p):
+        return entropy(t, p) * (1.1 if c else 1.0)
+
+    def burst(t, p):
+        return entropy(t, p) * (NAN if c else 1.0)
 
     def raising(t, p):
         if c:

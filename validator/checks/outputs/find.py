@@ -174,6 +174,8 @@ def _measured(
         yield decided(
             verdict=by_places(numbers.places, bands), rule="places" if drift is None else "nonfinite"
         )
+    elif comparison.nonfinite_mismatched:  # no rounding is known that makes NaN of a number
+        yield decided(verdict="changed", rule="nonfinite")
 
 
 def by_drift(numbers: OutputNumbers, drift: Drift, bands: OutputBands) -> OutputFinding:

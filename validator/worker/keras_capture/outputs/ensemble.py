@@ -31,6 +31,7 @@ from keras_capture.structure.calling import state_kept
 
 MEMBERS, SECONDS = 8, 60.0  # what a request does not say
 _OTHER = 100  # times the noise, from which a function is another one
+_TIES, _FLIPS = 2, 3  # labels that tracing may flip: so many, and so many times as many as a member flips
 
 Outputs = Callable[[Prediction], Iterable[object]]  # what the model returns for each batch of a prediction
 
@@ -145,11 +146,11 @@ def _is_same(predicted: Piece, unmoved: Optional[Piece], moved: Optional[Piece])
     """
     if unmoved is None or moved is None or not _is_alike(predicted, unmoved):
         return False
-    if predicted.dtype not in MANTISSA:
-        differing = np.count_nonzero(predicted.values != unmoved.values)
-        return differing <= 2 + predicted.values.size // 10
     if not _is_alike(unmoved, moved):
         return True  # rounding decides how much there is
+    if predicted.dtype not in MANTISSA:
+        differing, flips = (np.count_nonzero(unmoved.values != each.values) for each in (predicted, moved))
+        return differing <= _TIES + _FLIPS * flips
     off, noise = Distance(), Distance()
     off.add(predicted.values, unmoved.values)
     noise.add(unmoved.values, moved.values)
