@@ -158,7 +158,7 @@ def test_whatever_a_job_leaves_in_its_folder_costs_that_job_and_no_other(bench: 
     assert {name for name, result in results.items() if not isinstance(result, Capture)} == {
         job.id for job in lost
     }
-    assert {failure_of(results[job.id]).stage for job in lost} == {"crash", "load"}
+    assert {failure_of(results[job.id]).stage for job in lost} == {"crash", "build"}
     assert {name for event, name, *_ in bench.events if event == "finished"} == {job.id for job in jobs}
 
 

@@ -232,7 +232,10 @@ def test_a_layer_more_is_structure_and_the_others_keep_their_partners(laboratory
 
 def test_code_between_the_layers_is_blamed_on_the_model(laboratory: Laboratory) -> None:
     diagnosis = laboratory.diagnosed("own_code", "keras-3.3.3", "keras-3.3.3", edited="factor")
-    assert diagnosis.located() == ("", "value")
+    assert diagnosis.first is not None
+    assert (diagnosis.first.layer, diagnosis.first.class_name) == ("", "OwnCode")
+    assert diagnosis.first.difference is not None
+    assert (diagnosis.first.difference.name, diagnosis.first.difference.after) == ("factor", 1.001)
 
 
 @pytest.mark.parametrize("model", ["benign", "masked", "sigmoid", "normal", "own_code"])

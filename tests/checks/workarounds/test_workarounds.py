@@ -217,7 +217,7 @@ class TestRealRuns:
         assert (broken.setting, broken.failed_side) == ("kind: broken", "baseline")
         assert broken.failure is not None
         assert (broken.failure.stage, "nobody builds it like this" in broken.failure.message) == (
-            "load",
+            "build",
             True,
         )
 
