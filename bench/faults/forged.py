@@ -95,7 +95,7 @@ ignores-signals writes-under-home locks-its-folder"""
 def processes() -> Iterator[Fault]:
     """Whatever a job does to its process, and to those around it."""
     for name in RAISES.split():
-        stages = "load crash" if name == "KeyboardInterrupt" else "load"
+        stages = "build crash" if name == "KeyboardInterrupt" else "build"
         come_out = expected(GATE, verdicts="failed", stages=stages)
         yield _forged("processes", f"raises-{name.lower()}", come_out, f"raises {name}")
     for name in ENDS.split():
@@ -165,7 +165,10 @@ def _folder(text: str) -> Callable[[Workshop], Outcome]:
         done, report = workshop.run(workshop.project("stand-in", [sound("stand-in")], place))
         cell = cell_of(report, "sound") if report else None
         if cell is None:
-            return Outcome(done.code, trouble=done.trouble or (done.errors or done.out)[-200:])
+            refused = done.code == 2 and not done.trouble
+            return Outcome(
+                done.code, trouble="" if refused else done.trouble or (done.errors or done.out)[-200:]
+            )
         return outcome(cell, trouble=done.trouble)
 
     return attempt

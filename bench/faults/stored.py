@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.faults.fault import CANNOT_JUDGE, OK, Expected, Fault, expected
+from bench.faults.fault import CANNOT_JUDGE, GATE, OK, Expected, Fault, expected
 
 _UNUSABLE = expected(CANNOT_JUDGE, verdicts="not-compared failed", findings="baseline-failed")
 _SOUND = expected(OK, verdicts="identical rounding")
-_NOT_PLAIN = expected(CANNOT_JUDGE, verdicts="not-compared suspicious failed")
+_NOT_PLAIN = expected(GATE, CANNOT_JUDGE, verdicts="not-compared suspicious failed")
+_NAMED = expected(OK, findings="tensors-not-used")
 WEIGHTS = """variable-missing layer-missing variable-transposed variable-wider variable-flat variable-scalar
-variable-text variable-extra layer-extra statistics-missing everything-missing empty torn torn-start text folder"""
+variable-text variable-extra statistics-missing everything-missing empty torn torn-start text folder"""
 ARCHIVES = """variable-missing layer-missing variable-transposed torn empty everything-missing statistics-missing
 no-weights no-configuration configuration-torn configuration-deep units-other class-unknown activation-unknown
 torn-zip empty-file text folder weights-as"""
@@ -29,7 +30,8 @@ def weights() -> Iterator[Fault]:
     yield _weights("sound", _SOUND, "sound.weights.h5", quick=True)
     yield _weights("built-late", _SOUND, "late.weights.h5", builder="planted:late")
     yield _weights("of-another-model", _UNUSABLE, "late.weights.h5")
-    yield _weights("of-another-model-built-late", _UNUSABLE, "sound.weights.h5", builder="planted:late")
+    yield _weights("layer-extra", _NAMED, "layer-extra.weights.h5")
+    yield _weights("of-another-model-built-late", _NAMED, "sound.weights.h5", builder="planted:late")
     for name in ARCHIVES.split():
         yield _archive(f"archive-{name}", _UNUSABLE, f"{name}.keras")
     yield _archive("archive-sound", _SOUND, "sound.keras")

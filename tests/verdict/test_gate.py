@@ -8,12 +8,12 @@ import pytest
 
 from validator.checks.accuracy.types import AccuracyComparison, EvaluateFailedFinding, UnscoredFinding
 from validator.checks.decode.types import DecodeVerdict
-from validator.checks.loading.types import BaselineFailed, CellFailed, NoteFinding
+from validator.checks.loading.types import BaselineFailed, CellFailed, LeftoverFinding, NoteFinding
 from validator.checks.outputs.types import NondeterministicFinding
 from validator.checks.protocol import Finding
 from validator.checks.training.types import TrainingVerdict
 from validator.config.settings import Gate
-from validator.failure import Failure
+from validator.failure import Failure, WeightsAccount
 from validator.numbers.metrics import MetricResult
 from validator.verdict.gate import EXIT_CODES, apply_gate, judge_run, worst_first
 from validator.verdict.results import CellResult, Comparisons, ModelResult, Reason
@@ -100,9 +100,12 @@ def test_nondeterminism_can_be_gated() -> None:
 
 def test_what_was_lost_beside_the_prediction_is_no_plain_pass() -> None:
     lost = NoteFinding(kind="tasks-lost", side="candidate", note="tasks", text="the noise was lost")
-    verdict, code, reasons = run(cell("rounding", findings=(lost,)))
-    assert (verdict, code) == ("warn", 0)
-    assert [reason.cell for reason in reasons] == ["m@e"]
+    account = WeightsAccount(file="w.weights.h5", variables=4, unused=("layers/a/vars/0",), unused_count=1)
+    unused = LeftoverFinding(kind="tensors-not-used", side="both", weights=account)
+    for finding in (lost, unused):
+        verdict, code, reasons = run(cell("rounding", findings=(finding,)))
+        assert (verdict, code) == ("warn", 0)
+        assert [reason.cell for reason in reasons] == ["m@e"]
 
 
 def training(verdict: str, **facts: object) -> TrainingVerdict:

@@ -16,6 +16,8 @@ from validator.errors import Exit
 from validator.verdict.bands import ASIDE, BANDS, BREAKS, GREEN, SEVERITY, Aside
 from validator.verdict.results import CellResult, ModelResult, Reason, Verdict
 
+#: Findings that leave open whether all that was asked for is known.
+_OPEN = frozenset({"tasks-lost", "unscored", "evaluate-failed", "tensors-not-used"})
 EXIT_CODES: dict[Verdict, Exit] = {
     "pass": Exit.OK,
     "warn": Exit.OK,
@@ -130,7 +132,4 @@ def evaluate_broken(cell: CellResult) -> bool:
 
 def _incomplete(cell: CellResult) -> bool:
     """Whether something that was asked for is not known: such a run is no plain pass."""
-    return any(
-        finding.kind in {"tasks-lost", "unscored", "evaluate-failed"} or finding.verdict == "not-compared"
-        for finding in cell.findings
-    )
+    return any(finding.kind in _OPEN or finding.verdict == "not-compared" for finding in cell.findings)

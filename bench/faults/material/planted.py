@@ -387,7 +387,7 @@ def trained(change):
     if change == "dropout-rate":
         h = layers.Dropout(0.6 if c else 0.2)(h)
     if change == "gradient-stopped" and c:
-        h = ops.stop_gradient(h)
+        h = layers.Lambda(ops.stop_gradient)(h)
     if change == "batch-normalisation":
         h = layers.BatchNormalization(momentum=0.5 if c else 0.99)(h)
     top = layers.Dense(

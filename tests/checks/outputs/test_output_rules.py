@@ -47,7 +47,9 @@ def test_every_byte_equal_is_identical_whatever_the_noise() -> None:
 def test_nonfinite_values_at_other_places_are_a_change() -> None:
     new = OLD.copy()
     new[2, 1] = np.nan
-    for numbers in (output(new), output(new, ratio=0.5)):  # nothing measured; measured, without members
+    still = Places(size=40, moved=1, flips=0, novel=1, reach=0)
+    # Nothing measured; measured, without members; measured, and no member makes or loses a NaN.
+    for numbers in (output(new), output(new, ratio=0.5), output(new, ratio=0.5, places=still)):
         result = judged(numbers)
         assert (result.verdict, result.rule) == ("changed", "nonfinite")
 

@@ -79,9 +79,14 @@ def test_a_chaotic_model_is_not_convicted_by_float64() -> None:
     assert verdict(with_reference(output(MOVED, drift=noise, reference=SAME))) == "suspicious"
 
 
-@pytest.mark.parametrize(("delta", "expected"), [(0.0, "rounding"), (0.1, "suspicious")])
-def test_labels_that_agree_in_float64_are_ties(delta: float, expected: str) -> None:
-    places = Places(size=40, moved=2, flips=0, novel=2, reach=0)
+@pytest.mark.parametrize(
+    ("delta", "flips", "expected"),
+    [(0.0, 0, "rounding"), (0.1, 0, "changed"), (0.1, 2, "rounding")],
+)
+def test_labels_are_ties_where_float64_agrees_or_rounding_flips_them(
+    delta: float, flips: int, expected: str
+) -> None:
+    places = Places(size=40, moved=2, flips=flips, novel=2, reach=flips)
     labels = output(
         np.ones((10, 4), np.int64),
         old=np.zeros((10, 4), np.int64),

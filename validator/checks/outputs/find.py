@@ -122,11 +122,12 @@ def _is_same(distance: ReferenceDistance, bands: OutputBands) -> bool:
 def _computes_another(output: OutputFinding, bands: OutputBands) -> bool:
     """Whether the sides compute different functions. Where noise is all, float64 is noise as well."""
     distance, drift = output.numbers.reference, output.numbers.drift
-    if distance is None or distance.discrete or (drift is not None and drift.chaos > bands.chaos):
+    if distance is None or (drift is not None and drift.chaos > bands.chaos):
         return False
-    if math.isnan(distance.delta):  # near a pole rounding decides where NaN is, in float64 as well
+    if distance.discrete or math.isnan(distance.delta):
+        # At a tie, and near a pole where NaN begins, rounding decides in float64 as well.
         places = output.numbers.places
-        return places is not None and by_places(places, bands) != "rounding"
+        return distance.delta != 0 and places is not None and by_places(places, bands) != "rounding"
     return distance.delta > bands.other or max(distance.row_delta, distance.column_delta) > bands.part
 
 
@@ -170,12 +171,12 @@ def _measured(
         yield by_drift(numbers, drift, bands)
         if drift.method == "none" and comparison.mismatched:
             yield decided(verdict="suspicious", rule="dtype-tolerance")
-    if numbers.places is not None:
+    if comparison.nonfinite_mismatched and (numbers.places is None or not numbers.places.flips):
+        yield decided(verdict="changed", rule="nonfinite")  # no rounding is known that makes NaN of a number
+    elif numbers.places is not None:
         yield decided(
             verdict=by_places(numbers.places, bands), rule="places" if drift is None else "nonfinite"
         )
-    elif comparison.nonfinite_mismatched:  # no rounding is known that makes NaN of a number
-        yield decided(verdict="changed", rule="nonfinite")
 
 
 def by_drift(numbers: OutputNumbers, drift: Drift, bands: OutputBands) -> OutputFinding:

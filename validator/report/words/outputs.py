@@ -276,10 +276,10 @@ def _reference(finding: ReferenceFinding) -> Words:
         return words(f"none to compare ({reason}); the cell's own noise decides, with less certainty")
     apart = words("output ", name(distance.output), f" differs {_relative(distance)}")
     computes = "computes with other weights" if finding.weights_differ else "computes another function"
-    if finding.kind == "reference-convicts":
+    if finding.kind == "reference-convicts" and not distance.discrete:
         hides = policy if policy and "float16" in policy else "rounding"
         return words(f"the candidate {computes}, which {hides} hides: ", apart)
-    if finding.kind == "reference-confirms":
+    if finding.kind in ("reference-convicts", "reference-confirms"):
         return words(f"the candidate {computes}: ", apart)
     same = f"both sides compute the same function ({_agreement(distance)})"
     if finding.kind == "reference-acquits":
@@ -291,6 +291,8 @@ def _relative(distance: ReferenceDistance) -> str:
     """The part that differs most: everything, a sample or a column."""
     if not math.isfinite(distance.delta):
         return "by where it is not finite"
+    if distance.discrete:
+        return f"in {figures.number(100 * distance.delta)} % of its values in float64 as well"
     parts = {"in all": distance.delta, "in a sample": distance.row_delta}
     parts[f"in column {list(distance.index)}"] = distance.column_delta
     where = max(parts, key=lambda part: parts[part])
