@@ -6,7 +6,6 @@ Rooms are imported inside the commands, so that `--help` is fast.
 from __future__ import annotations
 
 import errno
-import io
 import sys
 import warnings
 from enum import Enum
@@ -220,12 +219,11 @@ def compare(
 def main() -> NoReturn:
     """Run the command line and end the process with the documented exit code."""
     from validator.pipeline.signals import end_as_interrupted
+    from validator.pipeline.streams import keep_running
 
     end_as_interrupted()
     warnings.simplefilter("ignore")  # of libraries: with PYTHONWARNINGS=error they would end a run
-    for stream in (sys.stdout, sys.stderr):  # a terminal's encoding must not decide about a run
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    keep_running()
     sys.exit(_guarded())
 
 

@@ -111,14 +111,19 @@ def environments() -> Iterator[Fault]:
         quick = name in {"force-color", "warnings-are-errors", "output-in-ascii", "home-none"}
         yield Fault("environments", name, _SAME, attempt=_varied(variables), quick=quick)
     for name, command in SHELLS.items():
-        yield Fault("environments", name, _SAME, attempt=_within(command))
+        unread = expected(CANNOT_JUDGE)  # a result that nobody can be told of
+        yield Fault(
+            "environments", name, unread if name == "stdout-full" else _SAME, attempt=_within(command)
+        )
     full = expected(CANNOT_JUDGE)
     yield Fault("environments", "disk-full-at-once", full, attempt=_limited(0))
-    yield Fault("environments", "disk-full-in-a-job", expected(GATE, CANNOT_JUDGE), attempt=_limited(8))
+    yield Fault("environments", "disk-full-in-recordings", expected(CONFIGURATION), attempt=_limited(8))
+    yield Fault("environments", "disk-full-in-locks", full, attempt=_limited(16))
+    yield Fault("environments", "disk-full-in-uv", full, attempt=_limited(48))
     for name, edit in EDITS.items():
         yield Fault("environments", f"edited-{name}", _SAME, attempt=_edited(edit))
     for name, more in UNBUILDABLE.items():
-        stages = "resolve install import"
+        stages = "resolve install import crash"
         come_out = expected(GATE, CANNOT_JUDGE, verdicts="failed", stages=stages)
         yield Fault("environments", name, come_out, attempt=_unbuildable(more))
     yield Fault("environments", "run-while-another-runs", expected(CONFIGURATION), attempt=_twice)

@@ -13,6 +13,7 @@ import pytest
 from validator.config.settings import Install
 from validator.environments import Built, Uv, prepare
 from validator.environments.build import MARKER
+from validator.environments.intact import is_damaged
 from validator.failure import Failure
 from validator.matrix import Environment
 
@@ -197,9 +198,23 @@ def test_an_edit_that_reached_the_cache_is_undone(tmp_path: Path, uv: Uv) -> Non
         if "# edited" not in file.read_text():
             with file.open("a") as append:
                 append.write("# edited\n")
-    assert not prepared(tmp_path, own_cache, "packaging==24.1").reused
+    for folder in (tmp_path, tmp_path / "of-another-project"):  # the edited one, and one that is made anew
+        assert not prepared(folder, own_cache, "packaging==24.1").reused
+        (file,) = (folder / "small").glob("lib/*/site-packages/packaging/version.py")
+        assert "# edited" not in file.read_text()
+
+
+def test_files_are_held_against_their_wheel(tmp_path: Path, uv: Uv) -> None:
+    own_cache = Uv(uv.binary, {**uv.environ, "UV_CACHE_DIR": str(tmp_path / "cache")})
+    prepared(tmp_path, own_cache, "packaging==24.1")
     (file,) = (tmp_path / "small").glob("lib/*/site-packages/packaging/version.py")
-    assert "# edited" not in file.read_text()
+    assert not is_damaged(tmp_path / "small")
+    text = file.read_text()
+    with file.open("r+") as edit:
+        edit.write(text[:-1] + "#")  # as long as before, and linked to the cache
+    assert is_damaged(tmp_path / "small")
+    assert not prepared(tmp_path / "of-another-project", own_cache, "packaging==24.1").reused
+    assert not is_damaged(tmp_path / "of-another-project" / "small")
 
 
 def test_a_range_of_pythons_makes_the_environment_anew(tmp_path: Path, uv: Uv) -> None:

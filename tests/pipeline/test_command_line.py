@@ -183,3 +183,20 @@ def test_a_folder_that_workers_cannot_be_told_of_is_refused(tmp_path: Path, name
         assert done.returncode == 2
         assert f"has {wrong}; move the project, or its --output" in " ".join(done.stderr.split())
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("streams", ["2>/dev/full", "2>&-", "| true"])
+def test_a_stream_that_nobody_reads_ends_no_command(project: Path, streams: str) -> None:
+    plan = f"{sys.executable} -m validator plan --config {project / 'validator.yml'}"
+    command = f"set -o pipefail; {{ sleep 0.2; {plan}; }} {streams}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_a_result_that_cannot_be_printed_is_no_success(project: Path) -> None:
+    command = f"{sys.executable} -m validator plan --config {project / 'validator.yml'} >/dev/full"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "No space left on device" in done.stderr

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from validator.config.settings import Install
-from validator.environments.intact import differs_from, is_edited, pins
+from validator.environments.intact import differs_from, is_damaged, is_edited, pins
 from validator.environments.lock import lock
 from validator.environments.uv import Uv, index_arguments
 from validator.failure import Failure
@@ -101,8 +101,10 @@ def _install(environment: Environment, install: Install, venv: Path, locks: Path
             return Built(python, locked, reused=True)
     marker.unlink(missing_ok=True)
     arguments = ["pip", "sync", str(locked), "--python", str(python), *index_arguments(install)]
-    # An edit in place reaches uv's cache, from which files are linked: `--reinstall` reads the wheels again.
+    # Files are linked from uv's cache, which an edit in place reaches: `--reinstall` reads the wheels again.
     installed = uv.run("install", [*arguments, *(["--reinstall"] if edited else [])], cwd=venv)
+    if not edited and isinstance(installed, str) and is_damaged(venv):
+        installed = uv.run("install", [*arguments, "--reinstall"], cwd=venv)
     if isinstance(installed, Failure):
         return installed
     marker.write_text(digest, encoding="utf-8")

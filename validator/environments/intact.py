@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,21 @@ class RecordedFile:
 
     path: Path
     size: int
+    digest: str  # "sha256=" and 43 characters of URL-safe base64
+
+    def is_damaged(self) -> bool:
+        """Whether it is not what the wheel says; of libraries only the size is read."""
+        try:
+            if self.path.stat().st_size != self.size:
+                return True
+            if self.path.suffix != ".py":
+                return False
+            content = self.path.read_bytes()
+        except OSError:
+            return True
+        algorithm, _, digest = self.digest.partition("=")
+        own = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        return algorithm == "sha256" and own != digest
 
     def is_changed(self, since: float) -> bool:
         """Whether it is gone, of another size, or was written after the installation (seconds, Unix time)."""
@@ -58,6 +75,11 @@ def is_edited(venv: Path, since: float) -> bool:
     return any(file.is_changed(since) for file in _recorded(venv))
 
 
+def is_damaged(venv: Path) -> bool:
+    """Whether code of a package is not what its wheel says."""
+    return any(file.is_damaged() for file in _recorded(venv))
+
+
 def _installed(venv: Path) -> Iterator[tuple[str, Version | None]]:
     for folder in _metadata(venv):
         name, _, version = folder.name.removesuffix(".dist-info").rpartition("-")
@@ -73,7 +95,7 @@ def _recorded(venv: Path) -> Iterator[RecordedFile]:
         rows = csv.reader(record.read_text(encoding="utf-8").splitlines()) if record.is_file() else ()
         for path, digest, size in (row for row in rows if len(row) == 3):
             if digest and size and Path(path).suffix in _CODE:
-                yield RecordedFile(folder.parent / path, int(size))
+                yield RecordedFile(folder.parent / path, int(size), digest)
 
 
 def _metadata(venv: Path) -> list[Path]:

@@ -102,7 +102,10 @@ class Project:
 
 def display_path(path: Path) -> str:
     """An absolute path as a person in the current folder would write it."""
-    current = Path.cwd()
+    try:
+        current = Path.cwd()
+    except OSError:  # it was removed
+        return str(path)
     return str(path.relative_to(current) if path.is_relative_to(current) else path)
 
 
