@@ -14,7 +14,7 @@ Split = Literal["dev", "held-out"]
 #: How a change shows: in the predictions, in what the framework reports, as a failure, in a prediction that
 #: differs from one time to the next, in training alone, or in the structure alone, where the recorded inputs
 #: do not show it.
-Shows = Literal["predictions", "metric", "failure", "nondeterminism", "training", "structure"]
+Shows = Literal["predictions", "metric", "feeding", "failure", "nondeterminism", "training", "structure"]
 FirstKind = Literal["value", "dtype", "mask", "structure"]
 #: One case in so many is held out.
 _HELD_OUT = 3

@@ -106,6 +106,7 @@ def _kind(change: Change, result: CellResult) -> bool:
         "metric": result.verdict == "metric-only",
         "failure": result.verdict == "failed" and failed,
         "nondeterminism": any(finding.kind == "nondeterministic" for finding in result.findings),
+        "feeding": any(finding.kind == "inputs-fed" for finding in result.findings),
         "training": bool(_broken_training(result)),
         "structure": result.verdict in GREEN and _alarm(change, result),
     }

@@ -63,6 +63,7 @@ class Bench:
             "weights": None,
             "custom_objects": (),
             "safe_mode": True,
+            "compile": True,
             "signature": "serving_default",
             "variant": {"precision": "as-saved", "jit": "as-saved", "attention": "as-saved"},
             "inputs": "runner_models:inputs",

@@ -54,6 +54,7 @@ def job(identity: str, folder: Path, **fields: object) -> dict[str, Any]:
         "weights": None,
         "custom_objects": [],
         "safe_mode": True,
+        "compile": True,
         "signature": "serving_default",
         "variant": {"precision": "as-saved", "jit": "as-saved"},
         "labels": None,

@@ -88,6 +88,12 @@ def test_a_lost_loss_leaves_the_prediction(results: Results) -> None:
     assert capture.reported is None
 
 
+def test_a_loss_that_is_not_wanted_is_not_missed(results: Results) -> None:
+    capture = results["custom loss not wanted"]
+    assert capture.compile_failure is None
+    assert np.array_equal(results.array("custom loss not wanted"), results.array("keras"))
+
+
 def test_a_broken_artifact_and_the_builder_are_both_reported(results: Results) -> None:
     capture = results["artifact falls back"]
     assert capture.loaded_from == "builder"

@@ -199,6 +199,9 @@ class ModelSettings(Frozen):
         default=(), description="Modules with the custom layers, functions and classes of the artifact."
     )
     safe_mode: bool = Field(default=True, description="Keras' `safe_mode` when the artifact is loaded.")
+    compile: bool = Field(
+        default=True, description="Whether to load the saved loss, metrics and optimizer of the artifact."
+    )
     signature: str = Field(default="serving_default", description="Signature of a SavedModel to call.")
     inputs: str = Field(description="A recording, .npz, .npy or .parquet, or `package.module:function`.")
     labels: str | None = Field(default=None, description="Labels: a recording, .npz, .npy or .parquet.")

@@ -80,6 +80,7 @@ class JobMaker:
             weights=resolve(model.weights) if model.weights else None,
             custom_objects=model.custom_objects,
             safe_mode=model.safe_mode,
+            compile=model.compile,
             signature=model.signature,
             variant={"precision": variant.precision, "jit": variant.jit, "attention": variant.attention},
             inputs=recordings.inputs,

@@ -36,6 +36,7 @@ class Job:
     weights: str | None
     custom_objects: tuple[str, ...]
     safe_mode: bool
+    compile: bool
     signature: str
     variant: dict[str, str]
     inputs: str

@@ -26,6 +26,7 @@ from validator.checks.layers.types import (
     NoLayerDiffers,
     ReplayIncomplete,
 )
+from validator.checks.loading.types import InputsFedFinding
 from validator.checks.outputs.types import OutputsComparison
 from validator.checks.protocol import Check, Earlier, Evidence, Finding, FollowUp, OwnJob, Subject, Task
 from validator.checks.structure.alignment import align
@@ -105,7 +106,11 @@ class Layers(Check[RecordedLayers | NotRecorded | None, LayersComparison]):
         if not comparison.samples:
             return ()
         left = (ReplayIncomplete(layers=comparison.left),) if comparison.left else ()
-        return (*localise(comparison, bands.layers), *left)
+        findings = tuple(localise(comparison, bands.layers))
+        if any(isinstance(each, InputsFedFinding) for part in earlier.examined for each in part.findings):
+            # What reaches the first layer is another input: the model's own code is not to blame.
+            findings = tuple(each for each in findings if not _blames_own_code(each))
+        return (*findings, *left)
 
     def follow_up(
         self, subject: Subject, comparison: LayersComparison, findings: Sequence[Finding], earlier: Earlier
@@ -118,6 +123,10 @@ class Layers(Check[RecordedLayers | NotRecorded | None, LayersComparison]):
         pairs: list[JsonValue] = [[pair.candidate, pair.baseline, pair.path] for pair in structure.pairs]
         replayed = Task({"noise": 0, "rows": rows, "pairs": pairs}, own=OwnJob(), baseline_folder="baseline")
         return FollowUp(Task({"noise": _MEMBERS, "rows": rows}, own=OwnJob()), replayed)
+
+
+def _blames_own_code(finding: Finding) -> bool:
+    return isinstance(finding, FirstDifference) and not finding.cause.layer
 
 
 def _compared(baseline: RecordedLayers, candidate: RecordedLayers) -> LayersComparison:

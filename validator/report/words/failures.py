@@ -33,7 +33,8 @@ _HINTS: dict[Hint, str] = {
     "ragged": "Keras 3 takes ragged tensors in few layers: record the inputs padded, with a mask",
     "weights-file": "save the weights as .weights.h5 and name them under weights",
     "builder": "this release cannot read the saved configuration: name builder and weights instead",
-    "compilation": "load it with compile=False and compile it again, then save it as .keras",
+    "compilation": "set compile: false for this model if nothing needs them, or load it with compile=False, "
+    "compile it again and save it as .keras",
 }
 
 

@@ -105,7 +105,10 @@ def _load_artifact(framework: Framework, job: Job, objects: dict) -> Loaded:
     accepted = inspect.signature(framework.keras.models.load_model).parameters
     arguments = {name: value for name, value in arguments.items() if name in accepted}
     with _in_precision(job, kind) as readable, assignments(framework) as assigned:
-        loaded.model = _load_compiled(framework, str(readable), arguments, loaded, assigned)
+        if job.compile:
+            loaded.model = _load_compiled(framework, str(readable), arguments, loaded, assigned)
+        else:
+            loaded.model = framework.keras.models.load_model(str(readable), compile=False, **arguments)
         if has_account(readable):
             with weights_file(readable, job.folder) as weights:
                 if kind == "keras" and not _is_built(loaded.model):

@@ -22,6 +22,7 @@ class Job:
     weights: Optional[Path]
     custom_objects: Sequence[str]
     safe_mode: bool
+    compile: bool  # the artifact's loss, metrics and optimizer are wanted
     signature: str
     inputs: str
     labels: Optional[str]
