@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from validator.checks.layers import CHECK
 from validator.checks.layers.localise import localise
 from validator.checks.layers.numbers import (
     FullPass,
@@ -29,6 +30,8 @@ from validator.checks.layers.types import (
     NoLayerDiffers,
     Replay,
 )
+from validator.checks.loading.types import InputsFedFinding
+from validator.checks.protocol import Earlier, Examined
 from validator.checks.structure.alignment import align
 from validator.checks.structure.architecture import compare_architecture
 from validator.checks.structure.configurations import configuration_changes
@@ -102,6 +105,18 @@ def test_a_model_is_not_blamed_for_the_dtype_that_its_layer_gives() -> None:
 
 def test_a_model_is_blamed_for_what_none_of_its_layers_does() -> None:
     assert causes(recording(), recording(model="float16")) == [("", "dtype")]
+
+
+def test_a_model_is_not_blamed_where_its_inputs_arrive_swapped() -> None:
+    propagated = chain(9.0, 9.0, replays={0: 0.0, 1: 0.0})
+    model, *layers = propagated.calls
+    moved = model.model_copy(update={"drift": LayerDrift(identical=False, ratio=9.0)})
+    own_code = propagated.model_copy(update={"calls": (moved, *layers)})
+    for loading in ((), (InputsFedFinding(side="baseline", outputs=()),)):
+        earlier = Earlier((Examined("loading", None, loading),))
+        findings = CHECK.find(own_code, BANDS, earlier)
+        blamed = [each for each in findings if isinstance(each, FirstDifference) and not each.cause.layer]
+        assert bool(blamed) == (not loading)
 
 
 def test_the_same_bytes_in_and_other_values_out_convict_a_layer_that_does_not_differ_when_replayed() -> None:
