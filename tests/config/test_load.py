@@ -45,6 +45,11 @@ def test_minimal_has_the_documented_defaults() -> None:
             "model 'digits' has metrics but no labels",
         ),
         (
+            "inputs: inputs.npz",
+            "inputs: inputs.npz\n    compile: false\n    training: {}",
+            "model 'digits' has training but compile: false; name training.function or a builder",
+        ),
+        (
             'keras: ["3.3.3", "3.5.0"]',
             'keras: ["3.3.3"], exclude: [{kears: legacy}]',
             "line 2: matrix.exclude[0].kears",

@@ -240,6 +240,10 @@ class ModelSettings(Frozen):
             raise ValueError(f"model {self.name!r} has weights but no builder")
         if self.metrics and self.labels is None:
             raise ValueError(f"model {self.name!r} has metrics but no labels")
+        if self.training is not None and not self.compile and not (self.builder or self.training.function):
+            raise ValueError(
+                f"model {self.name!r} has training but compile: false; name training.function or a builder"
+            )
         unknown = [name for name in self.directions if name not in self.metrics]
         if unknown:
             raise ValueError(f"model {self.name!r}: {unknown[0]!r} of directions is not in metrics")
