@@ -89,6 +89,13 @@ def corpus(session: nox.Session) -> None:
 
 
 @nox.session
+def catalogue(session: nox.Session) -> None:
+    """Run the proofs of all known changes; `-- score` counts how often the right one is named."""
+    _equip(session)
+    session.run("python", "-m", "bench.catalogue", *session.posargs)
+
+
+@nox.session
 def faults(session: nox.Session) -> None:
     """Deliberate faults, each with what must come out; `-- -m quick` takes those that need no Keras."""
     _equip(session)

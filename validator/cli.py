@@ -216,6 +216,34 @@ def compare(
     raise typer.Exit(int(show_comparison(baseline, candidate, json)))
 
 
+@app.command()
+def advise(  # noqa: PLR0913, PLR0917 - one parameter an option
+    model: Annotated[
+        Path, typer.Argument(help="A .keras or .h5 file, a SavedModel, or the Python file of a builder.")
+    ],
+    since: Annotated[
+        str | None, typer.Option("--from", help="Release before. Default: what saved the model.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", help="Release after. Default: the newest of the catalogue.")
+    ] = None,
+    backend: Annotated[str, typer.Option(help="tensorflow, jax or torch.")] = "tensorflow",
+    inputs: Annotated[
+        Path | None, typer.Option(help="Recorded inputs: which changes can they not show?")
+    ] = None,
+    batch: Annotated[int, typer.Option("--batch-size", min=1, help="Samples predicted at once.")] = 32,
+    source: Annotated[
+        list[Path] | None, typer.Option(help="Python file with the model's own code. Repeatable.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the known changes between two Keras releases that can reach a model. Nothing is loaded or run."""
+    from validator.pipeline.advise import Question, show_advice
+
+    sources = tuple(source or ())
+    show_advice(Question(model, since, until, backend, inputs, batch, sources, json))
+
+
 def main() -> NoReturn:
     """Run the command line and end the process with the documented exit code."""
     from validator.pipeline.signals import end_as_interrupted

@@ -85,5 +85,15 @@ def test_in_json_and_back() -> None:
 def test_every_registered_check_has_words() -> None:
     words: WordsByCheck = registered_words()
     assert list(words) == [
-        *("loading", "structure", "outputs", "accuracy", "layers", "decode", "training", "workarounds")
+        *(
+            "loading",
+            "structure",
+            "outputs",
+            "accuracy",
+            "layers",
+            "decode",
+            "training",
+            "workarounds",
+            "known",
+        )
     ]

@@ -52,6 +52,7 @@ class Subject:
         folder: of the validator.yml, where relative paths start and modules are found.
         labels: the folder of the model's converted labels; None where it has none.
         bands: every threshold.
+        inputs: the folder of the model's converted inputs; None where nobody looks at them.
     """
 
     model: ModelSettings
@@ -62,6 +63,7 @@ class Subject:
     folder: Path
     labels: Path | None
     bands: Bands
+    inputs: Path | None = None
 
     @property
     def is_baseline(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from validator.checks.accuracy import CHECK as ACCURACY
 from validator.checks.decode import CHECK as DECODE
+from validator.checks.known import CHECK as KNOWN
 from validator.checks.layers import CHECK as LAYERS
 from validator.checks.loading import CHECK as LOADING
 from validator.checks.outputs import CHECK as OUTPUTS
@@ -24,4 +25,5 @@ CHECKS: tuple[Check[Any, Any], ...] = (
     DECODE,
     TRAINING,
     WORKAROUNDS,
+    KNOWN,
 )

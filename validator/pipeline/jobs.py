@@ -35,7 +35,8 @@ class JobMaker:
         """
         project = self.project
         model = project.model(cell.model)
-        labels = self.recordings(model).labels
+        recordings = self.recordings(model)
+        labels = recordings.labels
         return Subject(
             model=model,
             cell=cell,
@@ -45,6 +46,7 @@ class JobMaker:
             folder=project.folder,
             labels=Path(labels) if labels else None,
             bands=BANDS,
+            inputs=Path(recordings.inputs) if recordings.inputs else None,
         )
 
     def recordings(self, model: ModelSettings) -> Recordings:

@@ -188,6 +188,14 @@ def read_environment(folder: Path) -> EnvironmentFacts | None:
         return None
 
 
+def worker_facts(capture: Path, environment: str = "") -> EnvironmentFacts | None:
+    """The facts of the environment that a capture is from, or of another of the same run by its name."""
+    for folder in capture.parents:
+        if (folder / WORKER_FOLDER / "environment.json").is_file():
+            return read_environment((folder.parent / environment if environment else folder) / WORKER_FOLDER)
+    return None
+
+
 def _broken(folder: Path, reason: str) -> Failure:
     message = f"{folder}: not a capture ({reason}); run the cell again"
     return Failure(stage="crash", error="capture", message=message)

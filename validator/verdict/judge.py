@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from validator.checks.bands import CellVerdict
+from validator.checks.known import of_failure as known_failure
 from validator.checks.loading.types import BaselineFailed, CellFailed
 from validator.checks.outputs.types import OutputsComparison
 from validator.checks.protocol import (
@@ -56,7 +57,10 @@ def judge_cell(
     earlier = Earlier()
     baseline = _readable(baseline)
     if isinstance(candidate, Failure):
-        earlier = _with(earlier, _failed(CellFailed(failure=candidate, verdict="failed")))
+        failed = CellFailed(failure=candidate, verdict="failed")
+        earlier = _with(earlier, _failed(failed))
+        known = known_failure(subject, baseline, failed, BANDS)
+        earlier = earlier if known is None else _with(earlier, known)
         label = label.model_copy(update={"failure": candidate})
     if isinstance(baseline, Failure):
         earlier = _with(earlier, _failed(BaselineFailed(failure=baseline, verdict="not-compared")))

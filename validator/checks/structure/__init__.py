@@ -6,6 +6,8 @@ Keras does not merely write otherwise. They are worth knowing and change no verd
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from validator.checks.bands import Bands
 from validator.checks.protocol import Check, Earlier, Evidence, Finding, Subject, Task
 from validator.checks.structure.alignment import Alignment, align
@@ -16,6 +18,7 @@ from validator.checks.structure.types import (
     CallPair,
     MoreStructure,
     NotRecorded,
+    RecordedLayer,
     StructureComparison,
     StructureFinding,
     StructureNotRecorded,
@@ -53,7 +56,11 @@ class Structure(Check[CallGraph | NotRecorded, StructureComparison]):
         if isinstance(baseline, CallGraph) and isinstance(candidate, CallGraph):
             alignment = align(baseline, candidate)
             return StructureComparison(
-                differences=compare_architecture(alignment), pairs=tuple(_pairs(alignment))
+                differences=compare_architecture(alignment),
+                pairs=tuple(_pairs(alignment)),
+                layers=tuple(_layers(baseline)),
+                several_masks=joins_masks(baseline) or joins_masks(candidate),
+                given_masks=gives_mask(baseline),
             )
         return StructureComparison(missing=missing_sides(baseline, candidate))
 
@@ -65,6 +72,36 @@ class Structure(Check[CallGraph | NotRecorded, StructureComparison]):
             findings.append(MoreStructure(count=len(causes) - _REPORTED))
         lost = [missing for missing in comparison.missing if missing.failure is not None]
         return (*findings, *(StructureNotRecorded(missing=missing) for missing in lost))
+
+
+def _layers(graph: CallGraph) -> Iterator[RecordedLayer]:
+    """Every layer but the model itself, once, by the name that a person knows it by."""
+    listed = {
+        call.layer for call in graph.calls for argument in call.arguments[:1] if len(argument.value.items) > 1
+    }
+    paths = {call.layer: call.path for call in reversed(graph.calls)}
+    outermost = graph.calls[0].layer if graph.calls else None
+    for number, layer in enumerate(graph.layers):
+        if number == outermost:
+            continue
+        yield RecordedLayer(
+            name=paths.get(number) or layer.name,
+            class_name=layer.class_name,
+            config=layer.config,
+            own_code=layer.own_code and not layer.container,
+            listed=number in listed,
+            policy=layer.policy,
+        )
+
+
+def joins_masks(graph: CallGraph) -> bool:
+    """Whether a call takes tensors with two different masks."""
+    return any(len({leaf.mask for leaf in call.inputs} - {None}) > 1 for call in graph.calls)
+
+
+def gives_mask(graph: CallGraph) -> bool:
+    """Whether a call of the model is given a mask as an argument."""
+    return any(argument.name == "mask" for call in graph.calls for argument in call.arguments)
 
 
 def _pairs(alignment: Alignment) -> list[CallPair]:

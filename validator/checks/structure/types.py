@@ -120,6 +120,17 @@ class CallPair(Frozen):
     path: str
 
 
+class RecordedLayer(Frozen):
+    """One layer of the baseline's model, as far as the catalogue of known changes asks."""
+
+    name: str
+    class_name: str
+    config: dict[str, JsonValue] = {}
+    own_code: bool = False
+    listed: bool = False
+    policy: str | None = None
+
+
 class StructureComparison(Comparison):
     """How the two models differ before any number does. Empty, with the reason, where a side is not known."""
 
@@ -128,6 +139,9 @@ class StructureComparison(Comparison):
     pairs: tuple[CallPair, ...] = Field(
         default=(), exclude=True, description="Calls outside Keras' own layers, for the check `layers`."
     )
+    layers: tuple[RecordedLayer, ...] = Field(default=(), exclude=True)
+    several_masks: bool = Field(default=False, exclude=True)
+    given_masks: bool = Field(default=False, exclude=True)
 
 
 class StructureFinding(Finding):

@@ -11,13 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from validator.checks.protocol import Comparison, Finding
 from validator.report.document import Block
 from validator.report.phrases import Words
 
-C = TypeVar("C", bound=Comparison)
+if TYPE_CHECKING:  # checks cost an import of NumPy and SciPy, which `advise` does without
+    from validator.checks.protocol import Comparison, Finding
+
+C = TypeVar("C", bound="Comparison")
 
 #: Where a finding is shown. `lead`: behind the verdict in the main table. `first`: before any lead, where the
 #: predictions moved, since what others measured follows from it. `why`: explains the difference. `do`: a

@@ -1,0 +1,1 @@
+"""Proofs of the known changes: each runs in the releases around its change, and must show it there."""

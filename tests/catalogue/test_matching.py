@@ -1,0 +1,90 @@
+"""Which change is named for what a cell found: by behaviour, never by the fingerprint alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.catalogue.samples import residual
+from validator.catalogue.description import DescribedLayer, Description, describe_config
+from validator.catalogue.matching import Difference, Observation, Origin, matches
+from validator.catalogue.reach import Pair
+
+MODEL = describe_config(residual())
+MERGE = next(layer for layer in MODEL.layers if layer.name == "merge")
+NOTHING = Observation(pair=Pair("3.3.3", "3.5.0"), shows=frozenset(), model=MODEL)
+LOST = replace(
+    NOTHING,
+    shows=frozenset({"predictions", "structure"}),
+    differences=(Difference(MERGE, "mask", "result-mask"),),
+)
+
+
+def names(observed: Observation) -> list[str]:
+    return [match.change.id for match in matches(observed)]
+
+
+def test_a_mask_that_a_merge_no_longer_loses_is_named_with_its_layer() -> None:
+    (match,) = matches(LOST)
+    assert (match.change.id, match.sure, match.layers) == ("K07", "likely", ("merge",))
+    assert match.why == ("layer", "mask")
+
+
+def test_the_fingerprint_alone_names_nothing() -> None:
+    assert names(NOTHING) == []
+    assert names(replace(NOTHING, shows=frozenset({"predictions", "structure"}))) == []
+
+
+def test_another_layer_is_not_it() -> None:
+    dense = DescribedLayer("mix", "Dense")
+    assert names(replace(LOST, differences=(Difference(dense, "value"),))) == []
+
+
+def test_another_kind_of_difference_is_not_it() -> None:
+    assert names(replace(LOST, differences=(Difference(MERGE, "dtype", "result-dtype"),))) == []
+
+
+def test_releases_that_behave_alike_are_not_it() -> None:
+    assert names(replace(LOST, pair=Pair("3.4.0", "3.5.0"))) == []
+
+
+def test_an_origin_at_the_same_release_makes_it_sure() -> None:
+    (match,) = matches(replace(LOST, origin=Origin("3.4.0", ("Layer.__call__",))))
+    assert match.sure == "traced"
+    assert match.why[-1] == "release"
+
+
+def test_an_origin_at_another_release_rules_it_out() -> None:
+    assert names(replace(LOST, origin=Origin("3.5.0"))) == []
+
+
+def test_a_reported_metric_needs_the_mask_that_is_ignored() -> None:
+    moved = Observation(
+        pair=Pair("3.11.3", "3.12.0"),
+        shows=frozenset({"metric"}),
+        model=MODEL,
+        reported=("accuracy",),
+        compiled=True,
+    )
+    assert names(moved) == []
+    assert names(replace(moved, evidence=frozenset({"mask-ignored"}))) == ["K01"]
+
+
+def test_a_failure_needs_the_error_of_the_change() -> None:
+    wrapping = Description((DescribedLayer("wrapped", "TFSMLayer"),))
+    failed = Observation(
+        pair=Pair("3.13.1", "3.13.2"),
+        shows=frozenset({"failure"}),
+        model=wrapping,
+        errors=("ValueError: a TFSMLayer is refused in safe mode",),
+    )
+    assert names(failed) == ["K20"]
+    assert names(replace(failed, errors=("MemoryError: too much",))) == []
+
+
+def test_training_needs_the_step_and_the_layer() -> None:
+    loss = replace(NOTHING, pair=Pair("3.13.2", "3.14.0"), shows=frozenset({"training"}))
+    penal = DescribedLayer("code", "Dense", {"activity_regularizer": {"class_name": "L1"}})
+    model = Description((penal,))
+    assert names(replace(loss, model=model, training=(("training-loss", "code"),))) == ["K16"]
+    assert names(replace(loss, model=model, training=(("training-backward", "code"),))) == []
+    assert names(replace(loss, model=model, training=(("training-loss", "other"),))) == []

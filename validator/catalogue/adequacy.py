@@ -1,0 +1,118 @@
+"""What recorded inputs hold, and so which known changes they can show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from validator.catalogue.entries import Change, InputNeed
+
+if TYPE_CHECKING:  # NumPy is imported where arrays are looked at: `advise` mostly has none
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from validator.storage.tensors import StoredTensor
+
+    Array = NDArray[np.generic]
+
+#: Beyond it, bfloat16 no longer holds every whole number.
+_LARGEST_EXACT = 256
+#: So many times farther from 0 than it is spread, a float loses the digits that a normalisation needs.
+_FAR = 100
+_TINY = 1e-4
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Adequacy:
+    """What inputs hold, and what they lack of all that their kind could hold."""
+
+    holds: frozenset[InputNeed]
+    lacks: frozenset[InputNeed]
+
+    def shows(self, change: Change) -> bool:
+        """Whether a change can show on these inputs."""
+        return not set(change.inputs) - self.holds
+
+
+def adequacy(inputs: Mapping[str, Array], batch: int = BATCH) -> Adequacy:
+    """Look through recorded inputs.
+
+    Args:
+        inputs: arrays whose first axis is the sample.
+        batch: how many samples are predicted at once.
+    """
+    observed: dict[InputNeed, bool] = {}
+    for array in inputs.values():
+        for need, present in _of_array(array):
+            observed[need] = observed.get(need, False) or present
+    samples = min((len(array) for array in inputs.values() if array.ndim), default=0)
+    observed["smaller-batch"] = samples > batch and samples % batch != 0
+    holds = frozenset(need for need, present in observed.items() if present)
+    return Adequacy(holds, frozenset(observed) - holds)
+
+
+def of_recording(tensors: Iterable[StoredTensor], batch: int = BATCH) -> Adequacy:
+    """Look through a converted recording. Ragged tensors are not looked at."""
+    import numpy as np
+
+    arrays: dict[str, Array] = {}
+    for tensor in tensors:
+        if tensor.ragged or not tensor.batched:
+            continue
+        if tensor.storage == "utf8":
+            arrays[tensor.name] = np.array(tensor.open().strings(0, tensor.size), dtype=object)
+        elif tensor.dtype != "bfloat16":  # kept as bits, which say nothing by themselves
+            arrays[tensor.name] = np.asarray(tensor.open().values).reshape(tensor.shape)
+    return adequacy(arrays, batch)
+
+
+def _of_array(array: Array) -> Iterator[tuple[InputNeed, bool]]:
+    import numpy as np
+
+    if array.dtype.kind in "iu":
+        yield from _of_integers(array)
+    elif array.dtype.kind == "f" and array.size:
+        yield from _of_floats(array.astype(np.float64))
+    elif array.dtype.kind in "USO":
+        yield "empty-text", any(not text for text in array.ravel())
+
+
+def _of_integers(array: Array) -> Iterator[tuple[InputNeed, bool]]:
+    import numpy as np
+
+    yield "large-id", bool((np.abs(array.astype(np.int64)) > _LARGEST_EXACT).any())
+    if array.ndim > 1 and array.size:
+        rows = array.reshape(len(array), -1)
+        padding = rows == 0
+        yield "padded", bool((padding.any(axis=1) & ~padding.all(axis=1)).any())
+        yield "masked-row", bool(padding.all(axis=1).any())
+
+
+def _of_floats(array: NDArray[np.float64]) -> Iterator[tuple[InputNeed, bool]]:
+    import numpy as np
+
+    finite = np.where(np.isfinite(array), array, 0.0)
+    rows = finite.reshape(len(finite), -1) if array.ndim else finite.reshape(1, -1)
+    largest = np.abs(rows).max(axis=1)
+    spread = rows.std(axis=1)
+    yield "nan", bool(np.isnan(array).any())
+    yield "negative", bool((finite < 0).any())
+    yield "tiny", bool(((largest > 0) & (largest < _TINY)).any())
+    yield "large", bool((np.abs(rows.mean(axis=1)) > _FAR * np.maximum(spread, 1e-30)).any())
+    steps = rows.reshape(*array.shape[:2], -1) if array.ndim > 2 else None
+    if steps is not None:
+        hidden = (steps == 0).all(axis=2)
+        yield "padded", bool((hidden.any(axis=1) & ~hidden.all(axis=1)).any())
+        yield "masked-row", bool(hidden.all(axis=1).any())
+
+
+def missing(changes: Iterable[Change], inputs: Adequacy) -> dict[InputNeed, list[Change]]:
+    """What inputs lack → the changes that cannot show for want of it."""
+    lacking: dict[InputNeed, list[Change]] = {}
+    for change in changes:
+        for need in change.inputs:
+            if need not in inputs.holds:
+                lacking.setdefault(need, []).append(change)
+    return lacking
