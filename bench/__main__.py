@@ -1,4 +1,4 @@
-"""`python -m bench [cells|validate|warm|help|compare …]`: print them all, or those named."""
+"""`python -m bench [cells|validate|warm|help|compare|origin …]`: print them all, or those named."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from bench import cells, compare
+from bench import cells, compare, origin
 
 
 def startup(rounds: int = 9) -> None:
@@ -26,6 +26,7 @@ BENCHMARKS = {
     "warm": cells.warm,
     "help": startup,
     "compare": compare.main,
+    "origin": origin.main,
 }
 
 

@@ -147,6 +147,27 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
 
 
 @app.command()
+def origin(  # noqa: PLR0913, PLR0917 - one parameter an option
+    cell: Annotated[str, typer.Argument(help="Id of a cell that changed, as the report prints it.")],
+    config: Config = Path("validator.yml"),
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="Time limit. Default: `origin.seconds` of validator.yml.")
+    ] = None,
+    output: Output = None,
+    base: Base = None,
+    head: Head = None,
+) -> None:
+    """Trace a cell that changed to the release, the nightly build and the lines of Keras that changed it.
+
+    Every result is kept, so that the same command goes on where an earlier search stopped. The exit code is 3
+    if the cell cannot be traced.
+    """
+    from validator.pipeline.search import OriginRequest, search
+
+    raise typer.Exit(int(search(OriginRequest(cell, config, seconds, output, base, head))))
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="Directory of a run, or its report.json.")],
     form: Annotated[

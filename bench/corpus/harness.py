@@ -155,7 +155,8 @@ def _project(folder: Path, series: Series, cases: Sequence[Case]) -> Project:
         np.savez(folder / f"{name}.npz", **arrays)
     models = {case.model.name: _settings(case.model) for case in cases}
     path = folder / "validator.yml"
-    path.write_text(yaml.safe_dump({**series.settings, "models": list(models.values())}, sort_keys=False))
+    settings = {**series.settings, "origin": {"seconds": 0}, "models": list(models.values())}
+    path.write_text(yaml.safe_dump(settings, sort_keys=False))
     project = open_project(path)
     _share_environments(project)
     project = dataclasses.replace(project, plan=_plan(project.plan, series, cases))

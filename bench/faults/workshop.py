@@ -93,6 +93,7 @@ class Workshop:
         old, new = VERSIONS[place]
         settings: dict[str, object] = {
             "version": 1,
+            "origin": {"seconds": 0},
             "python": "3.11",
             "requirements": _REQUIREMENTS[place],
             "matrix": {"keras": [old, new]},

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.e2e
 #: The newest JAX that this Keras imports. A torch that cannot exist stands for one that does not install.
 CONFIG = """
 version: 1
+origin: {seconds: 0}
 python: "3.11"
 requirements: [numpy==1.26.4]
 matrix:

@@ -48,6 +48,7 @@ def write_project(folder: Path) -> Path:
     (folder / "validator.yml").write_text(
         f"""
 version: 1
+origin: {{seconds: 0}}
 python: "3.11"
 requirements: [tensorflow-cpu==2.17.1, numpy==1.26.4]
 matrix: {{keras: ["3.3.3", "3.5.0", "99.0"]}}

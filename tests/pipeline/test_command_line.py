@@ -17,6 +17,7 @@ from tests.conftest import ROOT
 
 CONFIG = """
 version: 1
+origin: {seconds: 0}
 requirements: [tensorflow-cpu==2.17.1]
 matrix: {keras: ["3.3.3", "3.5.0"]}
 models:

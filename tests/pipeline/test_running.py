@@ -20,6 +20,7 @@ pytestmark = pytest.mark.environment
 
 CONFIG = """
 version: 1
+origin: {seconds: 0}
 python: "3.11"
 requirements: [tensorflow-cpu==2.17.1, numpy==1.26.4]
 matrix: {keras: ["3.3.3", "3.5.0"]}

@@ -51,7 +51,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
         for name, edit in CASES
     )
     (folder / "validator.yml").write_text(
-        'version: 1\npython: "3.11"\nrequirements: [tensorflow-cpu==2.17.1, numpy==1.26.4]\n'
+        'version: 1\norigin: {seconds: 0}\npython: "3.11"\n'
+        "requirements: [tensorflow-cpu==2.17.1, numpy==1.26.4]\n"
         'matrix: {keras: ["3.3.3", "3.5.0"]}\nparity: {search: false}\ngate: {fail_on: []}\n'
         f"models:\n{models}"
     )

@@ -349,6 +349,17 @@ class UpgradeSettings(Frozen):
     )
 
 
+class OriginSettings(Frozen):
+    """The search for the release, night and lines that a difference comes from (docs/origin.md)."""
+
+    seconds: Annotated[float, BeforeValidator(lambda value: 0 if value is False else value)] = Field(
+        default=180, ge=0, description="Time limit of the search, of all cells together; 0 or false: none."
+    )
+    repository: str | None = Field(
+        default=None, description="A clone of keras-team/keras, which names commits and pull requests."
+    )
+
+
 class Settings(Frozen):
     """A validator.yml."""
 
@@ -368,6 +379,7 @@ class Settings(Frozen):
     models: tuple[ModelSettings, ...] = Field(min_length=1)
     gate: Gate = Gate()
     parity: ParitySettings = ParitySettings()
+    origin: OriginSettings = OriginSettings()
     limits: LimitSettings = LimitSettings()
     install: Install = Install()
     upgrade: UpgradeSettings = UpgradeSettings()

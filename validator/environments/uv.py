@@ -56,7 +56,7 @@ class Uv:
         """Run uv to its end: its stdout, or the failure in its own words, without credentials."""
         try:
             done = subprocess.run(
-                [*_TIED, self.binary, *arguments, "--no-progress", "--color=never"],
+                [*_TIED, self.binary, "--no-progress", "--color=never", *arguments],
                 input=stdin,
                 capture_output=True,
                 text=True,

@@ -6,13 +6,14 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from rich.console import Console
 
 from validator import __version__, config
+from validator.config.settings import OriginSettings
 from validator.environments import Uv, UvInstaller
 from validator.errors import ConfigurationError, Exit, ValidatorError
 from validator.github import read_context
@@ -91,6 +92,16 @@ def run_matrix(request: Request) -> Exit:
         return deliver(folder, report, json=request.json)
 
 
+def run_cells(request: Request, change: PullRequest | None) -> Report:
+    """Run the cells of a request without a search for their origin, and write the report."""
+    with locked(request.folder.root, "the run"):
+        project = open_project(request.config, request.only, change)
+        settings = project.settings.model_copy(update={"origin": OriginSettings(seconds=0)})
+        report = _run(request, replace(project, settings=settings))
+        write(request.folder, report)
+        return report
+
+
 def _run(request: Request, project: Project) -> Report:
     check_files(project)
     clear(request.folder)
@@ -114,7 +125,7 @@ def clear(folder: RunFolder) -> None:
 def _progress(cells: frozenset[str], *, quiet: bool) -> Iterator[Watcher]:
     """Progress on stderr, so that stdout stays the report's."""
     with Progress(Console(stderr=True, quiet=quiet), cells) as progress:
-        yield Watcher(progress.environment, progress.job_started, progress.job_finished)
+        yield Watcher(progress.environment, progress.job_started, progress.job_finished, progress.learnt)
 
 
 def _unchanged(request: Request, change: PullRequest) -> Report:

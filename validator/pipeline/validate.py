@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from types import MappingProxyType
 from typing import Literal
 
 from rich.console import Console
@@ -16,8 +17,10 @@ from validator.checks.protocol import FollowUpRound
 from validator.config.settings import LimitSettings
 from validator.errors import Exit
 from validator.matrix import Cell
+from validator.origin import Origin
 from validator.pipeline.evidence import Captures
 from validator.pipeline.jobs import JobMaker
+from validator.pipeline.origins import Ground, Installed, traced
 from validator.pipeline.places import places
 from validator.pipeline.project import Project
 from validator.pipeline.rounds import first_round, later_round
@@ -73,7 +76,20 @@ def validate(run: Run) -> Report:
                 captures = captures.with_round(recorded, later.asked)
                 judged = judge(maker, captures, only=later.cells, before=judged)
         environments = tuple(_environment(run, pool, name) for name in _names(run))
-    return conclude(run, judged, environments)
+        pythons = pool.pythons()
+    origins = _origins(run, maker, judged, Installed(environments, pythons))
+    return conclude(run, judged, environments, origins)
+
+
+def _origins(
+    run: Run, maker: JobMaker, judged: Sequence[Judgement], installed: Installed
+) -> dict[str, Origin]:
+    """Where each cell that moved comes from, as far as the time of `origin.seconds` goes."""
+    seconds = run.project.settings.origin.seconds
+    if not seconds:
+        return {}
+    ground = Ground(maker, installed, bounds_of(run.project.settings.limits), run.watcher)
+    return traced(ground, worst_first([judgement.result for judgement in judged]), seconds)
 
 
 def judge(
@@ -105,13 +121,18 @@ def judge(
     return judged
 
 
-def conclude(run: Run, judged: Sequence[Judgement], environments: tuple[EnvironmentResult, ...]) -> Report:
-    """Apply the gate, and put everything into the report."""
+def conclude(
+    run: Run,
+    judged: Sequence[Judgement],
+    environments: tuple[EnvironmentResult, ...],
+    origins: Mapping[str, Origin] = MappingProxyType({}),
+) -> Report:
+    """Apply the gate, and put everything into the report. `origins`: by cell id."""
     project = run.project
     models = []
     for model in project.settings.models:
         cells = [
-            apply_gate(judgement.result, project.settings.gate)
+            _with_origin(apply_gate(judgement.result, project.settings.gate), origins)
             for judgement in judged
             if judgement.subject.cell.model == model.name
         ]
@@ -134,6 +155,10 @@ def conclude(run: Run, judged: Sequence[Judgement], environments: tuple[Environm
         seconds=round((datetime.now(timezone.utc) - run.began).total_seconds(), 1),
         commit=project.pull_request.commit if project.pull_request else None,
     )
+
+
+def _with_origin(cell: CellResult, origins: Mapping[str, Origin]) -> CellResult:
+    return cell.model_copy(update={"origin": origins.get(cell.cell)})
 
 
 def deliver(folder: RunFolder, report: Report, *, json: bool = False) -> Exit:

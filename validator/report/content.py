@@ -17,6 +17,7 @@ from validator.failure import Failure
 from validator.report.document import Block
 from validator.report.phrases import Words
 from validator.report.words import Place, WordsByCheck
+from validator.report.words import origin as where
 from validator.report.words.failures import error_line
 from validator.verdict.bands import ASIDE, GREEN, MOVED, SEVERITY, Aside
 from validator.verdict.gate import check_verdict, evaluate_broken, overall
@@ -172,6 +173,11 @@ class Row:
         return tuple(remark.words for remark in causes if self.fits(remark))
 
     @property
+    def origin(self) -> tuple[Words, ...]:
+        """Where the difference comes from: release, night, lines, package."""
+        return where.why(self.cell.origin) if self.cell.origin else ()
+
+    @property
     def further(self) -> tuple[Words, ...]:
         """What explains a verdict that is not the cell's: that of its training or decode."""
         return tuple(remark.words for remark in self.placed("why") if not self.fits(remark))
@@ -185,7 +191,8 @@ class Row:
             findings = [finding for finding in self.cell.findings if finding.check == check]
             blocks = its.details(comparison, findings) if comparison is not None else ()
             parts += [(check, blocks)] if blocks else []
-        return tuple(parts)
+        traced = where.blocks(self.cell.origin) if self.cell.origin else ()
+        return (*parts, ("origin", traced)) if traced else tuple(parts)
 
 
 @dataclass(frozen=True)
@@ -223,6 +230,9 @@ class Content:
         cells: dict[Words, list[str]] = {}
         ranks: dict[Words, int] = {}
         for row in self.rows:
+            for limit in where.notes(row.cell.origin) if row.cell.origin else ():
+                ranks.setdefault(limit, 1)
+                cells.setdefault(limit, []).append(row.cell.cell)
             explained = {note.finding.check for note in row.placed("why", "lead")}
             for note in row.placed("note"):
                 if _EXPLAINS.get(note.finding.check) in explained:

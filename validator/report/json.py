@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from validator.errors import ConfigurationError
 from validator.report.content import Content, Row
-from validator.report.phrases import unmarked
+from validator.report.phrases import joined, sentence, unmarked
 from validator.report.words import WordsByCheck, registered_words
 from validator.report.words.cell import result
 from validator.report.words.run import reason
@@ -66,4 +66,9 @@ def _worded(row: Row) -> CellResult:
     findings = tuple(
         remark.finding.model_copy(update={"message": unmarked(remark.words)}) for remark in row.remarks
     )
-    return row.cell.model_copy(update={"findings": findings, "message": unmarked(result(row))})
+    origin = row.cell.origin
+    if origin is not None:
+        text = unmarked(joined([sentence(each) for each in row.origin], " "))
+        origin = origin.model_copy(update={"message": text})
+    words = {"findings": findings, "origin": origin, "message": unmarked(result(row))}
+    return row.cell.model_copy(update=words)

@@ -122,7 +122,7 @@ def _explanations(content: Content, detail: Detail) -> Iterator[Section]:
     for model, _ in models:
         alike.setdefault(ways[model], []).append(model)
     for model, rows in models:
-        causes = unique(each for row in rows for each in row.causes)
+        causes = unique(each for row in rows for each in (*row.origin, *row.causes))
         further = unique(each for row in rows for each in row.further)
         yield from _sentences("why", run.why_title(rows[0]), causes)
         yield from _sentences("why", run.further_title(rows[0]), further)

@@ -13,14 +13,16 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from validator.failure import Failure
+from validator.origin.types import Origin
 from validator.report import document
 from validator.report.content import Content
 from validator.report.figures import seconds
 from validator.report.outline import Detail, Outline, Section, outline
-from validator.report.phrases import Words, plural, words
+from validator.report.phrases import Words, plural, sentence, words
 from validator.report.words import WordsByCheck, registered_words
+from validator.report.words import origin as where
 from validator.report.words.run import counted
-from validator.text import plain
+from validator.text import multiline, plain
 from validator.verdict.results import Report, Verdict
 
 LIMIT = 400
@@ -56,6 +58,25 @@ def show(report: Report, console: Console, *, checks: WordsByCheck | None = None
     for section in page.sections:
         if section.kind in ("why", "do", "notes", "reproduce"):
             _section(section, console)
+
+
+def show_origin(cell: str, origin: Origin, console: Console) -> None:
+    """Print where the difference of one cell comes from: a sentence, the diff, and what limits the answer."""
+    _print(console, _line("", sentence(where.headline(cell, origin))))
+    for block in where.blocks(origin):
+        _block(block, console)
+
+
+def _block(block: document.Block, console: Console) -> None:
+    if isinstance(block, document.Paragraph):
+        _print(console, _line("", block.words))
+    elif isinstance(block, document.Bullets):
+        for item in block.items:
+            _print(console, _line("•", sentence(item)))
+    elif isinstance(block, document.Code):
+        for line in block.text.splitlines():
+            style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+            console.print(Text(_encoded(f"  {multiline(line, 1000)}", console), style), soft_wrap=True)
 
 
 def _verdict(page: Outline) -> Text:
@@ -193,6 +214,10 @@ class Progress:
             count = f"[{self._finished:>{len(str(total))}}/{total}]" if job in self._cells else ""
         state = failure.stage if failure else "done"
         self._print(f"{count:{2 * len(str(total)) + 3}} {plain(job, 160)}  {state}  {seconds(took)}")
+
+    def learnt(self, line: str) -> None:
+        """A search goes on."""
+        self._print(plain(line, 200))
 
     def _begin(self, name: str, description: str) -> None:
         self._running[name] = self._view.add_task(description), self._clock()

@@ -5,8 +5,9 @@ environments of a run beside each other and keeps their workers between its roun
 """
 
 from validator.runner.captures import WORKER_FOLDER, Capture, EnvironmentFacts, read_capture, read_environment
+from validator.runner.forks import Forks
 from validator.runner.pool import EnvironmentState, Place, Pool, Watcher
-from validator.runner.request import Job, write_json, write_text
+from validator.runner.request import Job, Overlay, write_json, write_text
 from validator.runner.supervise import Bounds, default_memory
 
 __all__ = [
@@ -15,7 +16,9 @@ __all__ = [
     "Capture",
     "EnvironmentFacts",
     "EnvironmentState",
+    "Forks",
     "Job",
+    "Overlay",
     "Place",
     "Pool",
     "Watcher",

@@ -35,11 +35,12 @@ Result = Capture | Failure
 
 @dataclass(frozen=True)
 class Watcher:
-    """Whom to tell about progress, from any thread: environments by name, jobs by id."""
+    """Whom to tell about progress, from any thread: environments by name, jobs by id, a line of a search."""
 
     environment: Callable[[str, EnvironmentState], None] = lambda _name, _state: None
     started: Callable[[str], None] = lambda _job: None
     finished: Callable[[str, Failure | None], None] = lambda _job, _failure: None
+    learnt: Callable[[str], None] = lambda _line: None
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,10 @@ class Pool:
         for site in self._sites.values():
             for supervisor in site.supervisors.values():
                 supervisor.end()
+
+    def pythons(self) -> dict[str, Path]:
+        """Environments that are installed, and their interpreters."""
+        return {name: site.python for name, site in self._sites.items() if isinstance(site.python, Path)}
 
     @property
     def starts(self) -> dict[str, int]:

@@ -17,6 +17,23 @@ _PLACING = frozenset(("environment", "needs", "budget"))
 
 
 @dataclass(frozen=True)
+class Overlay:
+    """The Keras of one job, laid over the environment's own (docs/protocol.md). Every path is absolute.
+
+    Attributes:
+        folder: where the package `keras` lies.
+        beside: folders with what an older or newer Keras imports and the environment lacks.
+        sources: a JSON file of relative path → text that stands in for a file of the folder.
+        trace: a file to write which functions of it ran.
+    """
+
+    folder: str
+    beside: tuple[str, ...] = ()
+    sources: str | None = None
+    trace: str | None = None
+
+
+@dataclass(frozen=True)
 class Job:
     """One cell, or one task of it, as the worker sees it: every path absolute.
 
@@ -26,6 +43,9 @@ class Job:
         environment: whose worker does it.
         needs: ids of jobs, in any environment, that must have succeeded before it starts.
         budget: the name of a time limit that it shares with other jobs.
+        brief: predicts once; nothing is compared with a second prediction.
+        batches: of a brief job, the only ones that it predicts; all if empty.
+        overlay: the Keras that the job imports, in a worker that imports none before.
     """
 
     id: str
@@ -49,6 +69,9 @@ class Job:
     variables: dict[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     budget: str = ""
+    brief: bool = False
+    batches: tuple[int, ...] = ()
+    overlay: Overlay | None = None
 
     def file(self, name: str) -> Path:
         """A file in the job's folder."""
@@ -67,6 +90,7 @@ def write_request(
         "pythonpath": [str(folder) for folder in pythonpath],
         "seed": 0,
         "expected": _expected(environment, jobs),
+        "overlays": any(job.overlay for job in jobs),
         "jobs": [
             {name: value for name, value in asdict(job).items() if name not in _PLACING} for job in jobs
         ],

@@ -136,6 +136,17 @@ class Repository:
         raw = self._answer("cat-file", "commit", sha)
         return raw.partition(b"\n\n")[2][:MAX_BYTES].decode("utf-8", "replace")
 
+    def log(self, path: str, window: tuple[str, str], most: int) -> list[str]:
+        """The commits that touch a path between two moments (ISO 8601), newest first: id and subject."""
+        options = (
+            "log",
+            f"--max-count={most}",
+            "--format=%H %s",
+            f"--since={window[0]}",
+            f"--until={window[1]}",
+        )
+        return self.run(*options, "--", path).decode("utf-8", "replace").splitlines()
+
     def merge_base(self, base: str, head: str) -> str | None:
         """Return the best common ancestor, or None where the history at hand has none."""
         return self._answer("merge-base", base, head).decode("ascii").partition("\n")[0] or None

@@ -17,6 +17,7 @@ from validator.checks.protocol import Comparison, Finding
 from validator.checks.registry import CHECKS
 from validator.config.settings import GateRule
 from validator.failure import Failure
+from validator.origin.types import Origin
 from validator.upgrade.types import Upgrade
 
 Verdict = Literal["pass", "warn", "fail", "inconclusive"]
@@ -45,6 +46,7 @@ class CellResult(Frozen):
     failure: Failure | None = None
     checks: Comparisons = Field(default_factory=Comparisons, description="The numbers of each check.")
     findings: tuple[AnyFinding, ...] = ()
+    origin: Origin | None = Field(default=None, description="Where the difference comes from.")
     gated: tuple[GateRule, ...] = Field(default=(), description="The gate's rules that this cell breaks.")
     seconds: float | None = None
     reproduce: Text = Field(default="", description="The command that runs this cell again.")

@@ -7,7 +7,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Dict, List, Optional
 
 from keras_capture.accuracy.evaluating import evaluate, is_compiled, is_masked
@@ -81,6 +80,11 @@ def run_job(framework: Framework, job: Job) -> dict:
     return asdict(response)
 
 
+def failed_job(job: Job, failed: StageError) -> dict:
+    """The response of a job whose Keras could not be imported."""
+    return asdict(Response(id=job.id, failure=failed.as_dict()))
+
+
 def _steps(framework: Framework, job: Job, response: Response) -> None:
     log = WarningLog(str(job.folder))
     response.warnings = log.entries
@@ -98,16 +102,17 @@ def _steps(framework: Framework, job: Job, response: Response) -> None:
         response.inputs_digest = recording.digest()
     response.notes += [{"kind": "inputs", "message": note} for note in feed.notes]
     state = State(framework, loaded.model)
-    prediction = Prediction(framework, loaded.model, feed, job.batch_size, state=state)
+    chosen = tuple(job.batches) or None
+    prediction = Prediction(framework, loaded.model, feed, job.batch_size, chosen, state)
     with log.during("predict"):
-        captured = _predict(prediction, job.folder, response) if job.predict else None
+        captured = _predict(prediction, job, response) if job.predict else None
     doubtful = loaded.file is not None and (loaded.is_doubtful or has_untracked(framework, loaded.model))
     if captured and doubtful and response.deterministic:
         _load_again(prediction, captured, job)
     with stage("predict"):
         response.surroundings = surroundings(framework)
     if captured and job.evaluate and job.labels and is_compiled(loaded.model):
-        _evaluate(prediction, captured, job.labels, response)
+        _evaluate(replace(prediction, chosen=None), captured, job.labels, response)
     if captured and job.tasks:
         # a task that takes the whole process with it must not take the predictions
         write_json(job.folder / "predicted.json", asdict(response))
@@ -116,14 +121,17 @@ def _steps(framework: Framework, job: Job, response: Response) -> None:
             response.tasks[name] = run_task(name, Work(job, loaded, prediction, captured), options)
 
 
-def _predict(prediction: Prediction, folder: Path, response: Response) -> Captured:
-    """Predict and store, then predict again and compare."""
+def _predict(prediction: Prediction, job: Job, response: Response) -> Captured:
+    """Predict and store, then predict again and compare, unless the job is brief."""
+    folder = job.folder
     with response.timed("predict"), stage("predict"):
         prediction.framework.set_seed()
         captured = capture(prediction, folder / "outputs")
         response.state = prediction.state.settle()
     response.outputs = captured.entries
     response.notes += [{"kind": "outputs", "message": note} for note in captured.notes]
+    if job.brief:
+        return captured
     with response.timed("repeat"), stage("predict", "in the second prediction, which should give the same"):
         response.self_difference = repeat(prediction, captured, folder)
     response.deterministic = not response.self_difference

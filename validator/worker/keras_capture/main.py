@@ -9,9 +9,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Optional
 
-from keras_capture.job import run_job
+from keras_capture.failures import StageError
+from keras_capture.job import failed_job, run_job
 from keras_capture.model.imports import Framework, import_keras
+from keras_capture.model.overlays import import_backend, import_laid_over, traced
 from keras_capture.wire.files import read_json, write_json
 from keras_capture.wire.forking import FORK, in_child
 from keras_capture.wire.request import Job, Request, parse_request
@@ -26,12 +29,15 @@ def main(arguments: Sequence[str]) -> None:
     if arguments:
         sys.exit("usage: python -I <worker folder>; each line of stdin is the path of a request file")
     faulthandler.enable()  # a segfault in a kernel then leaves its stack in the log
-    framework, isolation = None, ""
+    framework, isolation, ready = None, "", False
     for path in _requests():
         request = parse_request(read_json(path))
-        if framework is None:
+        if not ready and request.overlays:
+            ready, isolation = import_backend(request, path.parent)
+        elif not ready:
             framework, isolation = import_keras(request, path.parent)
-        if framework is None:
+            ready = framework is not None
+        if not ready:
             break
         for job in filter(_is_due, request.jobs):
             do = functools.partial(_do, framework, request, job)
@@ -76,14 +82,22 @@ def _write_end(job: Job, end: dict) -> None:
     write_json(job.folder / "ended", end)
 
 
-def _do(framework: Framework, request: Request, job: Job) -> None:
+def _do(framework: Optional[Framework], request: Request, job: Job) -> None:
     job.folder.mkdir(parents=True, exist_ok=True)
     write_json(job.folder / "started", {"pid": os.getpid()})
     # Files that a model leaves where it happens to run are not there for the next one.
     os.makedirs(os.environ.get("TMPDIR", os.sep), exist_ok=True)
     os.chdir(tempfile.mkdtemp())
+    if job.overlay is not None:
+        try:
+            framework = import_laid_over(request, job.overlay)
+        except StageError as failed:
+            write_json(job.folder / "response.json", failed_job(job, failed))
+            return
     framework.set_seed()
     # After Keras, so that a file of the user cannot shadow what Keras imports; before site-packages, as
     # when they run their own scripts.
     sys.path[1:1] = [path for path in request.pythonpath if path not in sys.path]
-    write_json(job.folder / "response.json", run_job(framework, job))
+    with traced(job.overlay):
+        response = run_job(framework, job)
+    write_json(job.folder / "response.json", response)

@@ -182,7 +182,7 @@ def _check_file(path: Path, kind: Optional[str]) -> None:
 def _in_precision(job: Job, kind: str) -> Iterator[Path]:
     """The artifact, or for the time of loading a copy with other policies."""
     if job.precision == AS_SAVED:
-        yield job.artifact
+        yield _apart(job) if kind == "keras" else job.artifact
         return
     copy = job.folder / f"rewritten{job.artifact.suffix.lower()}"
     try:
@@ -190,6 +190,19 @@ def _in_precision(job: Job, kind: str) -> Iterator[Path]:
         yield copy
     finally:
         copy.unlink(missing_ok=True)
+
+
+def _apart(job: Job) -> Path:
+    """A link to the artifact in a folder of its own.
+
+    Keras 3.4.0 and 3.4.1 extract `model.weights.h5` beside the artifact, and remove it when they are done:
+    https://github.com/keras-team/keras/blob/v3.4.1/keras/src/saving/saving_lib.py#L329
+    """
+    link = job.folder / "artifact" / job.artifact.name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(job.artifact)
+    return link
 
 
 def _load_savedmodel(job: Job) -> Loaded:

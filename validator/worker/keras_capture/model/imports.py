@@ -89,7 +89,7 @@ def import_keras(request: Request, folder: Path) -> Tuple[Optional[Framework], s
     framework = None
     try:
         with stage("import"):
-            imported = _import(request)
+            imported = import_framework(request)
             # What shows who really runs.
             facts.update(keras={"module": imported.name, "version": imported.version})
             facts.update(backend=imported.backend, isolation=choose_isolation())
@@ -100,7 +100,8 @@ def import_keras(request: Request, folder: Path) -> Tuple[Optional[Framework], s
     return framework, facts["isolation"] or ""
 
 
-def _import(request: Request) -> Framework:
+def import_framework(request: Request) -> Framework:
+    """Import the Keras that is found first, and make sure that it is the one that was asked for."""
     # TensorFlow reads the variable in this way when it decides what tf.keras is.
     asked = os.environ.get("TF_USE_LEGACY_KERAS", "") in ("1", "true", "True")
     if asked != request.legacy:

@@ -11,8 +11,25 @@ AS_SAVED = "as-saved"  # of a variant: as the artifact says
 
 
 @dataclass(frozen=True)
+class Overlay:
+    """The Keras of one job, laid over the environment's own.
+
+    `sources` is a JSON file of relative path → text that stands in for a file of the folder; into `trace`
+    goes which functions of it ran.
+    """
+
+    folder: Path
+    beside: Sequence[str] = ()
+    sources: Optional[Path] = None
+    trace: Optional[Path] = None
+
+
+@dataclass(frozen=True)
 class Job:
-    """One model under one variant. Without `predict`, only the tasks are done."""
+    """One model under one variant. Without `predict`, only the tasks are done.
+
+    `brief` predicts once, and only these `batches` unless there are none.
+    """
 
     id: str
     folder: Path
@@ -34,6 +51,9 @@ class Job:
     precision: str = AS_SAVED
     jit: str = AS_SAVED
     attention: str = AS_SAVED
+    brief: bool = False
+    batches: Sequence[int] = ()
+    overlay: Optional[Overlay] = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +67,7 @@ class Request:
     seed: int
     jobs: Tuple[Job, ...]
     expected: Mapping[str, object] = field(default_factory=dict)  # `python`, `keras`, `variables`
+    overlays: bool = False  # every job has an overlay, and Keras is imported by the job, not before it
 
 
 def parse_request(data: dict) -> Request:
@@ -57,8 +78,14 @@ def parse_request(data: dict) -> Request:
     return Request(**data, jobs=tuple(_job(**job) for job in jobs))
 
 
+def _overlay(*, folder: str, beside: Sequence[str], sources: Optional[str], trace: Optional[str]) -> Overlay:
+    return Overlay(Path(folder), beside, sources and Path(sources), trace and Path(trace))
+
+
 def _job(
     *, folder: str, artifact: Optional[str], weights: Optional[str], variant: Dict[str, str], **fields: object
 ) -> Job:
+    overlay = fields.pop("overlay", None)
+    fields["overlay"] = overlay and _overlay(**overlay)
     paths = {"artifact": artifact and Path(artifact), "weights": weights and Path(weights)}
     return Job(folder=Path(folder), **paths, **variant, **fields)

@@ -1,0 +1,330 @@
+"""Where the cells of a run come from: which are traced, by which evidence, and within which time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+from validator.checks.accuracy.types import AccuracyComparison, MetricOnlyFinding
+from validator.environments import Overlays, Uv
+from validator.matrix import Cell, Environment
+from validator.origin import (
+    Aspect,
+    Behaviour,
+    Budget,
+    Case,
+    Corners,
+    Group,
+    Origin,
+    SearchWatcher,
+    Site,
+    find_packages,
+    trace,
+)
+from validator.origin.budget import OutOfTimeError
+from validator.pipeline.jobs import JobMaker
+from validator.pipeline.project import is_function
+from validator.report.words.origin import progress
+from validator.runner import Bounds, Job, Watcher
+from validator.verdict.gate import check_verdict
+from validator.verdict.results import CellResult, EnvironmentResult
+
+_LANES = 2  # versions that run at a time
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The environments of a run as they ran, and the interpreter of each by name."""
+
+    environments: tuple[EnvironmentResult, ...]
+    pythons: Mapping[str, Path]
+
+    def packages(self, environment: str) -> dict[str, str]:
+        """Name → version; empty where the environment did not run."""
+        outcome = (each.packages for each in self.environments if each.name == environment)
+        return dict(next(outcome, {}))
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a search stands on: the project, its installed environments, the limits of a worker."""
+
+    maker: JobMaker
+    installed: Installed
+    bounds: Bounds
+    watcher: Watcher = field(default_factory=Watcher)
+
+
+def aspect_of(cell: CellResult, *, anything: bool = False) -> Aspect | None:
+    """Which evidence of a cell is traced; None where nothing changed.
+
+    `anything`: also that it fails, or that its predictions differ in bytes alone.
+    """
+    if cell.verdict == "changed":
+        return "outputs"
+    if cell.verdict == "metric-only":
+        return "reported"
+    asides: tuple[Aspect, ...] = ("training", "decode")
+    changed = next((aside for aside in asides if check_verdict(cell, aside) == "changed"), None)
+    if changed is None and anything and cell.verdict in ("failed", "suspicious", "rounding"):
+        return "outputs"
+    return changed
+
+
+def traced(ground: Ground, results: Sequence[CellResult], seconds: float) -> dict[str, Origin]:
+    """Trace every cell that moved, worst first, within a time that they share. Cell id → what was found."""
+    cells = {cell.id: cell for cell in ground.maker.project.plan.cells}
+    due = [(result, aspect) for result in results if (aspect := aspect_of(result)) is not None]
+    budget = Budget(seconds)
+    return {result.cell: trace_cell(ground, cells[result.cell], result, budget) for result, _ in due}
+
+
+def trace_cell(ground: Ground, cell: Cell, result: CellResult, budget: Budget) -> Origin:
+    """Trace one cell: packages of a group first, then Keras."""
+    aspect = aspect_of(result, anything=True)
+    if aspect is None:
+        raise ValueError(f"{cell.id} did not move")
+    spent = budget.spent
+    subject = _Subject(ground, cell, result, aspect)
+    packages = None
+    stopped = False
+    if subject.group.is_searched and not subject.legacy:
+        try:
+            packages = find_packages(subject.group, subject.corners(budget).observe)
+        except OutOfTimeError:
+            stopped = True
+    if stopped:
+        origin = Origin(
+            aspect=aspect, stopped="packages", command=subject.command, seconds=budget.spent - spent
+        )
+    elif subject.reason:
+        origin = Origin(aspect=aspect, refused="unsupported", reason=subject.reason)
+    elif packages is not None and "keras" not in {*packages.alone, *_flat(packages.together)}:
+        named = packages.alone or packages.together
+        origin = Origin(aspect=aspect, refused=None if named else "same")
+    else:
+        origin = _traced(subject, budget)
+    return origin.model_copy(update={"packages": packages, "seconds": round(budget.spent - spent, 1)})
+
+
+def _traced(subject: _Subject, budget: Budget) -> Origin:
+    """The search among versions of Keras. A folder that cannot be written costs no report."""
+    try:
+        return trace(subject.case(), subject.site(), budget, subject.watcher, subject.command)
+    except OSError as error:
+        reason = f"{error.filename or 'its folder'}: {error.strerror or error}"
+        return Origin(aspect=subject.aspect, refused="unsupported", reason=reason)
+
+
+def _flat(groups: Iterable[Sequence[str]]) -> list[str]:
+    return [name for group in groups for name in group]
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """One cell as the search needs it."""
+
+    ground: Ground
+    cell: Cell
+    result: CellResult
+    aspect: Aspect
+
+    @property
+    def _project_folder(self) -> Path:
+        return self.ground.maker.project.folder
+
+    @property
+    def _baseline(self) -> Cell:
+        return self.ground.maker.project.plan.baseline_of(self.cell)
+
+    def _environment(self, cell: Cell) -> Environment:
+        return self.ground.maker.project.plan.environment(cell.environment)
+
+    @property
+    def legacy(self) -> bool:
+        """Whether the candidate runs tf-keras, which cannot be laid over an environment."""
+        return self._environment(self.cell).legacy
+
+    @property
+    def versions(self) -> tuple[Version | None, Version | None]:
+        """The releases of Keras of baseline and candidate; None for tf-keras, and where it is unknown."""
+        return self._version(self._baseline), None if self.legacy else self._version(self.cell)
+
+    def _version(self, cell: Cell) -> Version | None:
+        if self._environment(cell).legacy:
+            return None
+        try:
+            version = Version(self.ground.installed.packages(cell.environment).get("keras", ""))
+        except InvalidVersion:
+            return None
+        return version if version.major >= 3 else None
+
+    @property
+    def reason(self) -> str:
+        """Why Keras cannot be traced here; empty where it can."""
+        baseline, candidate = self.versions
+        if baseline is None:
+            return "the baseline does not run a release of Keras 3"
+        if candidate is None and not (self.legacy and self.aspect == "reported"):
+            return "the candidate does not run a release of Keras 3"
+        if self.base.environment not in self.ground.installed.pythons:
+            return f"the environment {self.base.environment} is not installed"
+        if baseline == candidate and not self.group.is_searched:
+            return "both environments run the same release of Keras, and another package is new"
+        return ""
+
+    @property
+    def base(self) -> Cell:
+        """Over whose environment versions are laid: that of the older release, on which newer ones run."""
+        baseline, candidate = self.versions
+        older = candidate is None or baseline is None or baseline <= candidate
+        return self._baseline if older else self.cell
+
+    @property
+    def group(self) -> Group:
+        """The packages that differ."""
+        installed = self.ground.installed
+        sides = [installed.packages(cell.environment) for cell in (self._baseline, self.cell)]
+        return Group.between(sides[0], sides[1])
+
+    @property
+    def command(self) -> str:
+        """What goes on with this search."""
+        config = shlex.quote(self.ground.maker.project.display_path)
+        return f"keras-validator origin {shlex.quote(self.cell.id)} --config {config} --seconds 600"
+
+    @property
+    def watcher(self) -> SearchWatcher:
+        """Progress as lines."""
+        learnt = self.ground.watcher.learnt
+        return SearchWatcher(
+            lambda cell, phase, subject, outcome: learnt(progress(cell, phase, subject, outcome))
+        )
+
+    def job(self) -> Job:
+        """The job that records the evidence."""
+        maker, cell = self.ground.maker, self.base
+        tasks = maker.tasks(cell)
+        if self.aspect == "training":
+            task = tasks["training"]
+            lean = {"members": 0, "seeds": 0, "epochs": 0, "reference": False}
+            return maker.own(cell, "training", replace(task, options={**task.options, **lean}))
+        chosen = {}
+        if self.aspect == "decode":
+            chosen = {"decode": replace(tasks["decode"], options={**tasks["decode"].options, "noise": 0})}
+        return maker.predictions(cell, chosen, evaluate=self.aspect == "reported")
+
+    def case(self) -> Case:
+        """What is traced."""
+        baseline, candidate = self.versions
+        if baseline is None:
+            raise ValueError(self.reason)
+        job = self.job()
+        return Case(
+            cell=self.cell.id,
+            aspect=self.aspect,
+            job=job,
+            metrics=self._metrics,
+            identity=identity(job, self._project_folder),
+            baseline=baseline,
+            candidate=candidate,
+            recorded=self._recorded(),
+            fails=self.result.verdict == "failed",
+        )
+
+    @property
+    def _metrics(self) -> tuple[str, ...]:
+        outcome = (each for each in self.result.findings if isinstance(each, MetricOnlyFinding))
+        return tuple(name for each in outcome for name in (each.reported.name, *each.others))
+
+    def _recorded(self) -> Behaviour | None:
+        comparison = self.result.comparison(AccuracyComparison)
+        reported = comparison.reported if comparison else ()
+        # A metric that moved with the predictions is not what this cell is about.
+        values = {each.name: each.candidate for each in reported if each.name in self._metrics}
+        return Behaviour(digest="candidate", values=values)
+
+    def site(self) -> Site:
+        """Where versions are run."""
+        project = self.ground.maker.project
+        environment = self._environment(self.base)
+        variables = {**dict(environment.variables), **self.job().variables}
+        clone = project.settings.origin.repository
+        return Site(
+            environment=replace(
+                environment,
+                name=f"origin-{environment.name}",
+                requirements=(),  # its own Keras is covered: a worker is not to expect it
+                constraints=(),
+                variables=tuple(variables.items()),
+            ),
+            python=self.ground.installed.pythons[self.base.environment],
+            packages=self.ground.installed.packages(self.base.environment),
+            folder=project.work / "origin",
+            pythonpath=(project.folder,),
+            bounds=self.ground.bounds,
+            overlays=self.overlays(),
+            repository=Path(project.resolve(clone)) if clone else None,
+            lanes=min(_LANES, len(os.sched_getaffinity(0))),
+        )
+
+    def overlays(self) -> Overlays:
+        """Wheels of the index that the environment came from."""
+        project = self.ground.maker.project
+        install = project.install_of(self.base.environment)
+        python = self.ground.installed.pythons[self.base.environment]
+        return Overlays(project.work / "origin" / "overlays", python, install, Uv.bundled(os.environ))
+
+    def corners(self, budget: Budget) -> Corners:
+        """Environments of partial upgrades."""
+        project = self.ground.maker.project
+        job = self.job()
+        baseline = self.versions[0] or Version("0")
+        return Corners(
+            case=Case(
+                self.cell.id, self.aspect, job, self._metrics, identity(job, project.folder), baseline, None
+            ),
+            group=self.group,
+            sides=(self._environment(self._baseline), self._environment(self.cell)),
+            install=project.install_of(self.cell.environment),
+            root=project.work / "origin",
+            pythonpath=(project.folder,),
+            bounds=self.ground.bounds,
+            budget=budget,
+            watcher=self.watcher,
+        )
+
+
+def identity(job: Job, folder: Path) -> str:
+    """A digest of everything that decides what a job records, but for the environment: files and settings."""
+    total = hashlib.sha256()
+    facts = replace(job, id="", folder="", environment="", needs=(), budget="")
+    total.update(repr(facts).encode())
+    named = [job.artifact, job.weights, *(each for each in (job.inputs, job.labels) if each)]
+    named += [str(value) for options in job.tasks.values() for value in options.values()]
+    paths = [Path(place) for place in named if place and Path(place).is_absolute()]
+    for path in [*paths, *_modules(job, folder)]:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                total.update(hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()[:24]
+
+
+def _modules(job: Job, folder: Path) -> list[Path]:
+    """The user's own code that a job imports: files and packages beside the validator.yml."""
+    options = [value for task in job.tasks.values() for value in task.values() if isinstance(value, str)]
+    functions = [
+        each for each in (job.builder, job.inputs, job.labels, *options) if each and is_function(each)
+    ]
+    names = {name.partition(":")[0].partition(".")[0] for name in (*functions, *job.custom_objects)}
+    outcome: list[Path] = []
+    for name in sorted(names):
+        package, module = folder / name, folder / f"{name}.py"
+        outcome += sorted(package.rglob("*.py")) if package.is_dir() else [module] if module.is_file() else []
+    return outcome
