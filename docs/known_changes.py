@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from validator.catalogue.entries import LEGACY, Change, changes, number  # noqa: E402
+from validator.catalogue.entries import LEGACY, CatalogueEntry, changes, number  # noqa: E402
 
 PAGE = ROOT / "docs" / "known-changes.md"
 _BEGIN = """# Known changes of Keras
@@ -59,11 +59,11 @@ def _table() -> Iterator[str]:
                 yield f"| {release} | {area} | {', '.join(here)} |"
 
 
-def _link(change: Change) -> str:
+def _link(change: CatalogueEntry) -> str:
     return f"[{change.id}](#{change.id.lower()})"
 
 
-def _entry(change: Change) -> Iterator[str]:
+def _entry(change: CatalogueEntry) -> Iterator[str]:
     yield f"## {change.id}"
     yield ""
     yield f"**{change.title[:1].upper()}{change.title[1:]}** · {change.area} · {_when(change)}"
@@ -82,7 +82,7 @@ def _entry(change: Change) -> Iterator[str]:
     yield ""
 
 
-def _when(change: Change) -> str:
+def _when(change: CatalogueEntry) -> str:
     before = "" if change.before is None else f" (not in {_release(change.before)})"
     gone = f", gone in {change.fixed}" if change.fixed else ""
     return f"since {_release(change.since)}{before}{gone}"
@@ -92,15 +92,15 @@ def _release(release: str) -> str:
     return release if release == LEGACY else f"Keras {release}"
 
 
-def _backends(change: Change) -> str:
+def _backends(change: CatalogueEntry) -> str:
     return f" With {' and '.join(change.backends)} only." if change.backends else ""
 
 
-def _size(change: Change) -> str:
+def _size(change: CatalogueEntry) -> str:
     return f" The proof differs by at least {change.proof.size:g}." if change.proof.size is not None else ""
 
 
-def _who(change: Change) -> str:
+def _who(change: CatalogueEntry) -> str:
     print_ = change.fingerprint
     parts = []
     if print_.layers:
@@ -117,7 +117,7 @@ def _who(change: Change) -> str:
     return f"Reaches: {reached}{' with ' if reached and conditions else ''}{conditions}."
 
 
-def _inputs(change: Change) -> str:
+def _inputs(change: CatalogueEntry) -> str:
     return (
         f" Inputs must hold: {', '.join(need.replace('-', ' ') for need in change.inputs)}."
         if change.inputs

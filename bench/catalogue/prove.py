@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.catalogue.wheels import Bases, overlay, surroundings
-from validator.catalogue.entries import LEGACY, Change, newest
+from validator.catalogue.entries import LEGACY, CatalogueEntry, newest
 
 HERE = Path(__file__).parent
 MODELS = HERE.parent / "corpus" / "models"
@@ -30,7 +30,7 @@ _SECONDS = 1800
 class Proven:
     """A proof as it came out. `reason` is empty where it holds; `largest` is what was measured."""
 
-    change: Change
+    change: CatalogueEntry
     reason: str
     largest: float | None = None
 
@@ -40,18 +40,18 @@ class Proven:
         return not self.reason
 
 
-def borders(change: Change) -> list[tuple[str, str]]:
+def borders(change: CatalogueEntry) -> list[tuple[str, str]]:
     """Pairs of releases between which the behaviour must change."""
     pairs = [(change.before, change.since), (change.until, change.fixed)]
     return [(early, late) for early, late in pairs if early is not None and late is not None]
 
 
-def stretch(change: Change) -> tuple[str, str]:
+def stretch(change: CatalogueEntry) -> tuple[str, str]:
     """The two releases that must agree: the first and the last that behave so."""
     return change.since, change.until or newest()
 
 
-def prove(changes: Sequence[Change], bases: Bases, kept: Path | None = None) -> list[Proven]:
+def prove(changes: Sequence[CatalogueEntry], bases: Bases, kept: Path | None = None) -> list[Proven]:
     """Run every proof in the releases that it needs, a process a release, and decide.
 
     `kept` is a folder with the answers of earlier runs: what neither the proof nor the release changed is
@@ -62,7 +62,7 @@ def prove(changes: Sequence[Change], bases: Bases, kept: Path | None = None) -> 
     return [decide(change, answers) for change in changes]
 
 
-def decide(change: Change, answers: Answers) -> Proven:
+def decide(change: CatalogueEntry, answers: Answers) -> Proven:
     """Hold what was observed against what the entry says."""
     largest = None
     for early, late in borders(change):
@@ -108,7 +108,7 @@ def _numbers(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(part, int | float) for part in value)
 
 
-def _values(answers: Answers, change: Change, release: str) -> Mapping[str, object] | str:
+def _values(answers: Answers, change: CatalogueEntry, release: str) -> Mapping[str, object] | str:
     answer = answers.get((change.id, release))
     if answer is None:
         return "was not run"
@@ -151,7 +151,7 @@ def _question(job: Job) -> str:
     return hashlib.sha256("".join((*sources, job["proof"])).encode()).hexdigest()
 
 
-def _run(changes: Sequence[Change], workshop: Workshop) -> Answers:
+def _run(changes: Sequence[CatalogueEntry], workshop: Workshop) -> Answers:
     """Files first, by the releases that save them; then every proof, by release."""
     saved: dict[tuple[str, str], list[Job]] = defaultdict(list)
     jobs: dict[tuple[str, str], list[Job]] = defaultdict(list)
@@ -180,7 +180,7 @@ def _run(changes: Sequence[Change], workshop: Workshop) -> Answers:
     return answers
 
 
-def _needed(change: Change) -> Iterable[str]:
+def _needed(change: CatalogueEntry) -> Iterable[str]:
     """The releases that a proof runs in."""
     return dict.fromkeys([*(each for pair in borders(change) for each in pair), *stretch(change)])
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from validator.catalogue.entries import Change, changes, next_release, parsed, releases
+from validator.catalogue.entries import CatalogueEntry, changes, next_release, parsed, releases
 from validator.catalogue.schema import PATH, schema
 
 ENTRY = {
@@ -25,8 +25,8 @@ ENTRY = {
 }
 
 
-def entry(**changed: object) -> Change:
-    return Change.model_validate({**ENTRY, **changed})
+def entry(**changed: object) -> CatalogueEntry:
+    return CatalogueEntry.model_validate({**ENTRY, **changed})
 
 
 def test_the_schema_on_disk_is_that_of_the_code() -> None:

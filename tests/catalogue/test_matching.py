@@ -6,16 +6,16 @@ from dataclasses import replace
 
 from tests.catalogue.samples import residual
 from validator.catalogue.description import DescribedLayer, Description, describe_config
-from validator.catalogue.matching import Difference, Observation, Origin, matches
-from validator.catalogue.reach import Pair
+from validator.catalogue.matching import Observation, ObservedDifference, ObservedOrigin, matches
+from validator.catalogue.reach import ReleasePair
 
 MODEL = describe_config(residual())
 MERGE = next(layer for layer in MODEL.layers if layer.name == "merge")
-NOTHING = Observation(pair=Pair("3.3.3", "3.5.0"), shows=frozenset(), model=MODEL)
+NOTHING = Observation(pair=ReleasePair("3.3.3", "3.5.0"), shows=frozenset(), model=MODEL)
 LOST = replace(
     NOTHING,
     shows=frozenset({"predictions", "structure"}),
-    differences=(Difference(MERGE, "mask", "result-mask"),),
+    differences=(ObservedDifference(MERGE, "mask", "result-mask"),),
 )
 
 
@@ -36,30 +36,30 @@ def test_the_fingerprint_alone_names_nothing() -> None:
 
 def test_another_layer_is_not_it() -> None:
     dense = DescribedLayer("mix", "Dense")
-    assert names(replace(LOST, differences=(Difference(dense, "value"),))) == []
+    assert names(replace(LOST, differences=(ObservedDifference(dense, "value"),))) == []
 
 
 def test_another_kind_of_difference_is_not_it() -> None:
-    assert names(replace(LOST, differences=(Difference(MERGE, "dtype", "result-dtype"),))) == []
+    assert names(replace(LOST, differences=(ObservedDifference(MERGE, "dtype", "result-dtype"),))) == []
 
 
 def test_releases_that_behave_alike_are_not_it() -> None:
-    assert names(replace(LOST, pair=Pair("3.4.0", "3.5.0"))) == []
+    assert names(replace(LOST, pair=ReleasePair("3.4.0", "3.5.0"))) == []
 
 
 def test_an_origin_at_the_same_release_makes_it_sure() -> None:
-    (match,) = matches(replace(LOST, origin=Origin("3.4.0", ("Layer.__call__",))))
+    (match,) = matches(replace(LOST, origin=ObservedOrigin("3.4.0", ("Layer.__call__",))))
     assert match.sure == "traced"
     assert match.why[-1] == "release"
 
 
 def test_an_origin_at_another_release_rules_it_out() -> None:
-    assert names(replace(LOST, origin=Origin("3.5.0"))) == []
+    assert names(replace(LOST, origin=ObservedOrigin("3.5.0"))) == []
 
 
 def test_a_reported_metric_needs_the_mask_that_is_ignored() -> None:
     moved = Observation(
-        pair=Pair("3.11.3", "3.12.0"),
+        pair=ReleasePair("3.11.3", "3.12.0"),
         shows=frozenset({"metric"}),
         model=MODEL,
         reported=("accuracy",),
@@ -72,7 +72,7 @@ def test_a_reported_metric_needs_the_mask_that_is_ignored() -> None:
 def test_a_failure_needs_the_error_of_the_change() -> None:
     wrapping = Description((DescribedLayer("wrapped", "TFSMLayer"),))
     failed = Observation(
-        pair=Pair("3.13.1", "3.13.2"),
+        pair=ReleasePair("3.13.1", "3.13.2"),
         shows=frozenset({"failure"}),
         model=wrapping,
         errors=("ValueError: a TFSMLayer is refused in safe mode",),
@@ -82,7 +82,7 @@ def test_a_failure_needs_the_error_of_the_change() -> None:
 
 
 def test_training_needs_the_step_and_the_layer() -> None:
-    loss = replace(NOTHING, pair=Pair("3.13.2", "3.14.0"), shows=frozenset({"training"}))
+    loss = replace(NOTHING, pair=ReleasePair("3.13.2", "3.14.0"), shows=frozenset({"training"}))
     penal = DescribedLayer("code", "Dense", {"activity_regularizer": {"class_name": "L1"}})
     model = Description((penal,))
     assert names(replace(loss, model=model, training=(("training-loss", "code"),))) == ["K16"]

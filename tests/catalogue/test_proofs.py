@@ -12,7 +12,7 @@ import yaml
 
 from bench.catalogue.prove import HERE, borders, decide, distance, prove
 from bench.catalogue.wheels import Bases
-from validator.catalogue.entries import Change, change, changes, newest
+from validator.catalogue.entries import CatalogueEntry, change, changes, newest
 
 #: Quick ones between releases of which one is the base itself.
 SAMPLE = ("K07", "K50", "K41", "K36", "K43")
@@ -42,7 +42,7 @@ def test_what_is_not_proven_is_not_shipped() -> None:
     assert facts <= set(unproven) | {each.id for each in changes()}
 
 
-def merge() -> Change:
+def merge() -> CatalogueEntry:
     found = change("K07")
     assert found is not None
     return found

@@ -6,13 +6,13 @@ import pytest
 
 from tests.catalogue.samples import layer, model, own, residual
 from validator.catalogue.description import describe_config
-from validator.catalogue.reach import Pair, fits, known_changes
+from validator.catalogue.reach import ReleasePair, fits, known_changes
 
 
 def reached(
     config: dict[str, object], old: str, new: str, backend: str = "tensorflow"
 ) -> dict[str, tuple[str, ...]]:
-    found = known_changes(describe_config(config), Pair(old, new, backend))
+    found = known_changes(describe_config(config), ReleasePair(old, new, backend))
     return {each.change.id: each.layers for each in found}
 
 

@@ -108,6 +108,18 @@ class TestReference:
         assert distance.column_delta == pytest.approx(1e-4, rel=1e-3)
         assert distance.index == (3,)
 
+    def test_a_small_part_counts_beside_one_that_is_a_billion_times_as_large(self) -> None:
+        """Of columns, and of samples: the whole says nothing about a part that is right to many digits."""
+        exact = np.random.default_rng(0).standard_normal((20, 5))
+        for huge in (np.s_[:, 0], np.s_[3]):
+            old = exact.copy()
+            old[huge] *= 1e14
+            new = np.where(old == exact, 1.2 * old, old)
+            recorded = stored(old.astype(np.float32)), stored(new.astype(np.float32))
+            distance = measure_reference(recorded, (stored(old), stored(new)), np.arange(20))
+            assert distance.delta < 1e-12
+            assert max(distance.row_delta, distance.column_delta) == pytest.approx(0.2)
+
     def test_what_cancels_in_float64_is_no_other_function(self) -> None:
         exact = np.random.default_rng(0).standard_normal((20, 2))
         exact[:, 1] *= 1e-17

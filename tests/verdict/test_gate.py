@@ -102,7 +102,8 @@ def test_what_was_lost_beside_the_prediction_is_no_plain_pass() -> None:
     lost = NoteFinding(kind="tasks-lost", side="candidate", note="tasks", text="the noise was lost")
     account = WeightsAccount(file="w.weights.h5", variables=4, unused=("layers/a/vars/0",), unused_count=1)
     unused = LeftoverFinding(kind="tensors-not-used", side="both", weights=account)
-    for finding in (lost, unused):
+    predict = NoteFinding(kind="own-predict", side="baseline", note="predict", text="it is not called")
+    for finding in (lost, unused, predict):
         verdict, code, reasons = run(cell("rounding", findings=(finding,)))
         assert (verdict, code) == ("warn", 0)
         assert [reason.cell for reason in reasons] == ["m@e"]

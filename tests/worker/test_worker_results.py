@@ -88,6 +88,10 @@ def test_a_lost_loss_leaves_the_prediction(results: Results) -> None:
     assert capture.reported is None
 
 
+def test_a_predict_of_the_models_own_is_reported(results: Results) -> None:
+    assert [note.kind for note in results["own predict"].notes] == ["predict"]
+
+
 def test_a_loss_that_is_not_wanted_is_not_missed(results: Results) -> None:
     capture = results["custom loss not wanted"]
     assert capture.compile_failure is None

@@ -47,6 +47,7 @@ def jobs(folder: Path, artifacts: Path) -> list[dict[str, Any]]:
         do("custom module missing", artifact="custom.keras", custom_objects=["no_such_module"]),
         do("custom loss missing", artifact="custom_loss.keras", labels="targets"),
         do("custom loss not wanted", artifact="custom_loss.keras", compile=False),
+        do("own predict", builder="own_predict"),
         do("artifact falls back", artifact="garbage.keras", builder="dense", weights="dense.weights.h5"),
         do("artifact and builder fail", artifact="garbage.keras", builder="exiting_builder"),
         do("keras is garbage", artifact="garbage.keras"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from validator.catalogue.entries import Change, InputNeed
+from validator.catalogue.entries import CatalogueEntry, InputNeed
 
 if TYPE_CHECKING:  # NumPy is imported where arrays are looked at: `advise` mostly has none
     import numpy as np
@@ -31,7 +31,7 @@ class Adequacy:
     holds: frozenset[InputNeed]
     lacks: frozenset[InputNeed]
 
-    def shows(self, change: Change) -> bool:
+    def shows(self, change: CatalogueEntry) -> bool:
         """Whether a change can show on these inputs."""
         return not set(change.inputs) - self.holds
 
@@ -108,9 +108,9 @@ def _of_floats(array: NDArray[np.float64]) -> Iterator[tuple[InputNeed, bool]]:
         yield "masked-row", bool(hidden.all(axis=1).any())
 
 
-def missing(changes: Iterable[Change], inputs: Adequacy) -> dict[InputNeed, list[Change]]:
+def missing(changes: Iterable[CatalogueEntry], inputs: Adequacy) -> dict[InputNeed, list[CatalogueEntry]]:
     """What inputs lack → the changes that cannot show for want of it."""
-    lacking: dict[InputNeed, list[Change]] = {}
+    lacking: dict[InputNeed, list[CatalogueEntry]] = {}
     for change in changes:
         for need in change.inputs:
             if need not in inputs.holds:

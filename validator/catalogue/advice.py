@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from validator.catalogue.adequacy import Adequacy
 from validator.catalogue.api import GoneName, gone_names
 from validator.catalogue.description import Description
-from validator.catalogue.reach import Pair, Reached, known_changes
+from validator.catalogue.reach import Reached, ReleasePair, known_changes
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Advice:
         gone: names of `keras` that the model's code uses, and the newer release does not have.
     """
 
-    pair: Pair
+    pair: ReleasePair
     model: Description
     reached: tuple[Reached, ...]
     inputs: Adequacy | None = None
@@ -39,7 +39,7 @@ class Advice:
 
 
 def advise(
-    model: Description, pair: Pair, inputs: Adequacy | None = None, sources: Sequence[SourceFile] = ()
+    model: Description, pair: ReleasePair, inputs: Adequacy | None = None, sources: Sequence[SourceFile] = ()
 ) -> Advice:
     """Look a model up in the catalogue; nothing is loaded or run."""
     gone = [name for source in sources for name in gone_names(source.text, source.name, pair)]

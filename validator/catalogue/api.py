@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 
 from validator.catalogue.entries import number
-from validator.catalogue.reach import Pair
+from validator.catalogue.reach import ReleasePair
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def _lifetimes() -> dict[str, tuple[str, str]]:
     return {name: (born, gone) for name, (born, gone) in loaded.items()}
 
 
-def gone_names(text: str, file: str, pair: Pair) -> list[GoneName]:
+def gone_names(text: str, file: str, pair: ReleasePair) -> list[GoneName]:
     """Every use of a name that the older release has, and the newer one has not."""
     try:
         tree = ast.parse(text)
@@ -50,7 +50,7 @@ def _longer(uses: list[tuple[int, str]], line: int, name: str) -> bool:
     return any(at == line and other.startswith(f"{name}.") for at, other in uses)
 
 
-def _lost(born: str, gone: str, pair: Pair) -> bool:
+def _lost(born: str, gone: str, pair: ReleasePair) -> bool:
     old, new = number(pair.baseline), number(pair.candidate)
     return number(born) <= old < number(gone) <= new
 

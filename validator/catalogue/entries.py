@@ -84,7 +84,7 @@ class Proof(Frozen):
     control: float = 2e-5
 
 
-class Change(Frozen):
+class CatalogueEntry(Frozen):
     """One known change of a package.
 
     Attributes:
@@ -123,7 +123,7 @@ class Change(Frozen):
     proof: Proof
 
     @model_validator(mode="after")
-    def _consistent(self) -> Change:
+    def _consistent(self) -> CatalogueEntry:
         if (self.until is None) != (self.fixed is None):
             raise ValueError("`until` and `fixed` go together")
         if self.before is None and self.fixed is None:
@@ -185,27 +185,27 @@ def newest() -> str:
 
 
 @cache
-def changes() -> tuple[Change, ...]:
+def changes() -> tuple[CatalogueEntry, ...]:
     """Every shipped change, by its number."""
     folder = files("validator.catalogue").joinpath("changes")
     names = sorted(place.name for place in folder.iterdir() if place.name.endswith(".yml"))
     return parsed(entry for name in names for entry in _yaml(f"changes/{name}"))
 
 
-def parsed(entries: Iterable[object]) -> tuple[Change, ...]:
+def parsed(entries: Iterable[object]) -> tuple[CatalogueEntry, ...]:
     """Entries of files as changes.
 
     Raises:
         ValueError: an entry does not fit the schema, or two have one number.
     """
-    made = [Change.model_validate(entry) for entry in entries]
+    made = [CatalogueEntry.model_validate(entry) for entry in entries]
     ids = [change.id for change in made]
     if len(set(ids)) < len(ids):
         raise ValueError(f"two entries of one number: {sorted(each for each in ids if ids.count(each) > 1)}")
     return tuple(sorted(made, key=lambda change: int(change.id[1:])))
 
 
-def change(identity: str) -> Change | None:
+def change(identity: str) -> CatalogueEntry | None:
     """A change by its number."""
     return next((each for each in changes() if each.id == identity), None)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from validator.catalogue.description import DescribedLayer, Description
-from validator.catalogue.entries import Change, Shows, changes, number
-from validator.catalogue.reach import Pair, layer_fits, reach
+from validator.catalogue.entries import CatalogueEntry, Shows, changes, number
+from validator.catalogue.reach import ReleasePair, layer_fits, reach
 
 #: `traced`: a search for the origin ended at the same release. `likely`: nothing else fits as well.
 #: `possible`: others fit as well.
@@ -21,7 +21,7 @@ Why = Literal[
 
 
 @dataclass(frozen=True)
-class Difference:
+class ObservedDifference:
     """Where a cell first differs.
 
     Attributes:
@@ -36,7 +36,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Origin:
+class ObservedOrigin:
     """What a search for the origin came to: the first release that behaves so, and the functions to blame."""
 
     since: str
@@ -57,23 +57,23 @@ class Observation:
         compiled: the model is compiled, although it may not be known how.
     """
 
-    pair: Pair
+    pair: ReleasePair
     shows: frozenset[Shows]
     model: Description
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[ObservedDifference, ...] = ()
     training: tuple[tuple[str, str], ...] = ()
     reported: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     evidence: frozenset[str] = frozenset()
     compiled: bool = False
-    origin: Origin | None = None
+    origin: ObservedOrigin | None = None
 
 
 @dataclass(frozen=True)
 class Match:
     """A change that explains a cell, how sure that is, and why."""
 
-    change: Change
+    change: CatalogueEntry
     sure: Sure
     why: tuple[Why, ...]
     layers: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class Match:
 
 @dataclass(frozen=True)
 class _Candidate:
-    change: Change
+    change: CatalogueEntry
     why: tuple[Why, ...]
     layers: tuple[str, ...]
 
@@ -93,7 +93,7 @@ class _Candidate:
         return (-len(self.why), -narrow, int(self.change.id[1:]))
 
 
-def matches(observed: Observation, known: Sequence[Change] | None = None) -> tuple[Match, ...]:
+def matches(observed: Observation, known: Sequence[CatalogueEntry] | None = None) -> tuple[Match, ...]:
     """The changes that explain a cell, the best first."""
     candidates = []
     for change in changes() if known is None else known:
@@ -112,7 +112,7 @@ def _match(candidate: _Candidate, every: Sequence[_Candidate], observed: Observa
     return Match(candidate.change, "likely" if best else "possible", candidate.why, candidate.layers)
 
 
-def _origin_fits(change: Change, origin: Origin | None) -> bool:
+def _origin_fits(change: CatalogueEntry, origin: ObservedOrigin | None) -> bool:
     """Whether a search, where there was one, ended where the change begins or ends."""
     if origin is None:
         return True
@@ -121,7 +121,7 @@ def _origin_fits(change: Change, origin: Origin | None) -> bool:
     )
 
 
-def _candidate(change: Change, observed: Observation) -> _Candidate | None:
+def _candidate(change: CatalogueEntry, observed: Observation) -> _Candidate | None:
     """A change with what it has in common with the cell; None where the cell does not behave so."""
     if not set(change.evidence) <= observed.evidence:
         return None
@@ -141,7 +141,7 @@ def _candidate(change: Change, observed: Observation) -> _Candidate | None:
 _Seen = tuple[tuple[Why, ...], tuple[str, ...]]
 
 
-def _by_difference(change: Change, observed: Observation) -> _Seen | None:
+def _by_difference(change: CatalogueEntry, observed: Observation) -> _Seen | None:
     """The first difference is at a layer that the change reaches, and of its kind."""
     if not (
         {"predictions", "structure"} & set(change.shows) and {"predictions", "structure"} & observed.shows
@@ -158,7 +158,7 @@ def _by_difference(change: Change, observed: Observation) -> _Seen | None:
     return why, tuple(dict.fromkeys(each.layer.name for each in fitting))
 
 
-def _difference_fits(change: Change, difference: Difference) -> bool:
+def _difference_fits(change: CatalogueEntry, difference: ObservedDifference) -> bool:
     print_ = change.fingerprint
     if change.aspects and difference.aspect not in change.aspects:
         return False
@@ -174,7 +174,7 @@ def _difference_fits(change: Change, difference: Difference) -> bool:
     return bool(change.differences) and difference.kind in change.differences
 
 
-def _by_metric(change: Change, observed: Observation) -> _Seen | None:
+def _by_metric(change: CatalogueEntry, observed: Observation) -> _Seen | None:
     """The framework reports another number, of the name that the change moves."""
     if (
         "metric" not in change.shows
@@ -186,7 +186,7 @@ def _by_metric(change: Change, observed: Observation) -> _Seen | None:
     return (("metric",), ()) if named else None
 
 
-def _by_training(change: Change, observed: Observation) -> _Seen | None:
+def _by_training(change: CatalogueEntry, observed: Observation) -> _Seen | None:
     """Training differs in the way of the change, at a layer that it reaches where one is blamed."""
     if "training" not in change.shows or "training" not in observed.shows or not change.training:
         return None
@@ -204,7 +204,7 @@ def _by_training(change: Change, observed: Observation) -> _Seen | None:
     return None
 
 
-def _by_error(change: Change, observed: Observation) -> _Seen | None:
+def _by_error(change: CatalogueEntry, observed: Observation) -> _Seen | None:
     """The cell fails with the error of the change."""
     if "failure" not in change.shows or "failure" not in observed.shows:
         return None

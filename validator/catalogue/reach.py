@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from validator.catalogue.description import DescribedLayer, Description
-from validator.catalogue.entries import LEGACY, Change, Feature, changes
+from validator.catalogue.entries import LEGACY, CatalogueEntry, Feature, changes
 
 #: What nothing but a compilation tells; where a description has none, it is left open.
 _OF_COMPILATION: frozenset[Feature] = frozenset({"compiled", "loss", "loss-weights", "metrics"})
@@ -17,31 +17,31 @@ _OF_COMPILATION: frozenset[Feature] = frozenset({"compiled", "loss", "loss-weigh
 class Reached:
     """A change that can reach a model: at these layers, or in the model as a whole where there are none."""
 
-    change: Change
+    change: CatalogueEntry
     layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Pair:
+class ReleasePair:
     """Two releases of Keras (`tf-keras` for Keras 2), and the backend of both."""
 
     baseline: str
     candidate: str
     backend: str = "tensorflow"
 
-    def concerns(self, change: Change) -> bool:
+    def concerns(self, change: CatalogueEntry) -> bool:
         """Whether a change lies between the two."""
         fits = not change.backends or self.backend in change.backends
         return fits and change.between(self.baseline, self.candidate)
 
 
-def known_changes(model: Description, pair: Pair) -> list[Reached]:
+def known_changes(model: Description, pair: ReleasePair) -> list[Reached]:
     """Every change between two releases that can reach a model, in the order of the catalogue."""
     reached = (reach(change, model) for change in changes() if pair.concerns(change))
     return [each for each in reached if each is not None]
 
 
-def reach(change: Change, model: Description, *, compiled: bool = False) -> Reached | None:
+def reach(change: CatalogueEntry, model: Description, *, compiled: bool = False) -> Reached | None:
     """Where a change can reach a model; None where it cannot.
 
     `compiled`: the model is known to be compiled, although it is not known how.
@@ -63,7 +63,7 @@ def reach(change: Change, model: Description, *, compiled: bool = False) -> Reac
     return Reached(change, tuple(layers)) if layers else None
 
 
-def layer_fits(change: Change, layer: DescribedLayer) -> bool:
+def layer_fits(change: CatalogueEntry, layer: DescribedLayer) -> bool:
     """Whether a layer is of a kind, and set in a way, that a change reaches."""
     print_ = change.fingerprint
     named = layer.class_name in print_.layers
@@ -100,7 +100,7 @@ def _holds(value: object, required: tuple[str, ...]) -> bool:
     return isinstance(value, str) and value in required
 
 
-def _compilation_fits(change: Change, model: Description, *, compiled: bool) -> bool:
+def _compilation_fits(change: CatalogueEntry, model: Description, *, compiled: bool) -> bool:
     print_ = change.fingerprint
     if not (print_.losses or print_.metrics or print_.optimizer):
         return True

@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from validator.catalogue.entries import Change
+from validator.catalogue.entries import CatalogueEntry
 
 PATH = Path(__file__).with_name("changes.schema.json")
 
 
 def schema() -> str:
     """The schema of one file, a list of entries, as JSON."""
-    made = Change.model_json_schema(ref_template="#/$defs/{model}")
+    made = CatalogueEntry.model_json_schema(ref_template="#/$defs/{model}")
     parts = made.pop("$defs")
     whole = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

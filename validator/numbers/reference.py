@@ -13,7 +13,8 @@ from validator.numbers.ensembles import Rows, blocks, read_rows, width_of
 from validator.storage.tensors import StoredTensor
 
 _TOGETHER = 1 << 21
-#: Differences below this share of the whole output are float64's own rounding, whatever their column holds.
+#: Below this share of the whole output, differences of a row or column count only where it has a value of its
+#: own: the recorded baseline is nearer to float64 than half of it. A sum that cancels leaves rounding alone.
 _OWN = 1e-12
 
 
@@ -60,10 +61,10 @@ def measure_reference(
 
 
 class _Sums:
-    """Sums of squares by row and by column: of Dc - Db, and of what that is a share of."""
+    """Sums of squares by row and by column: of Dc - Db, of what that is a share of, of the baseline - Db."""
 
     def __init__(self, rows: int, columns: int) -> None:
-        self._rows, self._columns = np.zeros((2, rows)), np.zeros((2, columns))
+        self._rows, self._columns = np.zeros((3, rows)), np.zeros((3, columns))
         self._totals = np.zeros(3)  # of the baseline and the candidate minus Db, and of Db
         self._count = 0
         self._same_pattern = True
@@ -75,11 +76,11 @@ class _Sums:
             self._same_pattern &= bool(np.array_equal(*(np.isfinite(side) for side in sides[:2])))
             exact, moved, baseline, candidate = (np.where(finite, side, 0.0) for side in sides)
             apart, scale = (moved - exact) ** 2, np.maximum(exact**2, baseline**2)
-            self._rows += apart.sum(1), scale.sum(1)
-            self._columns[:, columns] = apart.sum(0), scale.sum(0)
-            self._totals += [((each - exact) ** 2).sum() for each in (baseline, candidate)] + [
-                (exact**2).sum()
-            ]
+            error = (baseline - exact) ** 2
+            parts = (apart, scale, error)
+            self._rows += [part.sum(1) for part in parts]
+            self._columns[:, columns] = [part.sum(0) for part in parts]
+            self._totals += [error.sum(), ((candidate - exact) ** 2).sum(), (exact**2).sum()]
         self._count += int(np.count_nonzero(finite))
 
     def distance(self, recorded: StoredTensor) -> ReferenceDistance:
@@ -101,9 +102,9 @@ class _Sums:
 
     def _shares(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
         """Root of the difference as a share of the scale; 0 where it is float64's own rounding."""
-        apart, scale = sums
+        apart, scale, error = sums
         least = _OWN**2 * self._totals[2] / sums.shape[1]
-        known = (apart > least) & (scale > 0)
+        known = (scale > 0) & ((apart > least) | (4 * error < scale))
         return np.asarray(np.sqrt(np.divide(apart, scale, out=np.zeros(apart.shape), where=known)))
 
 

@@ -15,7 +15,7 @@ from validator.catalogue.adequacy import Adequacy
 from validator.catalogue.advice import Advice, SourceFile, advise
 from validator.catalogue.description import Description
 from validator.catalogue.entries import LEGACY, newest, number, releases
-from validator.catalogue.reach import Pair, release_of
+from validator.catalogue.reach import ReleasePair, release_of
 from validator.catalogue.reading import read_description
 from validator.documents import read_bytes
 from validator.errors import ConfigurationError
@@ -97,7 +97,7 @@ def plain_line(line: str) -> str:
     return " " * indent + plain(line, _LINE)
 
 
-def _pair(question: Question, model: Description) -> Pair:
+def _pair(question: Question, model: Description) -> ReleasePair:
     saved = release_of("", model.keras) if model.keras else None
     since = question.since or saved
     if since is None:
@@ -105,7 +105,9 @@ def _pair(question: Question, model: Description) -> Pair:
             f"{question.model}: it does not say which release saved it; name the releases: "
             f"--from 3.3.3 --to {newest()}"
         )
-    pair = Pair(_release("--from", since), _release("--to", question.until or newest()), question.backend)
+    pair = ReleasePair(
+        _release("--from", since), _release("--to", question.until or newest()), question.backend
+    )
     if number(pair.baseline) > number(pair.candidate):
         raise ConfigurationError(
             f"--from {since} is newer than --to {pair.candidate}; exchange the two, or leave --to out"

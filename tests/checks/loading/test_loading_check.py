@@ -22,7 +22,11 @@ from validator.verdict.bands import BANDS
 from validator.verdict.results import CellResult
 
 BROKEN = {"stage": "load", "error": "ValueError", "message": "Unknown layer"}
-NOTES = [{"kind": "compile", "message": "no loss"}, {"kind": "tasks", "message": "noise was lost"}]
+NOTES = [
+    {"kind": "compile", "message": "no loss"},
+    {"kind": "tasks", "message": "noise was lost"},
+    {"kind": "predict", "message": "not called"},
+]
 
 
 def examined(folder: Path, about: Subject | None = None, **responses: dict[str, Any]) -> Examined:
@@ -52,13 +56,15 @@ def test_an_artifact_that_does_not_load_on_a_side(tmp_path: Path) -> None:
     ]
 
 
-def test_notes_of_the_candidate_and_lost_tasks_of_both(tmp_path: Path) -> None:
+def test_notes_of_the_candidate_and_open_questions_of_both(tmp_path: Path) -> None:
     result = examined(tmp_path, candidate={"notes": NOTES}, baseline={"notes": NOTES})
     notes = [found for found in result.findings if isinstance(found, NoteFinding)]
     assert [(note.kind, note.side, note.note) for note in notes] == [
         ("worker-note", "candidate", "compile"),
         ("tasks-lost", "candidate", "tasks"),
+        ("own-predict", "candidate", "predict"),
         ("tasks-lost", "baseline", "tasks"),
+        ("own-predict", "baseline", "predict"),
     ]
     assert notes[0].text == "no loss"
 

@@ -155,6 +155,12 @@ FUNCTIONS = {
 }
 
 
+def own_predict():
+    model = dense()
+    model.predict = lambda *arguments, **more: None
+    return model
+
+
 def exiting_builder():
     sys.exit("no licence found")
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from validator.catalogue.adequacy import Adequacy, of_recording
-from validator.catalogue.entries import Change
+from validator.catalogue.entries import CatalogueEntry
 from validator.catalogue.entries import change as entry_of
 from validator.catalogue.matching import Match, matches
-from validator.catalogue.reach import Pair, known_changes, release_of
+from validator.catalogue.reach import ReleasePair, known_changes, release_of
 from validator.checks.bands import Bands
 from validator.checks.known.gathering import Sides, described, observation
 from validator.checks.known.types import (
@@ -87,7 +87,9 @@ class Known(Check[EnvironmentFacts | None, KnownComparison]):
         return Examined(self.name, compared, self.find(compared, bands, earlier))
 
 
-def _exposure(subject: Subject, pair: Pair, named: Sequence[Match], reaching: Sequence[Change]) -> Exposure:
+def _exposure(
+    subject: Subject, pair: ReleasePair, named: Sequence[Match], reaching: Sequence[CatalogueEntry]
+) -> Exposure:
     """Which of the changes that can reach the model were seen, which not, and which could not be."""
     inputs = _inputs(subject)
     best = {match.change.id for match in named if match.sure != "possible"}
@@ -107,7 +109,7 @@ def _exposure(subject: Subject, pair: Pair, named: Sequence[Match], reaching: Se
     )
 
 
-def _checked(subject: Subject, change: Change) -> bool:
+def _checked(subject: Subject, change: CatalogueEntry) -> bool:
     """Whether this run would have shown a change: in predictions, reported metrics, or training."""
     if {"predictions", "structure", "rounding", "failure"} & set(change.shows):
         return True
@@ -144,7 +146,7 @@ def _workaround(known: KnownChange) -> tuple[Finding, ...]:
     return (KnownWorkaround(change=entry.id, text=entry.workaround.text, code=entry.workaround.code),)
 
 
-def _pair(baseline: EnvironmentFacts | None, candidate: EnvironmentFacts | None) -> Pair | None:
+def _pair(baseline: EnvironmentFacts | None, candidate: EnvironmentFacts | None) -> ReleasePair | None:
     if baseline is None or candidate is None or baseline.keras is None or candidate.keras is None:
         return None
     old, new = (
@@ -152,7 +154,7 @@ def _pair(baseline: EnvironmentFacts | None, candidate: EnvironmentFacts | None)
     )
     if old == new or baseline.backend != candidate.backend:
         return None
-    return Pair(old, new, candidate.backend or "tensorflow")
+    return ReleasePair(old, new, candidate.backend or "tensorflow")
 
 
 def _inputs(subject: Subject) -> Adequacy | None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from validator.catalogue.description import DescribedLayer, Description, features_of
 from validator.catalogue.entries import Feature, Shows
-from validator.catalogue.matching import Difference, Observation
-from validator.catalogue.reach import Pair
+from validator.catalogue.matching import Observation, ObservedDifference
+from validator.catalogue.reach import ReleasePair
 from validator.catalogue.reading import read_description
 from validator.checks.accuracy.types import MetricOnlyFinding
 from validator.checks.layers.types import Cause, FirstDifference, FurtherCause
@@ -31,7 +31,7 @@ _MOVED = frozenset({"changed", "suspicious"})
 class Sides:
     """The releases of both sides, and the model of the baseline."""
 
-    pair: Pair
+    pair: ReleasePair
     model: Description
 
 
@@ -121,7 +121,7 @@ def _shows(finding: Finding) -> set[Shows]:
     return set()
 
 
-def _differences(findings: list[Finding], model: Description) -> Iterator[Difference]:
+def _differences(findings: list[Finding], model: Description) -> Iterator[ObservedDifference]:
     """Where it starts; without that, the differences of structure."""
     causes = [each for each in findings if isinstance(each, FirstDifference | FurtherCause)]
     for each in causes:
@@ -132,15 +132,15 @@ def _differences(findings: list[Finding], model: Description) -> Iterator[Differ
                 yield _structural(finding.difference, model)
 
 
-def _of_cause(cause: Cause, model: Description) -> Iterator[Difference]:
+def _of_cause(cause: Cause, model: Description) -> Iterator[ObservedDifference]:
     if cause.difference is not None:
         yield _structural(cause.difference, model)
     if cause.differs == "value" or cause.difference is None:
-        yield Difference(_layer(cause, model), str(cause.differs))
+        yield ObservedDifference(_layer(cause, model), str(cause.differs))
 
 
-def _structural(difference: StructuralDifference, model: Description) -> Difference:
-    return Difference(_layer(difference, model), difference.aspect, difference.kind)
+def _structural(difference: StructuralDifference, model: Description) -> ObservedDifference:
+    return ObservedDifference(_layer(difference, model), difference.aspect, difference.kind)
 
 
 def _layer(call: LayerCall, model: Description) -> DescribedLayer:

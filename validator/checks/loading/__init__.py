@@ -8,6 +8,7 @@ the model does not, on what the two processes ran under, notes of the workers, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 from validator.checks.bands import Bands
 from validator.checks.loading.types import (
@@ -36,7 +37,8 @@ from validator.runner.captures import WorkerFailure
 
 __all__ = ["CHECK", "BaselineFailed", "CellFailed"]
 
-_LOST = "tasks"  # the worker's kind of note for tasks that were lost with it
+#: The worker's notes that leave a question open: tasks lost with it, a `predict` that is not called.
+_NOTES: dict[str, Literal["tasks-lost", "own-predict"]] = {"tasks": "tasks-lost", "predict": "own-predict"}
 _WARNINGS = 3  # in full; the others are counted
 _LEFTOVERS: dict[Leftover, Callable[[WeightsAccount], bool]] = {
     "tensors-not-used": lambda weights: weights.unused_count > 0,
@@ -95,7 +97,7 @@ class Loading(Check[LoadedSide, LoadingComparison]):
         )
 
     def find(self, comparison: LoadingComparison, bands: Bands, earlier: Earlier) -> tuple[Finding, ...]:
-        """What is worth knowing; of the baseline's notes only lost tasks, since the others recur."""
+        """What is worth knowing; of the baseline's notes only what leaves a question open: others recur."""
         setting = (SettingFinding(setting=comparison.setting),) if comparison.setting else ()
         notes = [*_notes("candidate", comparison.candidate), *_notes("baseline", comparison.baseline)]
         return (
@@ -105,7 +107,7 @@ class Loading(Check[LoadedSide, LoadingComparison]):
             *_warnings(comparison),
             *setting,
             *_fed(comparison),
-            *(note for note in notes if note.side == "candidate" or note.kind == "tasks-lost"),
+            *(note for note in notes if note.side == "candidate" or note.kind != "worker-note"),
         )
 
 
@@ -179,7 +181,7 @@ def _warnings(comparison: LoadingComparison) -> Iterator[Finding]:
 def _notes(side: Side, loaded: LoadedSide) -> Iterator[NoteFinding]:
     for note in loaded.notes:
         yield NoteFinding(
-            kind="tasks-lost" if note.kind == _LOST else "worker-note",
+            kind=_NOTES.get(note.kind, "worker-note"),
             side=side,
             note=note.kind,
             text=note.message,

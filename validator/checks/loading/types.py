@@ -106,11 +106,11 @@ class SettingFinding(_OfLoading):
 
 
 class NoteFinding(_OfLoading):
-    """A note of a worker. Tasks that were lost with a worker make a run no plain pass."""
+    """A note of a worker. Lost tasks, and a `predict` that is not called, make a run no plain pass."""
 
-    kind: Literal["worker-note", "tasks-lost"]
+    kind: Literal["worker-note", "tasks-lost", "own-predict"]
     side: Side
-    note: str = Field(description="Its kind: `inputs`, `outputs`, `precision`, `attention`, `tasks`.")
+    note: str = Field(description="Its kind, such as `inputs`, `precision`, `predict` or `tasks`.")
     text: str = Field(description="In the worker's words.")
 
 

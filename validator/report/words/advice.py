@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from validator.catalogue.adequacy import missing
 from validator.catalogue.advice import Advice
 from validator.catalogue.api import GoneName
-from validator.catalogue.entries import LEGACY, Change, InputNeed
+from validator.catalogue.entries import LEGACY, CatalogueEntry, InputNeed
 from validator.catalogue.reach import Reached
 from validator.report.phrases import plural
 
@@ -85,13 +85,13 @@ def release(number: str) -> str:
     return LEGACY if number == LEGACY else f"Keras {number}"
 
 
-def when(entry: Change) -> str:
+def when(entry: CatalogueEntry) -> str:
     """The releases that behave so: `since Keras 3.5.0, gone in 3.10.0`."""
     gone = f", gone in {entry.fixed}" if entry.fixed else ""
     return f"since {release(entry.since)}{gone}"
 
 
-def _shows(change: Change) -> str:
+def _shows(change: CatalogueEntry) -> str:
     return _list([_SHOWS[each] for each in change.shows])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from validator.catalogue.entries import Change, change
+from validator.catalogue.entries import CatalogueEntry, change
 from validator.checks.known.types import (
     Exposure,
     KnownChange,
@@ -77,7 +77,7 @@ def _was(count: int) -> str:
     return f"{count:,} {'was' if count == 1 else 'were'}"
 
 
-def link(entry: Change) -> Piece:
+def link(entry: CatalogueEntry) -> Piece:
     """Where a change is best described."""
     thread = _THREAD.fullmatch(entry.link)
     if thread is not None:

@@ -261,6 +261,10 @@ def _settle(framework: Framework, job: Job, loaded: Loaded) -> None:
     if isinstance(loaded.model, SavedModel):
         return
     _check_model(framework, loaded.model, str(job.artifact or job.builder))
+    if "predict" in vars(loaded.model) or type(loaded.model).predict is not framework.keras.Model.predict:
+        loaded.note(
+            "predict", "the model's own `predict` is not called: predictions are those of `predict_step`"
+        )
     policies = precision.policies(framework, loaded.model)
     loaded.policy = precision.dominating(policy for _, policy in policies)
     if job.precision != AS_SAVED:
