@@ -77,6 +77,10 @@ def validate(run: Run) -> Report:
                 judged = judge(maker, captures, only=later.cells, before=judged)
         environments = tuple(_environment(run, pool, name) for name in _names(run))
         pythons = pool.pythons()
+    report = conclude(run, judged, environments)
+    if not run.project.settings.origin.seconds:
+        return report
+    write(run.folder, report)  # a search that is interrupted must not cost what is known
     origins = _origins(run, maker, judged, Installed(environments, pythons))
     return conclude(run, judged, environments, origins)
 
@@ -86,8 +90,6 @@ def _origins(
 ) -> dict[str, Origin]:
     """Where each cell that moved comes from, as far as the time of `origin.seconds` goes."""
     seconds = run.project.settings.origin.seconds
-    if not seconds:
-        return {}
     ground = Ground(maker, installed, bounds_of(run.project.settings.limits), run.watcher)
     return traced(ground, worst_first([judgement.result for judgement in judged]), seconds)
 

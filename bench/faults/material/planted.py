@@ -202,11 +202,32 @@ def in_training(kind):
     return InTraining
 
 
+def beside_huge(x, hidden):
+    """Small columns, 20 % larger in the candidate, beside columns that are 1e15 times as large."""
+    a = weights(16, 4, seed=7)
+    b = a + 1e-6 * weights(16, 4, seed=8)
+
+    def small(factor):
+        return lambda h: ops.concatenate([factor * (ops.matmul(h, b) - ops.matmul(h, a)), 1e10 * h[:, :3]], 1)
+
+    return keras.Model(x, Either(small(1.0), small(1.2))(hidden))
+
+
+def own_predict(x, hidden):
+    """A model that predicts by a method of its own, otherwise in the candidate."""
+    model = keras.Model(x, dense(hidden, 5, None, 3))
+    predict = model.predict
+    model.predict = lambda *given, **more: predict(*given, **more) * (1.01 if CANDIDATE else 1.0)
+    return model
+
+
 def variant(change):
     """A model of another form, type or setting in the candidate."""
     x, v = features()
     c = CANDIDATE
     hidden = dense(v, 16, "tanh")
+    if change in ("small-beside-huge", "own-predict"):
+        return (own_predict if change == "own-predict" else beside_huge)(x, hidden)
     if change == "epsilon":
         return keras.Model(x, layers.LayerNormalization(epsilon=1e-2 if c else 1e-3)(hidden))
     if change == "gelu":
