@@ -96,7 +96,7 @@ def test_no_configuration(tmp_path: Path) -> None:
 
 def test_typo_in_the_configuration(project: Path) -> None:
     (project / "validator.yml").write_text(CONFIG.replace("artifact", "artefact"))
-    refused(project, "line 6: unknown key 'models[0].artefact'; did you mean 'artifact'?")
+    refused(project, "line 7: unknown key 'models[0].artefact'; did you mean 'artifact'?")
 
 
 def test_unknown_cell(project: Path) -> None:
