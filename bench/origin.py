@@ -112,6 +112,7 @@ def _job(known: Known, folder: Path) -> Job:
         "weights": None,
         "custom_objects": (),
         "safe_mode": True,
+        "compile": True,
         "signature": "serving_default",
         "variant": {"precision": "as-saved", "jit": "as-saved", "attention": "as-saved"},
         "labels": None,

@@ -47,6 +47,7 @@ def job(folder: Path, overlay: Overlay | None = None, **fields: Any) -> Job:
         "weights": None,
         "custom_objects": (),
         "safe_mode": True,
+        "compile": True,
         "signature": "serving_default",
         "variant": {"precision": "as-saved", "jit": "as-saved", "attention": "as-saved"},
         "inputs": "origin_models:features",

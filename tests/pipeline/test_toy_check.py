@@ -111,9 +111,8 @@ def add_latency(folder: Path) -> None:
     registry = package / "checks" / "registry.py"
     text = registry.read_text(encoding="utf-8")
     text = text.replace("\n\n#:", "\nfrom validator.checks.latency import CHECK as LATENCY\n\n#:", 1)
-    registry.write_text(
-        text.replace("    WORKAROUNDS,\n)", "    WORKAROUNDS,\n    LATENCY,\n)"), encoding="utf-8"
-    )
+    registered, end = text.rstrip().removesuffix(")"), "    LATENCY,\n)\n"
+    registry.write_text(registered + end, encoding="utf-8")
 
 
 @pytest.mark.environment
