@@ -16,6 +16,7 @@ from tests.upgrade.conftest import Files, Repo
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = """version: 1
+origin: {seconds: 0}
 models:
   - name: tiny
     builder: model:build
