@@ -115,6 +115,7 @@ def test_a_saved_model_says_that_it_has_no_layers(tmp_path: Path) -> None:
         (("examples/digits/model.keras", "--to", "three"), "not a release"),
         (("examples/digits/model.keras", "--from", "3.5.0", "--to", "3.3.3"), "exchange the two"),
         (("examples/digits/model.keras", "--source", "gone.py"), "name a Python file"),
+        (("examples/digits/model.keras", "--backend", "theano"), "use tensorflow, jax, torch"),
         (("examples/digits/model.keras", "--inputs", "gone.npz"), "gone.npz"),
         (("examples/digits/model.py",), "name the releases"),
     ],

@@ -83,7 +83,7 @@ def features_of(layers: Sequence[DescribedLayer]) -> Iterator[Feature]:
     floating = {policy for policy in policies if "float" in policy}
     has: dict[Feature, bool] = {
         "mask": bool(masking),
-        "several-masks": len(masking) > 1 or any(map(_gets_two_masks(layers), layers)),
+        "several-masks": len(masking) > 1 or _joins_masks(layers),
         "half": any(name in policy for policy in policies for name in _HALF),
         "mixed-policies": len(floating) > 1,
         "integer-input": any(layer.dtype.startswith(("int", "uint")) for layer in _inputs(layers)),
@@ -95,14 +95,10 @@ def features_of(layers: Sequence[DescribedLayer]) -> Iterator[Feature]:
     yield from (name for name, present in has.items() if present)
 
 
-def _gets_two_masks(layers: Sequence[DescribedLayer]):  # type: ignore[no-untyped-def]
+def _joins_masks(layers: Sequence[DescribedLayer]) -> bool:
     """Whether a merge joins what comes from two different sources of masks."""
     makes = {layer.name for layer in layers if _makes_mask(layer)}
-
-    def joined(layer: DescribedLayer) -> bool:
-        return layer.class_name in _MERGES and len(makes & set(layer.inputs)) > 1
-
-    return joined
+    return any(layer.class_name in _MERGES and len(makes & set(layer.inputs)) > 1 for layer in layers)
 
 
 def _makes_mask(layer: DescribedLayer) -> bool:
@@ -182,15 +178,16 @@ def _before(value: object) -> Iterator[str]:
 def _ends(config: Config) -> Iterator[Feature]:
     """Several inputs or outputs, and whether their names are in another order than the alphabet's."""
     inner = _mapping(config.get("config"))
-    for ends, several, unsorted in (
+    both: tuple[tuple[str, Feature, Feature], ...] = (
         ("input_layers", "several-inputs", "unsorted-inputs"),
         ("output_layers", "several-outputs", "unsorted-outputs"),
-    ):
+    )
+    for ends, several, unsorted in both:
         names = [str(end[0]) for end in _list(inner.get(ends)) if isinstance(end, list) and end]
         if len(names) > 1:
-            yield several  # type: ignore[misc]
+            yield several
             if names != sorted(names):
-                yield unsorted  # type: ignore[misc]
+                yield unsorted
 
 
 def _compiled(value: object) -> Compiled | None:

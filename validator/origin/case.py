@@ -24,7 +24,7 @@ class Case:
         identity: a digest of the model, its code, inputs and labels.
         baseline: release of Keras of the one end.
         candidate: of the other; None where that is tf-keras.
-        told: what the candidate did in the run, where its Keras cannot be laid over the environment.
+        recorded: what the candidate did in the run, where its Keras cannot be laid over the environment.
         fails: the candidate failed in the run; otherwise one that fails in the search is another matter.
     """
 

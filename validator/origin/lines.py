@@ -121,7 +121,7 @@ class LinesOutcome:
 def find_lines(apply: Direction, revert: Direction, versions: tuple[str, str], outcome: LinesOutcome) -> None:
     """Search for the smallest set both ways: applied to the older version, or taken back in the newer.
 
-    Taking back what ran is tried first: where that holds, it is quick. `found` has the best so far when
+    Taking back what ran is tried first: where that holds, it is quick. `outcome` has the best so far when
     OutOfTimeError is raised.
     """
     backward = revert.search(pools=1)

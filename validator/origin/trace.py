@@ -89,7 +89,7 @@ def trace(case: Case, site: Site, budget: Budget, watcher: SearchWatcher, comman
     place = Place(site.environment, folder, site.pythonpath, lambda: site.python)
     beside = site.overlays.beside(site.packages)
     results = Results(site.folder / "results" / f"{case.identity}.jsonl")
-    outcome = Tracing(case)
+    outcome = Tracing(case, missing=set() if isinstance(beside, Path) else {"beside"})
     with Forks(place, site.python, site.bounds, site.lanes) as forks:
         paths = (str(beside.resolve()),) if isinstance(beside, Path) else ()
         steps = Steps(case, site, forks, budget, progress, results, paths)
@@ -102,7 +102,7 @@ def trace(case: Case, site: Site, budget: Budget, watcher: SearchWatcher, comman
 
 
 class Tracer:
-    """The phases, each of which leaves what it found in `found`."""
+    """The phases, each of which leaves what it found in `outcome`."""
 
     def __init__(self, outcome: Tracing, steps: Steps) -> None:
         self.outcome, self.steps, self.case = outcome, steps, outcome.case

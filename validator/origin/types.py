@@ -148,7 +148,7 @@ class Packages(Frozen):
 #: the same with the releases of Keras alone. `unlike`: the ends do not behave in the search as in the run.
 Refusal = Literal["flaky", "same", "install", "unsupported", "fails"]
 #: What could not be reached.
-Missing = Literal["index", "nights", "branch", "unexplained", "repository", "cache", "lines"]
+Missing = Literal["index", "nights", "branch", "unexplained", "repository", "cache", "beside", "lines"]
 
 
 class Origin(Frozen):

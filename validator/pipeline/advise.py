@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from packaging.version import InvalidVersion, Version
 
@@ -17,6 +18,7 @@ from validator.catalogue.description import Description
 from validator.catalogue.entries import LEGACY, newest, number, releases
 from validator.catalogue.reach import ReleasePair, release_of
 from validator.catalogue.reading import read_description
+from validator.config.settings import Backend
 from validator.documents import read_bytes
 from validator.errors import ConfigurationError
 from validator.report.words import advice as words
@@ -104,6 +106,10 @@ def _pair(question: Question, model: Description) -> ReleasePair:
         raise ConfigurationError(
             f"{question.model}: it does not say which release saved it; name the releases: "
             f"--from 3.3.3 --to {newest()}"
+        )
+    if question.backend not in get_args(Backend):
+        raise ConfigurationError(
+            f"--backend {question.backend}: no backend of Keras; use {', '.join(get_args(Backend))}"
         )
     pair = ReleasePair(
         _release("--from", since), _release("--to", question.until or newest()), question.backend

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,7 +29,6 @@ from validator.origin import (
 )
 from validator.origin.budget import OutOfTimeError
 from validator.pipeline.jobs import JobMaker
-from validator.pipeline.project import is_function
 from validator.report.words.origin import progress
 from validator.runner import Bounds, Job, Watcher
 from validator.verdict.gate import check_verdict
@@ -309,22 +308,16 @@ def identity(job: Job, folder: Path) -> str:
     named = [job.artifact, job.weights, *(each for each in (job.inputs, job.labels) if each)]
     named += [str(value) for options in job.tasks.values() for value in options.values()]
     paths = [Path(place) for place in named if place and Path(place).is_absolute()]
-    for path in [*paths, *_modules(job, folder)]:
+    for path in [*paths, *_modules(folder)]:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():
                 total.update(hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()[:24]
 
 
-def _modules(job: Job, folder: Path) -> list[Path]:
-    """The user's own code that a job imports: files and packages beside the validator.yml."""
-    options = [value for task in job.tasks.values() for value in task.values() if isinstance(value, str)]
-    functions = [
-        each for each in (job.builder, job.inputs, job.labels, *options) if each and is_function(each)
-    ]
-    names = {name.partition(":")[0].partition(".")[0] for name in (*functions, *job.custom_objects)}
-    outcome: list[Path] = []
-    for name in sorted(names):
-        package, module = folder / name, folder / f"{name}.py"
-        outcome += sorted(package.rglob("*.py")) if package.is_dir() else [module] if module.is_file() else []
-    return outcome
+def _modules(folder: Path) -> Iterator[Path]:
+    """The Python files of the project, any of which a job may import; not those of environments."""
+    for place, folders, files in os.walk(folder):
+        inner = (name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in inner if not Path(place, name, "pyvenv.cfg").is_file())
+        yield from (Path(place, name) for name in sorted(files) if name.endswith(".py"))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from validator.catalogue.adequacy import Adequacy, of_recording
 from validator.catalogue.entries import CatalogueEntry
 from validator.catalogue.entries import change as entry_of
-from validator.catalogue.matching import Match, matches
+from validator.catalogue.matching import Match, Observation, matches
 from validator.catalogue.reach import ReleasePair, known_changes, release_of
 from validator.checks.bands import Bands
 from validator.checks.known.gathering import Sides, described, observation
@@ -60,7 +60,7 @@ class Known(Check[EnvironmentFacts | None, KnownComparison]):
         model = described(subject, earlier)
         cell = observation(subject, Sides(pair, model), earlier)
         named = matches(cell)
-        exposure = _exposure(subject, pair, named, [each.change for each in known_changes(model, pair)])
+        exposure = exposure_of(subject, cell, named, [each.change for each in known_changes(model, pair)])
         return KnownComparison(
             matches=tuple(map(_known, named)), exposure=exposure if exposure.every else None
         )
@@ -87,8 +87,8 @@ class Known(Check[EnvironmentFacts | None, KnownComparison]):
         return Examined(self.name, compared, self.find(compared, bands, earlier))
 
 
-def _exposure(
-    subject: Subject, pair: ReleasePair, named: Sequence[Match], reaching: Sequence[CatalogueEntry]
+def exposure_of(
+    subject: Subject, cell: Observation, named: Sequence[Match], reaching: Sequence[CatalogueEntry]
 ) -> Exposure:
     """Which of the changes that can reach the model were seen, which not, and which could not be."""
     inputs = _inputs(subject)
@@ -98,13 +98,15 @@ def _exposure(
     exercised = {
         change.id
         for change in others
-        if (inputs is None or inputs.shows(change)) and _checked(subject, change)
+        if (inputs.shows(change) if inputs else not change.inputs) and _checked(subject, change)
     }
+    unclear = {change.id for change in others if change.id in exercised and set(change.shows) & cell.shows}
     return Exposure(
-        baseline=pair.baseline,
-        candidate=pair.candidate,
+        baseline=cell.pair.baseline,
+        candidate=cell.pair.candidate,
         seen=seen,
-        without_effect=tuple(change.id for change in others if change.id in exercised),
+        without_effect=tuple(change.id for change in others if change.id in exercised - unclear),
+        unclear=tuple(change.id for change in others if change.id in unclear),
         not_exercised=tuple(change.id for change in others if change.id not in exercised),
     )
 

@@ -34,6 +34,9 @@ class Exposure(Frozen):
     without_effect: tuple[str, ...] = Field(
         default=(), description="The recorded inputs and the checks of this run exercise it; nothing differs."
     )
+    unclear: tuple[str, ...] = Field(
+        default=(), description="Exercised, and the cell differs in what it shows in: it may have taken part."
+    )
     not_exercised: tuple[str, ...] = Field(
         default=(), description="The inputs cannot show it, or this run did not check what it shows in."
     )
@@ -41,7 +44,7 @@ class Exposure(Frozen):
     @property
     def every(self) -> tuple[str, ...]:
         """All of them."""
-        return (*self.seen, *self.without_effect, *self.not_exercised)
+        return (*self.seen, *self.without_effect, *self.unclear, *self.not_exercised)
 
 
 class KnownComparison(Comparison):

@@ -65,6 +65,7 @@ def exposed(exposure: Exposure) -> Words:
         (
             f"{_was(len(exposure.seen))} seen",
             f"{len(exposure.without_effect):,} exercised without effect",
+            *([f"{len(exposure.unclear):,} may have taken part"] if exposure.unclear else []),
             f"{len(exposure.not_exercised):,} not exercised",
         )
     )

@@ -51,6 +51,7 @@ _MISSING: dict[Missing, str] = {
     "code may depend on the version",
     "repository": "The clone that `origin.repository` names could not be read for these commits",
     "cache": "Results could not be kept, so that another run begins anew",
+    "beside": "What some releases of Keras import could not be installed: they may fail for want of it",
     "lines": "The changed lines were not searched: a version could not be installed again",
 }
 _PROOFS = {
@@ -229,7 +230,7 @@ def _releases(releases: Releases) -> Iterator[Words]:
         error = f" with {transition.error}" if transition.error else ""
         yield words(strong(f"{transition.before} → {transition.after}"), f": {_LIKE[transition.like]}{error}")
     between = f"{releases.first} to {releases.last}"
-    yield words(f"No other release from {between} changes it ({plural(releases.runs, 'release')} run)")
+    yield words(f"None of the others changes it: {plural(releases.runs, 'release')} from {between} were run")
     if releases.unknown:
         yield words(f"Not known, since they did not end in time: {', '.join(releases.unknown)}")
 

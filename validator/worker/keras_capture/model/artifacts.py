@@ -256,15 +256,18 @@ def _check_model(framework: Framework, model: object, builder: str) -> None:
     raise UnusableError(f"{builder} returned {type(model).__name__}, not a Keras model")
 
 
+def _has_own_predict(framework: Framework, model: object) -> bool:
+    own = getattr(type(model), "predict", None)
+    return "predict" in vars(model) or own is not getattr(framework.keras.Model, "predict", None)
+
+
 def _settle(framework: Framework, job: Job, loaded: Loaded) -> None:
     """Bring the variant about, and record what the model really has."""
     if isinstance(loaded.model, SavedModel):
         return
     _check_model(framework, loaded.model, str(job.artifact or job.builder))
-    if "predict" in vars(loaded.model) or type(loaded.model).predict is not framework.keras.Model.predict:
-        loaded.note(
-            "predict", "the model's own `predict` is not called: predictions are those of `predict_step`"
-        )
+    if _has_own_predict(framework, loaded.model):
+        loaded.note("predict", "the model's own `predict` is not called; its `predict_step` is")
     policies = precision.policies(framework, loaded.model)
     loaded.policy = precision.dominating(policy for _, policy in policies)
     if job.precision != AS_SAVED:
