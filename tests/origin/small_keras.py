@@ -66,6 +66,8 @@ class Steps:
             recorded=None,
             metrics=(),
             fails=bool(fields.get("fails")),
+            batch=None,
+            rules=None,
         )
         self.site = SimpleNamespace(
             overlays=overlays, folder=overlays.root / "work", repository=fields.get("repository")
@@ -115,6 +117,9 @@ class Steps:
         return Tree(folder, Executed(frozenset({MODEL}), frozenset(ran)))
 
     def limit(self, seconds: float) -> None:
+        pass
+
+    def judge_by(self, ends: Mapping[Wheel, Behaviour]) -> None:
         pass
 
 

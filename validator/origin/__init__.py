@@ -7,8 +7,9 @@ laid over one environment); out comes an `Origin`. Every run is kept, so that a 
 from validator.origin.budget import Budget
 from validator.origin.case import Case, SearchWatcher, Site
 from validator.origin.packages import Corners, Group, find_packages
+from validator.origin.standard import Rules
 from validator.origin.trace import trace
-from validator.origin.types import Aspect, Behaviour, Origin
+from validator.origin.types import Aspect, Behaviour, Origin, Packages, Releases
 
 __all__ = [
     "Aspect",
@@ -18,6 +19,9 @@ __all__ = [
     "Corners",
     "Group",
     "Origin",
+    "Packages",
+    "Releases",
+    "Rules",
     "SearchWatcher",
     "Site",
     "find_packages",

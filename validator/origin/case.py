@@ -10,6 +10,7 @@ from packaging.version import Version
 
 from validator.environments import Overlays
 from validator.matrix import Environment
+from validator.origin.standard import Rules
 from validator.origin.types import Aspect, Behaviour, Phase
 from validator.runner import Bounds, Job
 
@@ -26,6 +27,8 @@ class Case:
         candidate: of the other; None where that is tf-keras.
         recorded: what the candidate did in the run, where its Keras cannot be laid over the environment.
         fails: the candidate failed in the run; otherwise one that fails in the search is another matter.
+        rules: how predictions are judged; None where every byte counts.
+        batch: the one whose predictions moved most; None where that is not known.
     """
 
     cell: str
@@ -37,6 +40,8 @@ class Case:
     candidate: Version | None
     recorded: Behaviour | None = None
     fails: bool = False
+    rules: Rules | None = None
+    batch: int | None = None
 
 
 @dataclass(frozen=True)

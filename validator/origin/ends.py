@@ -46,17 +46,19 @@ def _close(left: float | None, other: float | None) -> bool:
 def measure(steps: Steps) -> Ends:
     """Measure both ends twice, the baseline first: what it takes is the measure of all later runs.
 
-    Of predictions, one batch in which the ends differ is all that later runs predict.
+    Of predictions, one batch in which the ends differ is all that later runs predict: that which moved most.
+    What is like an end counts as that end from then on.
     """
     case = steps.case
     wheels = [
         Wheel("keras", str(version)) for version in (case.baseline, case.candidate) if version is not None
     ]
     if case.aspect in ("outputs", "reported"):  # `evaluate` goes over all batches by itself
-        steps.batches = (0,)
+        steps.batches = (case.batch or 0,)
     first = _once(steps, wheels)
     if case.aspect == "outputs" and len({each.digest for each in first}) == 1:
-        steps.batches = _batch([steps.capture(wheel) for wheel in wheels], steps)
+        steps.batches = ()
+        steps.batches = _batch(steps.captures(wheels), steps)
         first = _once(steps, wheels)
     second = steps.wheels(wheels, again=1)
     for wheel, left, other in zip(wheels, first, second, strict=True):
@@ -66,6 +68,8 @@ def measure(steps: Steps) -> Ends:
     ends = Ends(first[0], alike, by_value=case.candidate is None)
     if ends.baseline is not None and ends.is_candidate(ends.baseline):
         ends.refused = "same"
+    elif len(wheels) == 2:
+        steps.judge_by(dict(zip(wheels, first, strict=True)))
     return _unless_broken(steps, ends)
 
 

@@ -58,7 +58,9 @@ def _training(capture: Capture) -> Behaviour:
     answer = capture.answer("training", TrainingAnswer)
     if not isinstance(answer, TrainingAnswer):
         return failed(answer) if answer else _none("training")
-    return Behaviour(digest=_digest([json.dumps([step.loss for step in answer.steps]).encode()]))
+    losses = [step.loss for step in answer.steps]
+    values = {str(number): loss for number, loss in enumerate(losses, 1)}
+    return Behaviour(digest=_digest([json.dumps(losses).encode()]), values=values)
 
 
 def _decoded(capture: Capture) -> Behaviour:
@@ -66,7 +68,8 @@ def _decoded(capture: Capture) -> Behaviour:
     if not isinstance(answer, DecodeAnswer):
         return failed(answer) if answer else _none("decode")
     logits = [(capture.folder / name).read_bytes() for name in (answer.prefill, answer.steps)]
-    return Behaviour(digest=_digest([json.dumps(answer.tokens).encode(), *logits]))
+    tokens = json.dumps(answer.tokens).encode()
+    return Behaviour(digest=_digest([tokens, *logits]), tokens=_digest([tokens]))
 
 
 def _none(what: str) -> Behaviour:

@@ -42,7 +42,7 @@ class Sweep:
         for start in range(0, len(due), self._width):
             part = due[start : start + self._width]
             for version, behaviour in zip(part, self._run(part), strict=True):
-                if behaviour.error in PASSING:
+                if behaviour.error in PASSING or behaviour.stage in ("resolve", "install"):
                     self.unknown.append(version)
                     self.releases.remove(version)
                 else:

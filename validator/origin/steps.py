@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from validator.environments import Wheel
 from validator.failure import Failure
 from validator.origin.budget import Budget
@@ -16,6 +18,7 @@ from validator.origin.case import Case, PhaseProgress, Site
 from validator.origin.difference import Executed, Tree
 from validator.origin.evidence import behaviour, failed
 from validator.origin.results import Results, key_of
+from validator.origin.standard import NOISE, Standard
 from validator.origin.types import PASSING, Behaviour
 from validator.runner import Capture, Forks, Job, Overlay, write_json
 
@@ -41,6 +44,7 @@ class Steps:
     _scratch: int = 0
     _common: tuple[object, ...] = ()
     _seconds: float = 0.0
+    _standard: Standard | None = None
 
     def __post_init__(self) -> None:
         packages = {name: version for name, version in self.site.packages.items() if name != "keras"}
@@ -106,14 +110,31 @@ class Steps:
         """Give each run so much of what the baseline's took."""
         self._seconds = max(_LEAST_SECONDS, _TIMES * seconds) if seconds else self.site.bounds.job_seconds
 
-    def capture(self, wheel: Wheel) -> Capture | Failure:
-        """What a version records; its folder stays until `forget`."""
+    def judge_by(self, ends: Mapping[Wheel, Behaviour]) -> None:
+        """From now on, what is like one of the ends counts as that end: the baseline's is the first."""
+        baseline, candidate = ends.values()
+        self._standard = Standard(baseline, candidate, self.case.rules, lambda: self._measured(list(ends)))
+        for wheel, end in ends.items():
+            self.results.keep(self._key(self.site.overlays.digest(wheel), 0), end)
+
+    def _measured(self, ends: Sequence[Wheel]) -> tuple[Capture, Capture] | None:
+        """Both ends with their noise; their folders stay until the search ends."""
+        self.forks.job_seconds = self.site.bounds.job_seconds
+        left, right = self.captures(ends, {name: dict(options) for name, options in NOISE.items()})
+        return (left, right) if isinstance(left, Capture) and isinstance(right, Capture) else None
+
+    def captures(
+        self, wheels: Sequence[Wheel], tasks: Mapping[str, dict[str, JsonValue]] | None = None
+    ) -> list[Capture | Failure]:
+        """What versions record, side by side; their folders stay until `forget`."""
         self.budget.check()
-        folder = self.site.overlays.folder(wheel)
-        if isinstance(folder, Failure):
-            return folder
-        self.runs += 1
-        return self.forks.run([self._job(Overlay(str(folder.resolve()), self.beside))])[0]
+        folders = [self.site.overlays.folder(wheel) for wheel in wheels]
+        failed = next((folder for folder in folders if isinstance(folder, Failure)), None)
+        if failed is not None:
+            return [failed] * len(wheels)
+        jobs = [self._job(Overlay(str(Path(str(each)).resolve()), self.beside)) for each in folders]
+        self.runs += len(jobs)
+        return self.forks.run([replace(job, tasks=dict(tasks or job.tasks)) for job in jobs])
 
     def forget(self, result: Capture | Failure) -> None:
         """Remove the files of a capture."""
@@ -129,6 +150,8 @@ class Steps:
         for key, result in zip(jobs, captured, strict=True):
             seconds = round(self.forks.seconds(jobs[key].id), 3)
             seen = behaviour(result, self.case.aspect, self.case.metrics)
+            if self._standard is not None:
+                seen = self._standard.classed(seen, result)
             outcome[key] = seen.model_copy(update={"seconds": seconds})
             self.forget(result)
             shutil.rmtree(jobs[key].folder, ignore_errors=True)
@@ -163,7 +186,8 @@ class Steps:
             path.unlink(missing_ok=True)
 
     def _key(self, *parts: object) -> str:
-        return key_of(*self._common, self.batches, *parts)
+        standard = self._standard.identity if self._standard else ()
+        return key_of(*self._common, self.batches, standard, *parts)
 
     def _known(self, key: str) -> Behaviour:
         known = self.results.get(key)

@@ -28,7 +28,10 @@ class Behaviour(Frozen):
     digest: str = Field(description="Of the recorded bytes, or the type of the exception.")
     error: Text = Field(default="", description="Type of the exception; empty where it ran.")
     stage: str = Field(default="", description="Where it was raised.")
-    values: dict[str, float | None] = Field(default={}, description="The reported metrics, if they count.")
+    values: dict[str, float | None] = Field(
+        default={}, description="The reported metrics, or the losses by step, where these count."
+    )
+    tokens: str = Field(default="", description="A digest of the decoded tokens, where these count.")
     seconds: float = Field(default=0.0, description="What the run took.")
 
     @property
@@ -54,6 +57,7 @@ class Releases(Frozen):
     it; null where there is no older or newer one of another behaviour.
     """
 
+    package: str = "keras"
     first: str = Field(description="Oldest release that was run.")
     last: str = Field(description="Newest release that was run.")
     transitions: tuple[Transition, ...] = ()
@@ -62,7 +66,9 @@ class Releases(Frozen):
     traced: Literal["since", "gone"] = Field(
         default="since", description="Which of the two lies between candidate and baseline."
     )
-    unknown: tuple[str, ...] = Field(default=(), description="Releases that did not end within their limit.")
+    unknown: tuple[str, ...] = Field(
+        default=(), description="Releases that cannot be installed, or did not end within their limit."
+    )
     runs: int = 0
 
 
@@ -129,7 +135,7 @@ class Packages(Frozen):
     Attributes:
         alone: packages that do it when only they are upgraded, or that are needed where nothing else is.
         together: sets of which no part does it.
-        unmoved: packages that leave every byte as it is, wherever they could be upgraded.
+        unmoved: packages that move nothing, wherever they could be upgraded.
         riders: packages that have to move along.
         impossible: partial upgrades that do not resolve.
     """
@@ -160,6 +166,9 @@ class Origin(Frozen):
     refused_end: Text = Field(default="", description="The version that the refusal is about.")
     reason: Text = Field(default="", description="More about the refusal, in the words of whoever raised it.")
     packages: Packages | None = None
+    package_releases: tuple[Releases, ...] = Field(
+        default=(), description="Of packages other than Keras that move the numbers by themselves."
+    )
     releases: Releases | None = None
     nights: tuple[Nights, ...] = Field(
         default=(), description="More than one where a third behaviour lies between the two releases."

@@ -12,7 +12,9 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from validator.checks.accuracy.types import AccuracyComparison, MetricOnlyFinding
+from validator.checks.outputs.types import OutputsComparison
 from validator.environments import Overlays, Uv
+from validator.failure import Failure
 from validator.matrix import Cell, Environment
 from validator.origin import (
     Aspect,
@@ -22,6 +24,9 @@ from validator.origin import (
     Corners,
     Group,
     Origin,
+    Packages,
+    Releases,
+    Rules,
     SearchWatcher,
     Site,
     find_packages,
@@ -31,6 +36,7 @@ from validator.origin.budget import OutOfTimeError
 from validator.pipeline.jobs import JobMaker
 from validator.report.words.origin import progress
 from validator.runner import Bounds, Job, Watcher
+from validator.verdict.bands import BANDS
 from validator.verdict.gate import check_verdict
 from validator.verdict.results import CellResult, EnvironmentResult
 
@@ -85,31 +91,63 @@ def traced(ground: Ground, results: Sequence[CellResult], seconds: float) -> dic
 
 
 def trace_cell(ground: Ground, cell: Cell, result: CellResult, budget: Budget) -> Origin:
-    """Trace one cell: packages of a group first, then Keras."""
+    """Trace one cell: packages of a group first, with their releases, then Keras."""
     aspect = aspect_of(result, anything=True)
     if aspect is None:
         raise ValueError(f"{cell.id} did not move")
     spent = budget.spent
     subject = _Subject(ground, cell, result, aspect)
-    packages = None
-    stopped = False
-    if subject.group.is_searched and not subject.legacy:
-        try:
-            packages = find_packages(subject.group, subject.corners(budget).observe)
-        except OutOfTimeError:
-            stopped = True
-    if stopped:
-        origin = Origin(
-            aspect=aspect, stopped="packages", command=subject.command, seconds=budget.spent - spent
-        )
+    outcome = (
+        _among_packages(subject, budget)
+        if subject.group.is_searched and subject.is_alike
+        else _PackageSearch()
+    )
+    packages = outcome.packages
+    movers = {*packages.alone, *_flat(packages.together)} if packages else {"keras"}
+    if outcome.stopped:
+        origin = Origin(aspect=aspect, stopped="packages", command=subject.command)
+    elif outcome.reason:
+        origin = Origin(aspect=aspect, refused="unsupported", reason=outcome.reason)
+    elif packages and "keras" not in movers:
+        origin = Origin(aspect=aspect, refused=None if movers else "same")
     elif subject.reason:
         origin = Origin(aspect=aspect, refused="unsupported", reason=subject.reason)
-    elif packages is not None and "keras" not in {*packages.alone, *_flat(packages.together)}:
-        named = packages.alone or packages.together
-        origin = Origin(aspect=aspect, refused=None if named else "same")
     else:
         origin = _traced(subject, budget)
-    return origin.model_copy(update={"packages": packages, "seconds": round(budget.spent - spent, 1)})
+    update = {"packages": packages, "package_releases": tuple(outcome.releases)}
+    return origin.model_copy(update={**update, "seconds": round(budget.spent - spent, 1)})
+
+
+@dataclass
+class _PackageSearch:
+    """What the search among packages came to; `stopped` where its time ended before, or why it cannot be."""
+
+    packages: Packages | None = None
+    releases: list[Releases] = field(default_factory=list)
+    stopped: bool = False
+    reason: str = ""
+
+
+def _among_packages(subject: _Subject, budget: Budget) -> _PackageSearch:
+    """Which packages move the numbers and, of those that do it alone, since which release."""
+    outcome = _PackageSearch()
+    try:
+        with subject.corners(budget) as corners:
+            packages = find_packages(subject.group, corners.observe)
+            if corners.broken:
+                return _PackageSearch(reason=corners.broken)
+            outcome.packages = packages
+            overlays = subject.overlays()
+            for name in outcome.packages.alone:
+                listed = () if name == "keras" else overlays.releases(name)
+                known = corners.releases(name, listed) if listed and not isinstance(listed, Failure) else None
+                outcome.releases += [known] if known else []
+    except OutOfTimeError:
+        outcome.stopped = True
+    except OSError as error:  # a full disk costs the search, not the report
+        outcome.stopped = outcome.packages is None
+        subject.ground.watcher.learnt(f"{error.filename or subject.cell.id}: {error.strerror or error}")
+    return outcome
 
 
 def _traced(subject: _Subject, budget: Budget) -> Origin:
@@ -151,6 +189,12 @@ class _Subject:
         return self._environment(self.cell).legacy
 
     @property
+    def is_alike(self) -> bool:
+        """Whether packages are all that differs between the two environments."""
+        left, right = self._environment(self._baseline), self._environment(self.cell)
+        return (left.python, dict(left.variables)) == (right.python, dict(right.variables))
+
+    @property
     def versions(self) -> tuple[Version | None, Version | None]:
         """The releases of Keras of baseline and candidate; None for tf-keras, and where it is unknown."""
         return self._version(self._baseline), None if self.legacy else self._version(self.cell)
@@ -174,8 +218,8 @@ class _Subject:
             return "the candidate does not run a release of Keras 3"
         if self.base.environment not in self.ground.installed.pythons:
             return f"the environment {self.base.environment} is not installed"
-        if baseline == candidate and not self.group.is_searched:
-            return "both environments run the same release of Keras, and another package is new"
+        if baseline == candidate:
+            return "both environments run the same release of Keras"
         return ""
 
     @property
@@ -235,7 +279,24 @@ class _Subject:
             candidate=candidate,
             recorded=self._recorded(),
             fails=self.result.verdict == "failed",
+            rules=self.rules,
+            batch=self._batch,
         )
+
+    @property
+    def rules(self) -> Rules | None:
+        """How predictions are judged; None where every byte counts, as where only rounding differs."""
+        if self.aspect != "outputs" or self.result.verdict != "changed":
+            return None
+        return Rules(self.ground.maker.project.model(self.cell.model), BANDS)
+
+    @property
+    def _batch(self) -> int | None:
+        """The batch whose predictions moved most."""
+        comparison = self.result.comparison(OutputsComparison)
+        if comparison is None or not comparison.moved:
+            return None
+        return comparison.moved[0] // self.job().batch_size
 
     @property
     def _metrics(self) -> tuple[str, ...]:
@@ -287,7 +348,16 @@ class _Subject:
         baseline = self.versions[0] or Version("0")
         return Corners(
             case=Case(
-                self.cell.id, self.aspect, job, self._metrics, identity(job, project.folder), baseline, None
+                cell=self.cell.id,
+                aspect=self.aspect,
+                job=job,
+                metrics=self._metrics,
+                identity=identity(job, project.folder),
+                baseline=baseline,
+                candidate=None,
+                fails=self.result.verdict == "failed",
+                rules=self.rules,
+                batch=self._batch,
             ),
             group=self.group,
             sides=(self._environment(self._baseline), self._environment(self.cell)),

@@ -65,3 +65,23 @@ def tokens() -> dict[str, np.ndarray]:
 
 def targets() -> dict[str, np.ndarray]:
     return {"targets": np.random.default_rng(4).normal(0, 1, (8, 1)).astype("float32")}
+
+
+def numpy_alone() -> keras.Model:
+    """Scales by another number with NumPy 2.3.2 and newer: stands for a package that moves the numbers."""
+    return _scaled(2.0 if _release(np.__version__) >= (2, 3, 2) else 1.0)
+
+
+def only_together() -> keras.Model:
+    """Scales by another number where both Keras and NumPy are new."""
+    both = _release(np.__version__) >= (2, 3, 2) and _release(keras.__version__) >= (3, 15)
+    return _scaled(2.0 if both else 1.0)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:3])
+
+
+def _scaled(factor: float) -> keras.Model:
+    inputs = keras.Input((8, 16))
+    return keras.Model(inputs, keras.layers.Rescaling(factor)(inputs))

@@ -170,9 +170,14 @@ def test_a_group_names_what_moved_what_did_not_and_what_only_does_so_together() 
         impossible=4,
     )
     [sentence] = sentences(Origin(aspect="outputs", packages=group))
-    assert sentence == (
-        "tensorflow-cpu 2.17.1 → 2.21.0 moves the numbers; keras and numpy leave every byte the same"
+    assert sentence == "tensorflow-cpu 2.17.1 → 2.21.0 moves the numbers; keras and numpy do not"
+    since = Transition(before="2.20.0", after="2.21.0", like="candidate")
+    releases = Releases(
+        package="tensorflow-cpu", first="2.17.1", last="2.21.0", transitions=(since,), since=since, runs=4
     )
+    origin = Origin(aspect="outputs", packages=group, package_releases=(releases,))
+    assert sentences(origin)[0].startswith("tensorflow-cpu 2.17.1 → 2.21.0 (since 2.21.0) moves the numbers")
+    assert "4 releases of `tensorflow-cpu` from 2.17.1 to 2.21.0" in markdown.comment(report(origin))
     together = group.model_copy(update={"alone": (), "together": (("keras", "numpy"),), "unmoved": ()})
     [sentence] = sentences(Origin(aspect="outputs", packages=together))
     assert sentence == "only together, keras 3.5.0 → 3.15.1 with numpy 1.26.4 → 2.4.6 move the numbers"

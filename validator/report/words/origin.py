@@ -76,7 +76,7 @@ def why(origin: Origin) -> tuple[Words, ...]:
 
 def _why(origin: Origin) -> Iterator[Words]:
     if origin.packages is not None:
-        yield _packages(origin.packages)
+        yield _packages(origin)
     where = _where(origin)
     if where:
         yield where
@@ -150,9 +150,11 @@ def _refused(origin: Origin) -> Words:
     return words(f"not traced: {origin.reason}")
 
 
-def _packages(outcome: Packages) -> Words:
+def _packages(origin: Origin) -> Words:
+    outcome = origin.packages or Packages(packages=())
     known = {package.name: package for package in outcome.packages}
-    movers = [_moved(known[each]) for each in outcome.alone]
+    since = {releases.package: _since(releases) for releases in origin.package_releases}
+    movers = [words(_moved(known[each]), since.get(each, "")) for each in outcome.alone]
     together = [
         words(joined([_moved(known[each]) for each in group], " with ")) for group in outcome.together
     ]
@@ -165,9 +167,16 @@ def _packages(outcome: Packages) -> Words:
         )
     parts += [words("only together, ", each, " move the numbers") for each in together]
     if outcome.unmoved:
-        same = " leaves every byte the same" if len(outcome.unmoved) == 1 else " leave every byte the same"
-        parts.append(words(listed([name(each) for each in outcome.unmoved]), same))
+        not_moving = " does not" if len(outcome.unmoved) == 1 else " do not"
+        parts.append(words(listed([name(each) for each in outcome.unmoved]), not_moving))
     return joined(parts, "; ")
+
+
+def _since(releases: Releases) -> str:
+    """` (since 2.19.0)`: the first release that behaves like the candidate; of a downgrade, the last."""
+    if releases.traced == "since":
+        return f" (since {releases.since.after})" if releases.since else ""
+    return f" (up to {releases.gone.before})" if releases.gone else ""
 
 
 def _moved(package: Moved) -> Words:
@@ -197,8 +206,8 @@ def _blocks(origin: Origin) -> Iterator[Block]:
         yield Paragraph(_proof(lines))
         if lines.diff:
             yield Code(lines.diff.rstrip("\n"), "diff")
-    if origin.releases is not None:
-        yield Bullets(tuple(_releases(origin.releases)))
+    for releases in (*origin.package_releases, *([origin.releases] if origin.releases else [])):
+        yield Bullets(tuple(_releases(releases)))
     for nights in origin.nights:
         yield Paragraph(_nights(nights))
         if nights.commits:
@@ -226,13 +235,17 @@ def _sentence(text: str) -> str:
 
 
 def _releases(releases: Releases) -> Iterator[Words]:
+    package = words() if releases.package == "keras" else words(name(releases.package), " ")
     for transition in releases.transitions:
         error = f" with {transition.error}" if transition.error else ""
-        yield words(strong(f"{transition.before} → {transition.after}"), f": {_LIKE[transition.like]}{error}")
-    between = f"{releases.first} to {releases.last}"
-    yield words(f"None of the others changes it: {plural(releases.runs, 'release')} from {between} were run")
+        step = strong(f"{transition.before} → {transition.after}")
+        yield words(package, step, f": {_LIKE[transition.like]}{error}")
+    counted = f"No other change was seen: {plural(releases.runs, 'release')} of "
+    package = package or words("Keras ")
+    yield words(counted, package, f"from {releases.first} to {releases.last} were run")
     if releases.unknown:
-        yield words(f"Not known, since they did not end in time: {', '.join(releases.unknown)}")
+        unknown = ", ".join(releases.unknown)
+        yield words(f"Not known, since they cannot be installed or did not end in time: {unknown}")
 
 
 def _nights(nights: Nights) -> Words:

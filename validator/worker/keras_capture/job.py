@@ -17,6 +17,7 @@ from keras_capture.model.imports import Framework
 from keras_capture.model.reconciling import has_untracked
 from keras_capture.model.state import State
 from keras_capture.outputs.captures import Difference, StoredOutput
+from keras_capture.outputs.ensemble import chosen_batches
 from keras_capture.outputs.predicting import Captured, Prediction, capture, listed, repeat
 from keras_capture.surroundings import WarningLog, surroundings
 from keras_capture.tasks import Work, run_task
@@ -102,8 +103,9 @@ def _steps(framework: Framework, job: Job, response: Response) -> None:
         response.inputs_digest = recording.digest()
     response.notes += [{"kind": "inputs", "message": note} for note in feed.notes]
     state = State(framework, loaded.model)
-    chosen = tuple(job.batches) or None
-    prediction = Prediction(framework, loaded.model, feed, job.batch_size, chosen, state)
+    prediction = Prediction(framework, loaded.model, feed, job.batch_size, state=state)
+    if job.batches:
+        prediction = chosen_batches(prediction, job.batches)
     with log.during("predict"):
         captured = _predict(prediction, job, response) if job.predict else None
     doubtful = loaded.file is not None and (loaded.is_doubtful or has_untracked(framework, loaded.model))

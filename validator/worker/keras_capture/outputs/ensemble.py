@@ -72,12 +72,15 @@ def measure(prediction: Prediction, folder: Path, options: dict) -> dict:
 
 
 def chosen_batches(prediction: Prediction, batches: Optional[Sequence[int]]) -> Prediction:
-    """The prediction of these batches (None: of all), the most important first.
+    """The prediction of these batches (None: of those it has), the most important first.
 
     A stateful model remembers the batches before, so it does every batch up to the last of them, in order.
     """
-    every = range(len(prediction.bounds()))
-    chosen = every if batches is None else [every[number] for number in batches]
+    every = range(len(replace(prediction, chosen=None).bounds()))
+    if batches is None:
+        chosen = every if prediction.chosen is None else prediction.chosen
+    else:
+        chosen = [every[number] for number in batches]
     if any(map(is_stateful, layers_of(prediction.model))):
         chosen = range(max(chosen) + 1)
     return replace(prediction, chosen=[*chosen])
