@@ -53,11 +53,16 @@ def _cases(recorded: Path) -> list[Known]:
         _small("attention", ("3.6.0", "3.7.0")),
         _small("merged_mask", ("3.3.3", "3.4.0"), "tokens"),
         _small("regularised", ("3.13.2", "3.14.0"), **training),
+        _small("accumulated", ("3.4.1", "3.5.0"), **training),
+        _small("unit_normalization", ("3.5.0", "3.6.0")),
+        _small("masked_softmax", ("3.9.2", "3.10.0")),
+        _small("multi_head_attention", ("3.6.0", "3.7.0")),
+        _small("multi_head_attention", ("3.7.0", "3.8.0")),
     ]
 
 
 def main() -> None:
-    """Print the seconds of each phase, twice: as a search on its own, and begun again."""
+    """Print the seconds of each phase and of the processors, with all wheels installed and compiled."""
     project = open_project(EXAMPLES / "validator.yml")
     environment = project.plan.environment(project.plan.baseline)
     built = prepare(environment, project.settings.install, KEPT, KEPT / "locks", Uv.bundled(os.environ))
@@ -65,15 +70,18 @@ def main() -> None:
         raise SystemExit(built.message)
     targets = ", ".join(f"{phase} {seconds}" for phase, seconds in _TARGETS.items())
     print(f"seconds, wheels installed before; targets: {targets}")
-    print(f"{'case':<14}{''.join(f'{phase:>10}' for phase in _PHASES)}{'runs':>7}  origin")
+    print(f"{'case':<22}{''.join(f'{phase:>10}' for phase in _PHASES)}{'runs':>7}{'CPU':>7}  origin")
     with tempfile.TemporaryDirectory() as scratch:
         recorded = Path(scratch, "inputs")
         recording.prepare(EXAMPLES / "llama" / "inputs.npz", recorded)
         for known in _cases(recorded):
             _trace(known, environment, built.python, Path(scratch, "warm"))  # installs and compiles
+            before = os.times()
             seconds, origin = _trace(known, environment, built.python, Path(scratch, "timed"))
+            after = os.times()
+            cpu = sum(after[:4]) - sum(before[:4])
             columns = "".join(f"{seconds.get(phase, 0.0):>10.1f}" for phase in _PHASES)
-            print(f"{known.name:<14}{columns}{origin.runs:>7}  {_answer(origin)}", flush=True)
+            print(f"{known.name:<22}{columns}{origin.runs:>7}{cpu:>7.1f}  {_answer(origin)}", flush=True)
 
 
 def _answer(origin: Origin) -> str:

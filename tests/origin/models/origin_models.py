@@ -35,6 +35,29 @@ def unit_normalization() -> keras.Model:
     return keras.Model(inputs, keras.layers.UnitNormalization(axis=-1)(small))
 
 
+class MaskedSoftmax(keras.layers.Layer):
+    """Since 3.10.0 a row that is masked as a whole is no softmax of what it hides."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.softmax = keras.layers.Softmax()
+
+    def call(self, inputs):
+        return self.softmax(inputs, mask=keras.ops.zeros_like(inputs, dtype="bool"))
+
+
+def masked_softmax() -> keras.Model:
+    inputs = keras.Input((8, 16))
+    return keras.Model(inputs, MaskedSoftmax()(inputs))
+
+
+def multi_head_attention() -> keras.Model:
+    """In bfloat16, two commits of 3.7.0 and one of 3.8.0 each change it."""
+    inputs = keras.Input((8, 16))
+    heads = keras.layers.MultiHeadAttention(2, 8, dtype="bfloat16")
+    return _filled(keras.Model(inputs, heads(inputs, inputs)))
+
+
 def merged_mask() -> keras.Model:
     """Since 3.4.0 a merge layer hands the mask on."""
     ids = keras.Input((8,), dtype="int32")
@@ -50,6 +73,15 @@ def regularised() -> keras.Model:
     hidden = keras.layers.Dense(8, activation="relu", activity_regularizer=keras.regularizers.L2(0.1))(flat)
     model = keras.Model(inputs, keras.layers.Dense(1)(hidden))
     model.compile(optimizer=keras.optimizers.SGD(0.01), loss="mse")
+    return _filled(model)
+
+
+def accumulated() -> keras.Model:
+    """Trained, it differs since 3.5.0: of accumulated gradients the sum is clipped, not each."""
+    inputs = keras.Input((8, 16))
+    model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(inputs)))
+    optimizer = keras.optimizers.SGD(0.01, clipnorm=0.1, gradient_accumulation_steps=2)
+    model.compile(optimizer=optimizer, loss="mse")
     return _filled(model)
 
 
