@@ -131,9 +131,16 @@ def test_weights_beside_an_artifact_stay_where_they_are(
     assert (model / "model.weights.h5").read_bytes() == b"mine"
 
 
-def traced(overlays: Overlays, python: Path, folder: Path, case: Case, seconds: float) -> Origin:
+def traced(
+    overlays: Overlays,
+    python: Path,
+    folder: Path,
+    case: Case,
+    seconds: float,
+    watcher: SearchWatcher = SearchWatcher(),  # noqa: B008 - frozen
+) -> Origin:
     site = Site(ENVIRONMENT, python, {}, folder, (MODELS,), BOUNDS, overlays)
-    return trace(case, site, Budget(seconds), SearchWatcher(), "again")
+    return trace(case, site, Budget(seconds), watcher, "again")
 
 
 def case(folder: Path, aspect: Aspect, ends: tuple[str, str], **fields: Any) -> Case:

@@ -35,6 +35,7 @@ def test_numbers(value: float | None, shown: str) -> None:
         (0.0, "0×"),
         (0.01, "<0.1×"),
         (1.3e6, "1.3e6×"),
+        (5.4e37, ">1e12×"),
         (10.2, "10×"),
         (None, "–"),
     ],

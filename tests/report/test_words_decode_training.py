@@ -120,6 +120,11 @@ def added(value: float) -> AddedLoss:
             "why",
             ("disagrees with step-by-step decoding (KL 2.6)", "attention is not causal, or a cache is stale"),
         ),
+        (
+            FullPassDisagreement(kl=None, baseline_agrees=None),
+            "why",
+            ("disagrees with step-by-step decoding: logits are not finite in one of the two",),
+        ),
         (DecodeNotes(modes=("prefix", "padded"), notes=("a note",)), "note", ("padded", "decode: a note")),
     ],
 )

@@ -90,14 +90,14 @@ def trace(case: Case, site: Site, budget: Budget, watcher: SearchWatcher, comman
     beside = site.overlays.beside(site.packages)
     results = Results(site.folder / "results" / f"{case.identity}.jsonl")
     outcome = Tracing(case, missing=set() if isinstance(beside, Path) else {"beside"})
-    with Forks(place, site.python, site.bounds, site.lanes) as forks:
-        paths = (str(beside.resolve()),) if isinstance(beside, Path) else ()
-        steps = Steps(case, site, forks, budget, progress, results, paths)
-        try:
+    try:
+        with Forks(place, site.python, site.bounds, site.lanes) as forks:
+            paths = (str(beside.resolve()),) if isinstance(beside, Path) else ()
+            steps = Steps(case, site, forks, budget, progress, results, paths)
             Tracer(outcome, steps).search()
-        finally:
-            site.overlays.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        site.overlays.close()
+        shutil.rmtree(folder, ignore_errors=True)
     return outcome.origin(steps, command)
 
 

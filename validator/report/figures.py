@@ -31,8 +31,12 @@ def moved_value(before: float | None, after: float | None) -> str:
     return f"{left} → {right}"
 
 
+#: Beyond it, a ratio says no more than that the noise is next to nothing.
+_MOST_TIMES = 1e12
+
+
 def ratio(times: float | None) -> str:
-    """How many times the noise: `0.6×`, `412×`, `1.3e6×`."""
+    """How many times the noise: `0.6×`, `412×`, `1.3e6×`, and no figure where there is next to no noise."""
     if times is None or not math.isfinite(times):
         return NONE
     if times == 0:
@@ -41,6 +45,8 @@ def ratio(times: float | None) -> str:
         return "<0.1×"
     if times < 9.95:
         return f"{times:.1f}×"
+    if times > _MOST_TIMES:
+        return f">{number(_MOST_TIMES)}×"
     return f"{times:,.0f}×" if times < 1e5 else f"{number(times)}×"
 
 

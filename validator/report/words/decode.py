@@ -53,6 +53,11 @@ def _sentence(finding: Finding) -> Words:
 
 def _disagreement(finding: FullPassDisagreement) -> str:
     agreed = {True: "; in the baseline both agree", False: "; in the baseline as well", None: ""}
+    if finding.kl is None:  # no distance, so no cause either
+        return (
+            "one forward pass over prompt and continuation disagrees with step-by-step decoding: "
+            f"logits are not finite in one of the two{agreed[finding.baseline_agrees]}"
+        )
     return (
         "one forward pass over prompt and continuation disagrees with step-by-step decoding "
         f"(KL {figures.number(finding.kl)}){agreed[finding.baseline_agrees]}. "
