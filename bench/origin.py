@@ -53,7 +53,7 @@ def _cases(recorded: Path) -> list[Known]:
         _small("attention", ("3.6.0", "3.7.0")),
         _small("merged_mask", ("3.3.3", "3.4.0"), "tokens"),
         _small("regularised", ("3.13.2", "3.14.0"), **training),
-        _small("accumulated", ("3.4.1", "3.5.0"), **training),
+        _small("accumulated", ("3.4.1", "3.5.0"), **training, batch_size=4),
         _small("unit_normalization", ("3.5.0", "3.6.0")),
         _small("masked_softmax", ("3.9.2", "3.10.0")),
         _small("multi_head_attention", ("3.6.0", "3.7.0")),

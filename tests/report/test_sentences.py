@@ -169,6 +169,7 @@ class TestSummary:
         assert run.headline(shown) == "Some predictions are in doubt"
         assert first == "m is in doubt in keras-3.5.0."
         assert second.startswith("The saved model does not load in the candidate")
+        assert unmarked(run.advice(shown.rows[0])).startswith("remove artifact from m in validator.yml")
 
     def test_a_baseline_cell_that_failed_is_named_and_the_rest_is_not_thrown_away(self) -> None:
         report = cases.report(

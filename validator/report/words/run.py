@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from validator.base import finite
 from validator.checks.accuracy.types import MetricResult
 from validator.checks.bands import CellVerdict
+from validator.checks.loading.types import ArtifactFinding
 from validator.failure import Failure
 from validator.report.content import Content, Row, by_model, unique
 from validator.report.figures import number, probability, ratio, scores
@@ -347,11 +348,9 @@ def further_title(worst: Row) -> Words:
 
 def advice(worst: Row) -> Words:
     """What to do where no check has something better to propose."""
-    verdict = worst.cell.verdict
-    failures = [worst.failure, *(getattr(finding, "failure", None) for finding in worst.cell.findings)]
-    hints = [known(failure) for failure in failures if isinstance(failure, Failure) and known(failure)]
-    if hints or verdict in _ADVICE:
-        return words(hints[0] if hints else _ADVICE[verdict])
+    remedy, verdict = _remedy(worst), worst.cell.verdict
+    if remedy is not None:
+        return remedy
     if verdict in GREEN:
         checks = listed([strong(each) for each in worst.asides or worst.cell.gated])
         return words("predictions need nothing. Look into ", checks)
@@ -363,6 +362,19 @@ def advice(worst: Row) -> Words:
     if any(metric.decision != "not-worse" for metric in worst.metrics):
         return words("record more labelled samples. These are too few to show whether it matters")
     return words("merge if exact predictions do not matter to you. No metric gets worse")
+
+
+def _remedy(worst: Row) -> Words | None:
+    """What mends a cell, where that is known."""
+    findings = worst.cell.findings
+    if any(isinstance(finding, ArtifactFinding) for finding in findings):
+        what = words("remove ", name("artifact"), " from ", name(worst.model), " in ", name("validator.yml"))
+        return words(what, ". Both sides then use the builder and the weights, and can be compared")
+    failures = [worst.failure, *(getattr(finding, "failure", None) for finding in findings)]
+    hints = [known(failure) for failure in failures if isinstance(failure, Failure) and known(failure)]
+    if hints or worst.cell.verdict in _ADVICE:
+        return words(hints[0] if hints else _ADVICE[worst.cell.verdict])
+    return None
 
 
 def unchanged(rows: Sequence[Row], most: int) -> Words:
