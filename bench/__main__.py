@@ -1,4 +1,4 @@
-"""`python -m bench [cells|validate|warm|help|compare|origin …]`: print them all, or those named."""
+"""`python -m bench [cells|validate|warm|help|compare|origin|record …]`: print those named, or all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 
-from bench import cells, compare, origin
+from bench import cells, compare, origin, record
+from bench.newcomer import projects
 
 
 def startup(rounds: int = 9) -> None:
@@ -27,6 +28,8 @@ BENCHMARKS = {
     "help": startup,
     "compare": compare.main,
     "origin": origin.main,
+    "record": record.main,
+    "newcomer": projects.main,
 }
 
 

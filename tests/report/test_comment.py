@@ -57,6 +57,22 @@ def test_the_examples_answer_a_newcomer() -> None:
         assert answer in shown
 
 
+def test_synthetic_inputs_are_named_as_such() -> None:
+    recorded = cases.something_changed()
+    made = tuple(model.model_copy(update={"synthetic": True}) for model in recorded.models)
+    shown = said(comment(recorded.model_copy(update={"models": made})))
+    assert "All inputs are synthetic: outputs are compared, accuracy is not known." in shown
+    assert "the same recorded inputs" not in shown
+    first = made[0].name
+    some = recorded.model_copy(update={"models": (made[0], *recorded.models[1:])})
+    if len(made) > 1:
+        assert f"The inputs of {first} are synthetic" in said(comment(some))
+    assert "synthetic" not in said(comment(recorded))
+    quiet = cases.all_identical()
+    made = tuple(model.model_copy(update={"synthetic": True}) for model in quiet.models)
+    assert "are synthetic" in said(comment(quiet.model_copy(update={"models": made})))
+
+
 def test_the_examples_in_json_come_back() -> None:
     assert json.load(json.dump(examples())) == json.worded(examples())
 

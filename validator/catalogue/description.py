@@ -56,6 +56,7 @@ class Description:
         source: the text of the model's own code, where it is at hand.
         keras: the release that saved it; empty where that is not known.
         complete: whether its layers are known, rather than only its code.
+        config: the saved configuration itself; empty where there is none.
     """
 
     layers: tuple[DescribedLayer, ...]
@@ -64,6 +65,7 @@ class Description:
     source: str = ""
     keras: str = ""
     complete: bool = True
+    config: Config = field(default_factory=dict, repr=False, compare=False)
 
 
 def describe_config(config: Config, keras: str = "", more: frozenset[Feature] = frozenset()) -> Description:
@@ -73,7 +75,7 @@ def describe_config(config: Config, keras: str = "", more: frozenset[Feature] = 
     features = {*more, *features_of(layers), *_ends(config), *_compiled_features(compiled)}
     if config.get("class_name") not in _MODELS:
         features |= {"not-functional"}
-    return Description(layers, frozenset(features), compiled, keras=keras)
+    return Description(layers, frozenset(features), compiled, keras=keras, config=config)
 
 
 def features_of(layers: Sequence[DescribedLayer]) -> Iterator[Feature]:

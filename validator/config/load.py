@@ -29,7 +29,7 @@ def load(path: Path) -> Settings:
         raw = read_bytes(path, _MAX_BYTES)
     except FileNotFoundError:
         raise ConfigurationError(
-            f"{path}: no such file; create one (see examples/validator.yml) or pass --config"
+            f"{path}: no such file; `keras-validator init` writes one, or pass --config"
         ) from None
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror or error}") from error

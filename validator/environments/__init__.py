@@ -6,7 +6,8 @@ This room is the only caller of uv, also on behalf of `upgrade` (`UvInstaller`).
 
 from validator.environments.build import Built, prepare
 from validator.environments.installer import UvInstaller
+from validator.environments.lock import resolvable
 from validator.environments.overlays import Overlays, Wheel, is_night
 from validator.environments.uv import Uv
 
-__all__ = ["Built", "Overlays", "Uv", "UvInstaller", "Wheel", "is_night", "prepare"]
+__all__ = ["Built", "Overlays", "Uv", "UvInstaller", "Wheel", "is_night", "prepare", "resolvable"]

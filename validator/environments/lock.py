@@ -37,6 +37,17 @@ def lock(environment: Environment, install: Install, python: Path, folder: Path,
     return path
 
 
+def resolvable(environment: Environment, install: Install, uv: Uv) -> Failure | None:
+    """Why the requirements of an environment have no solution, in uv's words; None where they have one.
+
+    Nothing is installed, and no lock is written.
+    """
+    limits = {"override": environment.overrides, "constraint": environment.constraints}
+    arguments = [f"--python-version={environment.python}", *index_arguments(install)]
+    answer = uv.compile(environment.requirements, limits, arguments)
+    return answer if isinstance(answer, Failure) else None
+
+
 def _inputs(environment: Environment, install: Install) -> str:
     """A digest of all that decides the resolution. The folder of an index is not part of it: it may move."""
     facts = [

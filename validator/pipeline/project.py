@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from validator import config
+from validator.config.references import is_function
 from validator.config.settings import Install, ModelSettings, Settings
 from validator.errors import ConfigurationError
+from validator.inputs import misfit, read_specification
 from validator.matrix import (
     BASE,
     HEAD,
@@ -167,14 +169,6 @@ def _exists(project: Project, name: str) -> bool:
         return False
 
 
-def is_function(inputs: str) -> bool:
-    """Whether inputs are a Python function, `package.module:function`, rather than a file."""
-    module, separator, function = inputs.partition(":")
-    return (
-        bool(separator) and function.isidentifier() and all(part.isidentifier() for part in module.split("."))
-    )
-
-
 @dataclass(frozen=True)
 class Recordings:
     """The converted recordings of one model: folders, or a function the worker calls."""
@@ -193,12 +187,40 @@ def prepare_recordings(project: Project, model: ModelSettings, folder: RunFolder
     with locked(root, "a recording", wait=True):
         inputs = None if is_function(model.inputs) else _converted(project, model.inputs, root)
         labels = None if model.labels is None else _converted(project, model.labels, root)
-    if inputs and labels and inputs.samples != labels.samples:
+    if inputs and labels:
+        _check_labels(model, inputs, labels)
+    if inputs:
+        _check_inputs(project, model, inputs)
+    return Recordings(str(inputs.folder) if inputs else model.inputs, str(labels.folder) if labels else None)
+
+
+def _check_labels(model: ModelSettings, inputs: recording.Recording, labels: recording.Recording) -> None:
+    """Every sample has a label, and where samples have ids, it is its own."""
+    if inputs.samples != labels.samples:
         raise ConfigurationError(
             f"model {model.name}: {model.inputs} holds {inputs.samples} samples and {model.labels} "
             f"{labels.samples}; record a label for each"
         )
-    return Recordings(str(inputs.folder) if inputs else model.inputs, str(labels.folder) if labels else None)
+    pairs = zip(inputs.manifest.ids, labels.manifest.ids, strict=False)
+    for number, (sample, label) in enumerate(pairs):
+        if sample != label:
+            raise ConfigurationError(
+                f"model {model.name}: sample {number} of {model.inputs} is {sample!r}, of {model.labels} "
+                f"{label!r}; record inputs and labels together"
+            )
+
+
+def _check_inputs(project: Project, model: ModelSettings, inputs: recording.Recording) -> None:
+    """The recording fits what the model's file says about its inputs, where it says so."""
+    if model.artifact is None:
+        return
+    try:
+        specification = read_specification(Path(project.resolve(model.artifact)), model.signature)
+    except ConfigurationError:  # what cannot be read here is the worker's to load, and to report
+        return
+    problem = misfit(specification, inputs.manifest.tensors)
+    if problem:
+        raise ConfigurationError(f"model {model.name}: {model.inputs} does not fit: {problem}")
 
 
 def _converted(project: Project, name: str, root: Path) -> recording.Recording:

@@ -13,7 +13,7 @@ from typing import Literal
 from rich.console import Console
 
 from validator import __version__
-from validator.checks.protocol import FollowUpRound
+from validator.checks.protocol import FollowUpRound, Subject
 from validator.config.settings import LimitSettings
 from validator.errors import Exit
 from validator.matrix import Cell
@@ -29,6 +29,7 @@ from validator.report import json as report_json
 from validator.report import junit, markdown
 from validator.report.terminal import show
 from validator.runner import Bounds, Pool, Watcher, default_memory, write_text
+from validator.storage import recording
 from validator.verdict.gate import EXIT_CODES, apply_gate, judge_run, worst_first
 from validator.verdict.judge import Judgement, judge_cell
 from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Report
@@ -139,7 +140,10 @@ def conclude(
             if judgement.subject.cell.model == model.name
         ]
         if cells:
-            models.append(ModelResult(name=model.name, cells=worst_first(cells)))
+            made = any(
+                _is_synthetic(each.subject) for each in judged if each.subject.cell.model == model.name
+            )
+            models.append(ModelResult(name=model.name, synthetic=made, cells=worst_first(cells)))
     verdict, reasons = judge_run(models)
     return Report(
         verdict=verdict,
@@ -157,6 +161,12 @@ def conclude(
         seconds=round((datetime.now(timezone.utc) - run.began).total_seconds(), 1),
         commit=project.pull_request.commit if project.pull_request else None,
     )
+
+
+def _is_synthetic(subject: Subject) -> bool:
+    """Whether all of a model's inputs were made; those of a function are not known."""
+    folder = subject.inputs
+    return folder is not None and (folder / recording.MANIFEST).is_file() and recording.load(folder).synthetic
 
 
 def _with_origin(cell: CellResult, origins: Mapping[str, Origin]) -> CellResult:

@@ -6,6 +6,7 @@ environments of a run beside each other and keeps their workers between its roun
 
 from validator.runner.captures import WORKER_FOLDER, Capture, EnvironmentFacts, read_capture, read_environment
 from validator.runner.forks import Forks
+from validator.runner.functions import run_recorder
 from validator.runner.pool import EnvironmentState, Place, Pool, Watcher
 from validator.runner.request import Job, Overlay, write_json, write_text
 from validator.runner.supervise import Bounds, default_memory
@@ -25,6 +26,7 @@ __all__ = [
     "default_memory",
     "read_capture",
     "read_environment",
+    "run_recorder",
     "write_json",
     "write_text",
 ]

@@ -44,11 +44,13 @@ MANIFEST = "manifest.json"
 
 
 class RecordingManifest(Frozen):
-    """`manifest.json`."""
+    """`manifest.json`. `ids` name the samples, or are empty; the last `synthetic` ones were not recorded."""
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     samples: int = Field(ge=1)
     source: str = ""
+    ids: tuple[str, ...] = ()
+    synthetic: int = Field(default=0, ge=0)
     tensors: tuple[TensorEntry, ...] = Field(min_length=1)
 
 
@@ -63,6 +65,11 @@ class Recording:
     def samples(self) -> int:
         """How many samples every tensor has."""
         return self.manifest.samples
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether every sample was made, and none recorded."""
+        return self.manifest.synthetic == self.samples
 
     def open(self) -> tuple[StoredTensor, ...]:
         """The tensors, checked."""
@@ -128,6 +135,11 @@ def load(folder: Path) -> Recording:
         raise ConfigurationError(f"{path}: {error}; write it as docs/protocol.md says") from None
     recording = Recording(folder, manifest)
     _check_unique(manifest.tensors, path)
+    if len(manifest.ids) not in (0, manifest.samples) or manifest.synthetic > manifest.samples:
+        raise ConfigurationError(
+            f"{path}: {len(manifest.ids)} ids and {manifest.synthetic} synthetic samples of "
+            f"{manifest.samples}; write the recording again"
+        )
     for tensor in recording.open():
         if tensor.samples != manifest.samples or tensor.size == 0 or not (tensor.shape or tensor.ragged):
             raise ConfigurationError(

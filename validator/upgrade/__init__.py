@@ -7,7 +7,7 @@ and locks. An `Installer` (uv, from `environments`) resolves ranges and exports 
 from validator.upgrade.detection import detect
 from validator.upgrade.git import GitError, Repository
 from validator.upgrade.manifest import exact, name_of
-from validator.upgrade.reader import read_requirements
+from validator.upgrade.reader import read_manifest_pins, read_requirements
 from validator.upgrade.relevant import FRAMEWORKS
 from validator.upgrade.text import redact
 from validator.upgrade.types import (
@@ -42,6 +42,7 @@ __all__ = [
     "detect",
     "exact",
     "name_of",
+    "read_manifest_pins",
     "read_requirements",
     "redact",
 ]

@@ -12,6 +12,7 @@ from validator.upgrade.manifest import (
     DependencyManifest,
     Files,
     Kind,
+    Pin,
     Source,
     kind_of,
     refuse_injection,
@@ -107,6 +108,19 @@ class _Machine:
             return Source(path=name, text=decode(path.read_bytes(), str(path)), where=str(path))
         except OSError as error:
             raise ConfigurationError(f"{show(str(path))} cannot be read: {error.strerror}") from None
+
+
+def read_manifest_pins(path: Path) -> dict[str, Pin]:
+    """Return package → pin of a manifest on this machine; nothing where it is none, or cannot be read."""
+    kind = kind_of(path.name) or kind_of(f"{path.parent.name}/{path.name}")
+    if kind is None:
+        return {}
+    files = _Machine()
+    try:
+        manifest = read(kind, files.source(str(path.resolve()).removeprefix("/")), files)
+    except ConfigurationError:
+        return {}
+    return {pin.name: pin for pin in manifest.pins if pin.name and not pin.local}
 
 
 def read_requirements(path: Path) -> Requirements:

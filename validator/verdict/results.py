@@ -59,9 +59,10 @@ class CellResult(Frozen):
 
 
 class ModelResult(Frozen):
-    """All cells of one model, worst first."""
+    """All cells of one model, worst first. `synthetic`: its inputs were made, and none was recorded."""
 
     name: str
+    synthetic: bool = False
     cells: tuple[CellResult, ...]
 
 

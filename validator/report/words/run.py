@@ -123,7 +123,17 @@ def summary(content: Content) -> tuple[Words, ...]:
     sentences += _holding([row for row in rows if row.model not in worrying], where)
     if not worrying and not lost:  # what warns is none of the verdicts
         sentences += [sentence(reason(each, content)) for each in report.reasons[:_MOST_MODELS]]
-    return tuple(sentences)
+    return (*sentences, *_synthetic(content))
+
+
+def _synthetic(content: Content) -> list[Words]:
+    """What made inputs can tell, and what they cannot."""
+    made = [name(model.name) for model in content.report.models if model.synthetic]
+    if not made:
+        return []
+    every = len(made) == len(content.report.models)
+    whose = words("All inputs") if every else words("The inputs of ", listed(made, most=3))
+    return [words(*whose, " are synthetic: outputs are compared, accuracy is not known.")]
 
 
 def _inconclusive(content: Content) -> tuple[Words, ...]:
@@ -286,7 +296,8 @@ def _sides(content: Content) -> tuple[Words, ...]:
     packages = few if 0 < len(moved) <= 4 else words(f"{len(moved):,}")
     differ = " differs" if len(moved) == 1 else " differ"
     also = f"; {' and '.join(facts)} differ too." if facts else "."
-    ran = words("Both sides ran on the same recorded inputs.")
+    recorded = "" if any(model.synthetic for model in content.report.models) else "recorded "
+    ran = words(f"Both sides ran on the same {recorded}inputs.")
     return ran, words(f"Of {plural(total, 'package')}, ", packages, differ, also)
 
 

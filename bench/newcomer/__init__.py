@@ -1,0 +1,1 @@
+"""A newcomer's way: `init --yes` and `run` in six projects, no file edited; verdicts beside a script."""

@@ -1,0 +1,1 @@
+"""Scripts that run inside a Keras environment: nothing of the validator is imported."""

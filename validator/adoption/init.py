@@ -1,0 +1,283 @@
+"""`keras-validator init`: looks at a folder, asks as little as possible, and writes a validator.yml."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from validator.adoption.automation import write_dependabot, write_workflow
+from validator.adoption.proposal import Model, metrics_for, propose_models, write_settings
+from validator.adoption.recordings import Beside, read_csv, recordings_beside, write_example, write_synthetic
+from validator.adoption.releases import ProposedMatrix, VersionFacts, propose
+from validator.adoption.scan import Artifact, Scan, scan
+from validator.config import is_function, parse
+from validator.errors import ConfigurationError
+from validator.inputs import Specification, read_specification
+from validator.recorder import RecordingError
+from validator.recorder.writing import SampleTable, write
+from validator.storage.recording import MANIFEST
+from validator.storage.recording import load as load_recording
+
+#: Where made or converted inputs go, beside the validator.yml.
+RECORDINGS = "validator-inputs"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line asks for. Empty texts ask for nothing."""
+
+    config: Path
+    inputs: str = ""
+    labels: str = ""
+    since: str = ""
+    until: str = ""
+    force: bool = False
+    workflow: bool = False
+    dependabot: bool = False
+
+
+@dataclass
+class Talk:
+    """The other end: `ask` puts a question with a default, `say` prints a line; both count."""
+
+    ask: Callable[[str, str], str]
+    say: Callable[[str], None]
+    questions: int = 0
+
+    def question(self, text: str, default: str) -> str:
+        """The answer to a question."""
+        self.questions += 1
+        return self.ask(text, default)
+
+
+@dataclass
+class _Plan:
+    """What will be written: nothing is, before everything is known."""
+
+    models: list[Model] = field(default_factory=list)
+    writes: list[Callable[[], None]] = field(default_factory=list)
+
+
+def initialise(wish: Wish, talk: Talk) -> None:
+    """Write a validator.yml, the inputs that it needs, and on request a workflow.
+
+    Raises:
+        ConfigurationError: there is a validator.yml already, no model, or no way to its inputs.
+    """
+    config = wish.config.resolve()
+    automates = wish.workflow or wish.dependabot
+    if config.exists() and automates and not wish.force:
+        talk.say(f"{wish.config} stays as it is")
+        _automate(wish, talk, scan(config.parent))
+        return
+    if config.exists() and not wish.force:
+        raise ConfigurationError(
+            f"{wish.config} exists; pass --force to replace it, or --config for another file"
+        )
+    scanned = scan(config.parent)
+    for sentence in scanned.skipped:
+        talk.say(f"left out: {sentence}")
+    if not scanned.artifacts:
+        raise ConfigurationError(
+            f"{config.parent}: no model is in it: no .keras, .h5, SavedModel or MLflow folder; save one with "
+            'model.save("model.keras"), or write a validator.yml with a `builder`'
+        )
+    matrix = propose(_known(wish, scanned))
+    plan = _planned(wish, scanned, talk)
+    text = write_settings(plan.models, matrix, scanned)
+    parse(text, str(wish.config))  # what init writes, run reads
+    for write_recording in plan.writes:
+        write_recording()
+    config.write_text(text, encoding="utf-8")
+    _tell(wish, talk, plan.models, matrix)
+    _automate(wish, talk, scanned)
+    talk.say(f"next: keras-validator run --config {wish.config}")
+
+
+def _automate(wish: Wish, talk: Talk, scanned: Scan) -> None:
+    """Write the workflow and the Dependabot group, where they are asked for."""
+    if wish.workflow:
+        talk.say(write_workflow(scanned.folder, force=wish.force))
+    if wish.dependabot:
+        talk.say(write_dependabot(scanned.folder, scanned.manifest, force=wish.force))
+
+
+def _known(wish: Wish, scanned: Scan) -> VersionFacts:
+    saved = next((each.keras for each in scanned.artifacts if each.keras), "")
+    pins, manifest = dict(scanned.pins), scanned.manifest
+    written = next((each.tensorflow for each in scanned.artifacts if each.tensorflow), "")
+    if written and not saved and not any(name.startswith("tensorflow") for name in pins):
+        pins["tensorflow"], manifest = written, "the SavedModel"
+    return VersionFacts(saved, pins, scanned.requirements, manifest, wish.since, wish.until)
+
+
+def _planned(wish: Wish, scanned: Scan, talk: Talk) -> _Plan:
+    plan = _Plan()
+    missing = []
+    alone = len(scanned.artifacts) == 1
+    for artifact, proposed in propose_models(scanned):
+        specification, why = _specification(artifact)
+        model, write_packed = _packed(artifact, proposed, scanned)
+        fed, write_inputs = _fed(_Subject(wish, scanned, artifact, specification), model, alone, talk)
+        if fed is None:
+            missing.append(why)
+            continue
+        plan.models.append(fed)
+        plan.writes += [each for each in (write_packed, write_inputs) if each]
+    if not plan.models:
+        raise ConfigurationError(missing[0])
+    for sentence in missing:
+        talk.say(f"left out: {sentence}")
+    return plan
+
+
+def _specification(artifact: Artifact) -> tuple[Specification | None, str]:
+    try:
+        return read_specification(artifact.path), ""
+    except ConfigurationError as error:
+        return None, str(error)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A model and all that is known about where its inputs may come from."""
+
+    wish: Wish
+    scanned: Scan
+    artifact: Artifact
+    specification: Specification | None
+
+
+def _fed(
+    subject: _Subject, model: Model, alone: bool, talk: Talk
+) -> tuple[Model | None, Callable[[], None] | None]:
+    """The model with its inputs, and what writes them; None where there is no way to them."""
+    folder = subject.scanned.folder
+    beside = recordings_beside(subject.artifact, folder, alone)
+    if subject.wish.inputs:
+        labels = Path(subject.wish.labels) if subject.wish.labels else None
+        return _from_place(model, subject, subject.wish.inputs, labels)
+    if beside.inputs is not None:
+        return _beside(model, subject, beside), None
+    return _made(subject, model, talk)
+
+
+def _made(subject: _Subject, model: Model, talk: Talk) -> tuple[Model | None, Callable[[], None] | None]:
+    """Inputs that are not at hand: made earlier, MLflow's example, asked for, or synthetic."""
+    folder = subject.scanned.folder
+    target = folder / RECORDINGS / model.name
+    name = target.relative_to(folder).as_posix()
+    batch = subject.specification.batch if subject.specification else None
+    if (target / MANIFEST).is_file() and not subject.wish.force:
+        made = load_recording(target).synthetic
+        return replace(model, inputs=name, synthetic=made, batch_size=batch), None
+    example = subject.artifact.example
+    if example is not None:
+        given = replace(model, inputs=name, batch_size=batch)
+        return given, lambda: write_example(example, subject.specification, target)
+    specification = subject.specification
+    answer = talk.question((_QUESTION if specification else _NEEDED).format(model.name), "")
+    if answer or specification is None:
+        return _from_place(model, subject, answer, None) if answer else (None, None)
+    comments = (*model.comments, *specification.assumed)
+    filled = replace(model, inputs=name, synthetic=True, batch_size=batch, comments=comments)
+    why = f"made from the inputs that {model.artifact} describes"
+    return filled, lambda: write_synthetic(specification, target, why)
+
+
+_QUESTION = (
+    "No recorded inputs of {}. Name a file (.npz, .npy, .csv, .parquet), a recording or "
+    "package.module:function; empty: make synthetic ones"
+)
+_NEEDED = "Inputs of {}: a file (.npz, .npy, .csv, .parquet), a recording or package.module:function"
+
+
+def _beside(model: Model, subject: _Subject, beside: Beside) -> Model:
+    folder = subject.scanned.folder
+    labels = beside.labels.relative_to(folder).as_posix() if beside.labels else None
+    inputs = beside.inputs.relative_to(folder).as_posix() if beside.inputs else None
+    batch = subject.specification.batch if subject.specification else None
+    metrics = metrics_for(subject.artifact) if labels else ()
+    return replace(model, inputs=inputs, labels=labels, metrics=metrics, batch_size=batch)
+
+
+def _from_place(
+    model: Model, subject: _Subject, place: str, labels: Path | None
+) -> tuple[Model, Callable[[], None] | None]:
+    """Inputs that the user names: used in place, a CSV converted."""
+    folder = subject.scanned.folder
+    if is_function(place):
+        return replace(model, inputs=place), None
+    path = Path(place).resolve()
+    if not path.exists():
+        raise ConfigurationError(
+            f"{place}: there is no such file; name recorded inputs, or leave --inputs out"
+        )
+    if path.suffix.lower() != ".csv":
+        return _beside(
+            model, subject, Beside(_inside(path, folder), labels and _inside(labels, folder))
+        ), None
+    target = folder / RECORDINGS / model.name
+    arrays = read_csv(path)
+    names = [each.name for each in subject.specification.inputs] if subject.specification else list(arrays)
+    absent = [name for name in names if name not in arrays]
+    if absent:
+        raise ConfigurationError(f"{place}: it has no column {absent[0]!r}, which the model takes; add it")
+    ids = [f"{path.name}:{number}" for number in range(2, 2 + len(next(iter(arrays.values()))))]
+    table = SampleTable({name: list(arrays[name]) for name in names}, ids, path.name)
+
+    def convert() -> None:
+        try:
+            write(target, table)
+        except RecordingError as error:
+            raise ConfigurationError(str(error)) from None
+
+    return replace(model, inputs=target.relative_to(folder).as_posix()), convert
+
+
+def _inside(path: Path, folder: Path) -> Path:
+    resolved = path.resolve()
+    if not resolved.is_relative_to(folder):
+        raise ConfigurationError(
+            f"{path} is not below {folder}, where the validator.yml will be; copy it there"
+        )
+    return resolved
+
+
+def _packed(artifact: Artifact, model: Model, scanned: Scan) -> tuple[Model, Callable[[], None] | None]:
+    """An unzipped Keras folder becomes a `.keras` file, which every release of Keras 3 loads."""
+    if artifact.kind != "keras-folder":
+        return model, None
+    target = scanned.folder / RECORDINGS / f"{model.name}.keras"
+    packed = replace(model, artifact=target.relative_to(scanned.folder).as_posix())
+    return packed, lambda: _zip(artifact.path, target)
+
+
+def _zip(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(source.rglob("*")):
+            if path.is_file() and path.parts[len(source.parts)] in _PARTS:
+                archive.write(path, path.relative_to(source).as_posix())
+
+
+_PARTS = frozenset({"config.json", "metadata.json", "model.weights.h5", "assets"})
+
+
+def _tell(wish: Wish, talk: Talk, models: list[Model], matrix: ProposedMatrix) -> None:
+    """What was written, and what it claims."""
+    for sentence in _summary(wish, models, matrix):
+        talk.say(sentence)
+
+
+def _summary(wish: Wish, models: list[Model], matrix: ProposedMatrix) -> Iterator[str]:
+    against = " and ".join(matrix.keras[1:])
+    yield f"{wish.config} is written: Keras {matrix.keras[0]} ({matrix.source}) against {against}"
+    for model in models:
+        kind = (
+            "synthetic inputs; outputs are compared, accuracy is not known" if model.synthetic else "inputs"
+        )
+        yield f"  {model.name}: {model.artifact}, {kind}: {model.inputs}"
+        yield from (f"    note: {comment}" for comment in model.comments)

@@ -1,0 +1,198 @@
+"""What lies in a folder: models, recorded inputs, manifests, code. Nothing is loaded or run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from validator.catalogue.description import Description
+from validator.catalogue.reading import read_description
+from validator.documents import read_bytes
+from validator.errors import ConfigurationError
+from validator.inputs.savedmodel import read_saved_model
+from validator.upgrade import read_manifest_pins
+
+Kind = Literal["keras", "keras-folder", "h5", "savedmodel"]
+_FOREIGN = frozenset(
+    {"node_modules", "site-packages", "venv", "env", "build", "dist", "__pycache__", "variables", "assets"}
+)
+_MOST_FILES = 50_000
+_YAML_BYTES = 1 << 20
+_FRAMEWORKS = ("keras", "tf-keras", "tensorflow", "tensorflow-cpu", "tensorflow-macos", "jax", "torch")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model on disk.
+
+    Attributes:
+        path: the file or folder.
+        keras: the release that saved it; empty where it does not say.
+        tensorflow: the version that wrote a SavedModel; empty for anything else.
+        example: MLflow's recorded input; None without one.
+        description: its layers, without any where only a graph is known.
+    """
+
+    path: Path
+    kind: Kind
+    description: Description = field(repr=False)
+    keras: str = ""
+    tensorflow: str = ""
+    example: Path | None = None
+    named: str = ""
+
+    @property
+    def name(self) -> str:
+        """What to call the model."""
+        stem = self.named or self.path.name
+        for end in (".keras", ".h5", ".hdf5"):
+            stem = stem.removesuffix(end)
+        return stem
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What was found. `skipped`: what looks like a model and cannot be used, with why, a sentence each.
+
+    `pins`: package → its version, of frameworks that a manifest pins exactly; `asked`: all frameworks that a
+    manifest names; `manifest`: which one.
+    """
+
+    folder: Path
+    artifacts: tuple[Artifact, ...] = ()
+    skipped: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    pins: Mapping[str, str] = field(default_factory=dict)
+    requirements: Mapping[str, str] = field(default_factory=dict)
+    manifest: str = ""
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The Python files."""
+        return tuple(path for path in self.files if path.suffix == ".py")
+
+
+def scan(folder: Path) -> Scan:
+    """Look through a folder and those below it.
+
+    Raises:
+        ConfigurationError: it is no folder.
+    """
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder}: there is no such folder; name the folder of your repository")
+    artifacts, skipped = [], []
+    files = tuple(_walk(folder))
+    for place in _candidates(folder, files):
+        try:
+            artifacts.append(_artifact(place))
+        except (ConfigurationError, OSError, ValueError) as error:
+            skipped.append(str(error))
+    requirements, pins, manifest = _manifests(folder, files)
+    return Scan(folder, tuple(artifacts), tuple(skipped), files, pins, requirements, manifest)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    count = 0
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and (name not in _FOREIGN or name == "assets")
+        )
+        if (Path(root) / "pyvenv.cfg").is_file():
+            folders[:] = []
+            continue
+        for name in sorted(files):
+            count += 1
+            if count > _MOST_FILES:
+                return
+            yield Path(root, name)
+
+
+def _candidates(folder: Path, files: Sequence[Path]) -> Iterator[Path]:
+    """Files and folders that look like a model; nothing inside another one."""
+    taken: list[Path] = []
+    marks = ("MLmodel", "saved_model.pb", "metadata.json", "tf_model.h5")
+    for path in [each for mark in marks for each in files if each.name == mark]:
+        root = path.parent
+        keras = path.name != "metadata.json" or (root / "config.json").is_file()
+        if keras and not any(root.is_relative_to(other) for other in taken):
+            taken.append(root)
+            yield root
+    for path in files:
+        within = any(path.is_relative_to(other) for other in taken)
+        if path.suffix in (".keras", ".h5", ".hdf5") and not path.name.endswith(".weights.h5") and not within:
+            yield path
+
+
+def _artifact(place: Path) -> Artifact:
+    if (place / "MLmodel").is_file():
+        return _mlflow(place)
+    if (place / "saved_model.pb").is_file():
+        described = read_description(place)
+        version = read_saved_model(place).tensorflow
+        return Artifact(place, "savedmodel", described, described.keras, version)
+    if (place / "tf_model.h5").is_file():
+        raise ConfigurationError(
+            f"{place}: a model of Hugging Face's transformers is built by its own code; name a `builder`"
+        )
+    described = read_description(place)
+    if place.is_dir():
+        return Artifact(place, "keras-folder", described, described.keras)
+    kind: Kind = "keras" if place.suffix == ".keras" else "h5"
+    return Artifact(place, kind, described, described.keras)
+
+
+def _mlflow(folder: Path) -> Artifact:
+    """The model that an MLflow folder holds, with its input example."""
+    try:
+        about = yaml.safe_load(read_bytes(folder / "MLmodel", _YAML_BYTES))
+    except yaml.YAMLError:
+        about = None
+    if not isinstance(about, dict):
+        raise ConfigurationError(f"{folder / 'MLmodel'}: it is not YAML; log the model again")
+    flavors = about.get("flavors")
+    if not isinstance(flavors, dict) or not {"tensorflow", "keras"} & set(flavors):
+        raise ConfigurationError(f"{folder}: an MLflow model of neither Keras nor TensorFlow")
+    example = about.get("saved_input_example_info")
+    name = str(example.get("artifact_path", "")) if isinstance(example, dict) else ""
+    path = folder / name if name and (folder / name).is_file() else None
+    inner = next(_mlflow_places(folder), None)
+    if inner is None:
+        raise ConfigurationError(f"{folder}: no .keras, .h5 or SavedModel is in its folder data")
+    inside = _artifact(inner)
+    return Artifact(
+        inside.path,
+        inside.kind,
+        inside.description,
+        inside.keras,
+        inside.tensorflow,
+        path,
+        folder.name,
+    )
+
+
+def _mlflow_places(folder: Path) -> Iterator[Path]:
+    for pattern in ("**/*.keras", "**/model.h5", "**/*.h5"):
+        yield from sorted(path for path in folder.glob(pattern) if not path.name.endswith(".weights.h5"))
+    yield from sorted(path.parent for path in folder.rglob("saved_model.pb"))
+
+
+def _manifests(folder: Path, files: Sequence[Path]) -> tuple[dict[str, str], dict[str, str], str]:
+    """What the manifest that names a framework asks for, its exact versions, and which it is."""
+    best: tuple[dict[str, str], dict[str, str], str] = {}, {}, ""
+    for path in sorted(files, key=lambda path: (len(path.relative_to(folder).parts), path.name)):
+        pins = read_manifest_pins(path)
+        if not any(name in pins for name in _FRAMEWORKS):
+            continue
+        exact = {name: pin.version for name, pin in pins.items() if pin.version}
+        requirements = {name: pin.text for name, pin in pins.items()}
+        known = sum(name in exact for name in _FRAMEWORKS)
+        if not best[2] or known > sum(name in best[1] for name in _FRAMEWORKS):
+            best = requirements, exact, path.relative_to(folder).as_posix()
+    return best

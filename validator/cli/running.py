@@ -1,0 +1,90 @@
+"""Commands that run cells, or print what a run left: run, plan, origin, report, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from validator.cli.options import Base, Config, FromEvent, Head, Jobs, Only, Output, ReportFormat
+
+
+def run(  # noqa: PLR0913, PLR0917 - one parameter an option
+    config: Config = Path("validator.yml"),
+    only: Only = None,
+    output: Output = None,
+    json: Annotated[bool, typer.Option("--json", help="Print report.json to stdout.")] = False,
+    jobs: Jobs = None,
+    base: Base = None,
+    head: Head = None,
+    event: FromEvent = False,
+) -> None:
+    """Build all environments, run all cells, compare and report. The exit code is 1 if the gate fails.
+
+    With --base or --event, the requirements of both commits become the environments `base` and `head`, before
+    those of the matrix. If nothing relevant changed between them, nothing runs.
+    """
+    from validator.pipeline.publish import run_in_actions
+    from validator.pipeline.run import Request, run_matrix
+
+    request = Request(config, tuple(only or ()), output, json, jobs, base, head, event)
+    raise typer.Exit(int(run_in_actions(request) if event else run_matrix(request)))
+
+
+def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
+    config: Config = Path("validator.yml"),
+    only: Only = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+    base: Base = None,
+    head: Head = None,
+    event: FromEvent = False,
+) -> None:
+    """Print the environments and cells of a run without running them."""
+    from validator.pipeline.run import Request
+    from validator.pipeline.show import show_plan
+
+    show_plan(Request(config, tuple(only or ()), None, json, base=base, head=head, event=event))
+
+
+def origin(  # noqa: PLR0913, PLR0917 - one parameter an option
+    cell: Annotated[str, typer.Argument(help="Id of a cell that changed, as the report prints it.")],
+    config: Config = Path("validator.yml"),
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="Time limit. Default: `origin.seconds` of validator.yml.")
+    ] = None,
+    output: Output = None,
+    base: Base = None,
+    head: Head = None,
+) -> None:
+    """Trace a cell that changed to the release, the nightly build and the lines of Keras that changed it.
+
+    Every result is kept, so that the same command goes on where an earlier search stopped. The exit code is 3
+    if the cell cannot be traced.
+    """
+    from validator.pipeline.search import OriginRequest, search
+
+    raise typer.Exit(int(search(OriginRequest(cell, config, seconds, output, base, head))))
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Directory of a run, or its report.json.")],
+    form: Annotated[
+        ReportFormat, typer.Option("--format", "-f", help="Format to print.")
+    ] = ReportFormat.terminal,
+) -> None:
+    """Print the report of a finished run in another format."""
+    from validator.pipeline.show import show_report
+
+    show_report(run, form.value)
+
+
+def compare(
+    baseline: Annotated[Path, typer.Argument(help="Capture (directory of a cell) or .npz file.")],
+    candidate: Annotated[Path, typer.Argument(help="Capture or .npz file to compare with it.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare two captures or two .npz files, output by output. The exit code is 1 if an output changed."""
+    from validator.pipeline.show import show_comparison
+
+    raise typer.Exit(int(show_comparison(baseline, candidate, json)))

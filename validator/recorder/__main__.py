@@ -1,0 +1,7 @@
+"""`python -m validator.recorder`."""
+
+import sys
+
+from . import main
+
+sys.exit(main())
