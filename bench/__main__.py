@@ -1,4 +1,4 @@
-"""`python -m bench [cells|validate|warm|help|compare|origin|record …]`: print those named, or all."""
+"""`python -m bench [cells|validate|warm|help|advise|compare|origin|record …]`: print those named, or all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from bench import cells, compare, origin, record
+from bench import advise, cells, compare, origin, record
 from bench.newcomer import projects
 
 
@@ -26,6 +26,7 @@ BENCHMARKS = {
     "validate": cells.validate,
     "warm": cells.warm,
     "help": startup,
+    "advise": advise.main,
     "compare": compare.main,
     "origin": origin.main,
     "record": record.main,

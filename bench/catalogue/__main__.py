@@ -1,13 +1,13 @@
 """`python -m bench.catalogue`: run the proofs of the known changes, or score how cases are named.
 
     python -m bench.catalogue [prove] [--only K07]… [--kept]
-    python -m bench.catalogue score [--only WORD]… [--jobs N]
+    python -m bench.catalogue score [--only WORD]… [--jobs N] [--kept]
     python -m bench.catalogue names
 
 `prove` runs each proof in the last release before its change and the first after, in the first fixed one, and
 in the newest that behaves so; it exits with 1 if a shipped entry is not proven. `score` runs the cases of the
-corpus and the silent fixes, and prints how often the cause is named, rightly and wrongly. `names` writes
-which public names of Keras are gone from which release.
+corpus and the silent fixes that compare two releases, and prints how often the cause is named, rightly and
+wrongly. `names` writes which public names of Keras are gone from which release.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def main() -> int:
     parser.add_argument("what", nargs="?", choices=("prove", "score", "names"), default="prove")
     parser.add_argument("--only", action="append", default=[], help="entries, or words of cases")
     parser.add_argument("--jobs", type=int, default=2, help="environments at a time, for `score`")
-    parser.add_argument("--kept", action="store_true", help="take answers of earlier runs that still hold")
+    parser.add_argument("--kept", action="store_true", help="take what an earlier run recorded")
     options = parser.parse_args()
     if options.what == "score":
         from bench.catalogue.score import print_score
 
-        return print_score(options.only, options.jobs)
+        return print_score(options.only, options.jobs, kept=options.kept)
     if options.what == "names":
         from bench.catalogue.names import write_names
 

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.catalogue.wheels import Bases, overlay, surroundings
@@ -59,7 +59,31 @@ def prove(changes: Sequence[CatalogueEntry], bases: Bases, kept: Path | None = N
     """
     with tempfile.TemporaryDirectory() as scratch:
         answers = _run(changes, Workshop(bases, Path(scratch), kept))
-    return [decide(change, answers) for change in changes]
+    return [_placed(decide(change, answers), bases) for change in changes]
+
+
+def _placed(proven: Proven, bases: Bases) -> Proven:
+    """The same, unless none of the files that an entry blames changed at one of its borders."""
+    change = proven.change
+    if not proven.holds or not change.lines:
+        return proven
+    python = bases.of(change.backends[0] if change.backends else "tensorflow")
+    for early, late in borders(change):
+        if python is None or early == LEGACY:
+            continue
+        before, after = (_texts(overlay(release, python), change.lines) for release in (early, late))
+        if before == after:
+            return replace(proven, reason=f"{', '.join(change.lines)}: the same in {early} and {late}")
+    return proven
+
+
+def _texts(wheel: Path, places: Sequence[str]) -> dict[str, bytes]:
+    """The Python files below some places of Keras."""
+    top = wheel / "keras" / "src"
+    found = (path for place in places for path in ((top / place).rglob("*.py"), (top / place,)))
+    return {
+        str(path.relative_to(top)): path.read_bytes() for paths in found for path in paths if path.is_file()
+    }
 
 
 def decide(change: CatalogueEntry, answers: Answers) -> Proven:

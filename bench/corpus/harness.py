@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,15 @@ from bench.corpus.case import Case, Model
 from bench.corpus.known import EDITED
 from bench.corpus.models import data
 from validator.environments import Built, Uv, prepare
+from validator.failure import Failure
 from validator.matrix import Cell, Plan, Variant
+from validator.pipeline.places import places
 from validator.pipeline.project import Project, open_project
 from validator.pipeline.run import clear
 from validator.pipeline.run_folder import RunFolder
-from validator.pipeline.validate import Run, validate, write
+from validator.pipeline.validate import Run, bounds_of, validate, write
 from validator.report.json import worded
-from validator.runner import Watcher
+from validator.runner import Capture, Job, Pool, Watcher, read_capture
 from validator.verdict.results import CellResult
 
 #: Beside Nox's own environments: `.nox/corpus` is that of the session.
@@ -36,6 +39,7 @@ RUNS = KEPT.with_name("corpus-runs")
 _TENSORFLOW = ("tensorflow-cpu==2.17.1", "numpy==1.26.4")
 _JAX = ("jax==0.4.38", "jaxlib==0.4.38", "numpy==1.26.4")
 _QUIET = Watcher(lambda _, __: None, lambda _: None, lambda _, __: None)
+_NONE: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,9 @@ def releases(cases: Sequence[Case]) -> list[tuple[Series, list[Case]]]:
     return series
 
 
-def run_cases(cases: Sequence[Case], jobs: int, series: Series = CORPUS, folder: Path = RUNS) -> list[Ran]:
+def run_cases(
+    cases: Sequence[Case], jobs: int, series: Series = CORPUS, folder: Path = RUNS, *, kept: bool = False
+) -> list[Ran]:
     """Run every case through the product: one run for each baseline.
 
     Args:
@@ -112,17 +118,38 @@ def run_cases(cases: Sequence[Case], jobs: int, series: Series = CORPUS, folder:
         jobs: environments that compute at the same time.
         series: the environments that the pairs name.
         folder: where a project and a run are written for each baseline.
+        kept: judge what an earlier run of the same cases captured there, and run nothing.
     """
     ran: list[Ran] = []
     for baseline in dict.fromkeys(case.pair.baseline for case in cases):
         started = [case for case in cases if case.pair.baseline == baseline]
-        ran += _run(_project(folder / f"from-{baseline}", series, started), started, jobs)
+        project = _project(folder / f"from-{baseline}", series, started, kept=kept)
+        kind = _KeptRun if kept else Run
+        ran += _run(kind(project, RunFolder(project.work / "run"), jobs, _QUIET), started)
     return ran
 
 
-def _run(project: Project, cases: Sequence[Case], jobs: int) -> list[Ran]:
-    run = Run(project, RunFolder(project.work / "run"), jobs, _QUIET)
-    clear(run.folder)
+class _KeptRun(Run):
+    """A run whose captures are there already."""
+
+    def pool(self) -> Pool:
+        """What workers of an earlier run left, in their place."""
+        bounds = bounds_of(self.project.settings.limits)
+        return _KeptCaptures(places(self.project, self.folder), bounds, self.watcher, self.jobs)
+
+
+class _KeptCaptures(Pool):
+    """Reads captures where a pool would have workers record them."""
+
+    def run(self, jobs: Sequence[Job], budgets: Mapping[str, float] = _NONE) -> dict[str, Capture | Failure]:
+        """The capture of each job, or why there is none."""
+        return {job.id: read_capture(Path(job.folder), job.id) for job in jobs}
+
+
+def _run(run: Run, cases: Sequence[Case]) -> list[Ran]:
+    project = run.project
+    if not isinstance(run, _KeptRun):
+        clear(run.folder)
     began = time.monotonic()
     report = worded(validate(run))
     write(run.folder, report)
@@ -142,7 +169,7 @@ def _ran(run: Run, case: Case, results: dict[str, CellResult]) -> Ran:
     return Ran(case, results[cell.id], *folders)
 
 
-def _project(folder: Path, series: Series, cases: Sequence[Case]) -> Project:
+def _project(folder: Path, series: Series, cases: Sequence[Case], *, kept: bool = False) -> Project:
     """A project with the models of the cases, whose plan has their cells alone."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder / "corpus_models", ignore_errors=True)
@@ -160,7 +187,8 @@ def _project(folder: Path, series: Series, cases: Sequence[Case]) -> Project:
     project = open_project(path)
     _share_environments(project)
     project = dataclasses.replace(project, plan=_plan(project.plan, series, cases))
-    _save(project, {case.model.name: case.model for case in cases if case.model.saved}.values())
+    if not kept:
+        _save(project, {case.model.name: case.model for case in cases if case.model.saved}.values())
     return project
 
 

@@ -16,7 +16,7 @@ def test_padded_ids() -> None:
 
 def test_full_rows_of_small_ids_lack_all_of_it() -> None:
     found = adequacy({"ids": np.ones((4, 3), "int32")}, batch=4)
-    assert found.lacks == {"padded", "masked-row", "large-id", "smaller-batch"}
+    assert found.lacks == {"padded", "masked-row", "large-id", "wide-id", "smaller-batch"}
 
 
 def test_floats() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.advise import LAYERS, model_file
 from tests.catalogue.samples import archive, layer, model, residual
 from validator.catalogue.entries import newest
 from validator.errors import ConfigurationError
@@ -40,9 +41,10 @@ def test_the_llama_is_told_of_the_cast() -> None:
 def test_the_command_prints_layers_and_workarounds() -> None:
     done = advised("examples/translator/model.keras", "--inputs", "examples/translator/inputs.npz")
     assert done.returncode == 0
-    assert done.stdout.startswith(f"4 known changes between Keras 3.3.3 and Keras {newest()} can reach")
+    assert done.stdout.startswith(f"3 known changes between Keras 3.3.3 and Keras {newest()} can reach")
     assert "K01 compiled metrics ignore the mask" in done.stdout
-    assert "no NaN: cannot show K75" in done.stdout
+    assert "K75" not in done.stdout  # its Attention is the user's own, and no layer of Keras
+    assert "no id above 256" in done.stdout
 
 
 def test_json() -> None:
@@ -50,6 +52,20 @@ def test_json() -> None:
     told = json.loads(done.stdout)
     assert (told["from"], told["to"]) == ("tf-keras", "3.5.0")
     assert {"K04", "K05"} <= {each["id"] for each in told["changes"]}
+
+
+def test_a_model_of_300_layers(tmp_path: Path) -> None:
+    told = answer(Question(model_file(tmp_path)))
+    assert (told.pair.baseline, len(told.model.layers)) == ("3.3.3", LAYERS)
+    assert {"K01", "K07", "K91"} <= {each.change.id for each in told.reached}
+
+
+def test_what_costs_time_and_is_not_needed_is_not_imported(tmp_path: Path) -> None:
+    code = f"import sys; sys.argv = ['v', 'advise', {str(model_file(tmp_path))!r}]\n"
+    code += "from validator.cli import _guarded\n_guarded()\n"
+    code += "heavy = {'numpy', 'scipy', 'sklearn', 'jinja2', 'requests', 'validator.config.settings'}\n"
+    code += "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
 
 
 def test_neither_keras_nor_tensorflow_is_imported(tmp_path: Path) -> None:

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 from checks.layers.subjects import subject
 
-from tests.catalogue.samples import residual
+from tests.catalogue.samples import archive, residual
 from validator.catalogue.description import describe_config
 from validator.catalogue.entries import Shows, changes
 from validator.catalogue.matching import Observation
 from validator.catalogue.reach import ReleasePair
-from validator.checks.known import exposure_of
+from validator.checks.known import CHECK, exposure_of
 from validator.checks.known.types import Exposure
+from validator.checks.loading.types import CellFailed
+from validator.checks.protocol import Earlier, Examined, Finding
+from validator.checks.structure.types import StructuralDifference, StructureFinding
+from validator.failure import Failure
 from validator.report.phrases import unmarked
 from validator.report.words.known import exposed
+from validator.runner.captures import CpuFacts, EnvironmentFacts, KerasFacts
+from validator.storage import recording
 
 MODEL = describe_config(residual())
 PREDICTIONS = next(each for each in changes() if "predictions" in each.shows and not each.inputs)
 NEEDY = next(each for each in changes() if "predictions" in each.shows and each.inputs)
+
+
+def facts(release: str) -> EnvironmentFacts:
+    """What the worker of a release says of its environment."""
+    return EnvironmentFacts(
+        schema=1,
+        keras=KerasFacts(module="keras", version=release),
+        backend="tensorflow",
+        cpu=CpuFacts(model="", features=()),
+    )
 
 
 def exposure(*shows: Shows) -> Exposure:
@@ -39,3 +59,61 @@ def test_inputs_that_were_not_looked_at_exercise_nothing_that_needs_some() -> No
 def test_what_may_have_taken_part_is_said(unclear: tuple[str, ...], shown: bool) -> None:
     sentence = unmarked(exposed(Exposure(baseline="3.3.3", candidate="3.5.0", unclear=unclear)))
     assert ("1 may have taken part" in sentence) == shown
+
+
+PAIR = (facts("3.3.3"), facts("3.4.0"))
+
+
+def concerning(folder: Path, ids: list[list[int]], *findings: Finding) -> Exposure:
+    """What the check says of a residual model of masked words, which K07 (over in 3.4.0) reaches."""
+    np.savez(folder / "inputs.npz", ids=np.array(ids, "int32"))
+    archive(folder / "model.keras", residual())
+    asked = replace(
+        subject(),
+        model=subject().model.model_copy(update={"artifact": "model.keras", "builder": None}),
+        folder=folder,
+        inputs=recording.prepare(folder / "inputs.npz", folder / "recorded").folder,
+    )
+    earlier = Earlier((Examined("outputs", None, findings),))
+    compared = CHECK.compare(asked, *PAIR, earlier)
+    assert compared is not None
+    assert compared.exposure is not None
+    return compared.exposure
+
+
+def test_padded_inputs_exercise_a_change_of_masks(tmp_path: Path) -> None:
+    told = concerning(tmp_path, [[3, 5, 0], [4, 0, 0]])
+    assert "K07" in told.without_effect
+    assert "K07" not in (*told.seen, *told.unclear, *told.not_exercised)
+
+
+def test_inputs_without_padding_do_not_exercise_it(tmp_path: Path) -> None:
+    told = concerning(tmp_path, [[3, 5, 1], [4, 2, 2]])
+    assert "K07" in told.not_exercised
+    assert "K07" not in (*told.seen, *told.unclear, *told.without_effect)
+
+
+def test_a_change_that_explains_the_cell_is_seen(tmp_path: Path) -> None:
+    lost = StructuralDifference(
+        layer="merge", class_name="Add", kind="result-mask", call=3, before=False, after=True
+    )
+    told = concerning(tmp_path, [[3, 5, 0], [4, 0, 0]], StructureFinding(difference=lost))
+    assert told.seen == ("K07",)
+    assert "K07" not in (*told.without_effect, *told.unclear, *told.not_exercised)
+
+
+def test_of_a_candidate_that_failed_nothing_else_was_exercised(tmp_path: Path) -> None:
+    failure = CellFailed(failure=Failure(stage="load", error="TypeError", message="no"), verdict="failed")
+    told = concerning(tmp_path, [[3, 5, 0], [4, 0, 0]], failure)
+    assert (told.seen, told.without_effect, told.unclear) == ((), (), ())
+    assert "K07" in told.not_exercised
+
+
+def test_the_sentence_counts_the_three_states() -> None:
+    exposure = Exposure(
+        baseline="3.3.3", candidate="3.5.0", seen=("K37",), without_effect=("K38", "K48"), not_exercised=()
+    )
+    assert unmarked(exposed(exposure)).endswith(
+        "could concern the model; 1 was seen, 2 were exercised by your inputs and made no difference, "
+        "0 not exercised"
+    )

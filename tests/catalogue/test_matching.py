@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.catalogue.samples import residual
-from validator.catalogue.description import DescribedLayer, Description, describe_config
+from validator.catalogue.adequacy import Adequacy
+from validator.catalogue.description import Compiled, DescribedLayer, Description, describe_config
+from validator.catalogue.entries import InputNeed
 from validator.catalogue.matching import Observation, ObservedDifference, ObservedOrigin, matches
 from validator.catalogue.reach import ReleasePair
 
@@ -48,13 +50,13 @@ def test_releases_that_behave_alike_are_not_it() -> None:
 
 
 def test_an_origin_at_the_same_release_makes_it_sure() -> None:
-    (match,) = matches(replace(LOST, origin=ObservedOrigin("3.4.0", ("Layer.__call__",))))
+    (match,) = matches(replace(LOST, origin=ObservedOrigin("3.3.3", "3.4.0")))
     assert match.sure == "traced"
     assert match.why[-1] == "release"
 
 
 def test_an_origin_at_another_release_rules_it_out() -> None:
-    assert names(replace(LOST, origin=ObservedOrigin("3.5.0"))) == []
+    assert names(replace(LOST, origin=ObservedOrigin("3.4.1", "3.5.0"))) == []
 
 
 def test_a_reported_metric_needs_the_mask_that_is_ignored() -> None:
@@ -66,7 +68,7 @@ def test_a_reported_metric_needs_the_mask_that_is_ignored() -> None:
         compiled=True,
     )
     assert names(moved) == []
-    assert names(replace(moved, evidence=frozenset({"mask-ignored"}))) == ["K01"]
+    assert names(replace(moved, evidence=frozenset({"masked-metric"}))) == ["K01"]
 
 
 def test_a_failure_needs_the_error_of_the_change() -> None:
@@ -88,3 +90,49 @@ def test_training_needs_the_step_and_the_layer() -> None:
     assert names(replace(loss, model=model, training=(("training-loss", "code"),))) == ["K16"]
     assert names(replace(loss, model=model, training=(("training-backward", "code"),))) == []
     assert names(replace(loss, model=model, training=(("training-loss", "other"),))) == []
+
+
+def test_an_origin_in_other_files_rules_it_out() -> None:
+    elsewhere = ObservedOrigin("3.3.3", "3.4.0", ("keras/src/layers/rnn/lstm.py:LSTM.call",))
+    assert names(replace(LOST, origin=elsewhere)) == []
+
+
+def test_an_origin_in_its_files_is_said() -> None:
+    there = ObservedOrigin("3.3.3", "3.4.0", ("keras/src/layers/layer.py:Layer.__call__",))
+    (match,) = matches(replace(LOST, origin=there))
+    assert match.why[-2:] == ("release", "lines")
+
+
+def test_an_origin_in_another_package_rules_every_change_of_keras_out() -> None:
+    assert names(replace(LOST, origin=ObservedOrigin("", ""))) == []
+
+
+def test_releases_that_did_not_run_leave_the_border_open() -> None:
+    assert names(replace(LOST, origin=ObservedOrigin("3.3.2", "3.5.0"))) == ["K07"]
+
+
+GATES = DescribedLayer("watcher", "ConvLSTM2D", {"recurrent_activation": "hard_sigmoid"})
+
+
+def test_a_setting_that_the_candidate_changed_is_not_what_the_release_does_with_it() -> None:
+    kept = Observation(
+        pair=ReleasePair("tf-keras", "3.5.0"),
+        shows=frozenset({"predictions", "structure"}),
+        model=Description((GATES,)),
+        differences=(ObservedDifference(GATES, "value"),),
+    )
+    assert "K02" in names(kept)
+    reset = ObservedDifference(GATES, "value", changed=(("recurrent_activation", "sigmoid"),))
+    assert names(replace(kept, differences=(reset,))) == ["K03"]
+
+
+def test_what_only_the_data_can_have_must_be_there() -> None:
+    flat = Observation(
+        pair=ReleasePair("tf-keras", "3.5.0"),
+        shows=frozenset({"metric"}),
+        model=Description((), frozenset({"compiled", "loss"}), Compiled(losses=("mse",))),
+        reported=("loss",),
+    )
+    none: frozenset[InputNeed] = frozenset()
+    assert names(replace(flat, inputs=Adequacy(frozenset({"flat-labels"}), none))) == ["K27"]
+    assert names(replace(flat, inputs=Adequacy(none, frozenset({"flat-labels"})))) == []

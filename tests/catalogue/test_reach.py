@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.catalogue.samples import layer, model, own, residual
-from validator.catalogue.description import describe_config
-from validator.catalogue.reach import ReleasePair, fits, known_changes
+from validator.catalogue.description import UNKNOWN, Compiled, DescribedLayer, Description, describe_config
+from validator.catalogue.entries import CatalogueEntry, Feature, change
+from validator.catalogue.reach import ReleasePair, fits, known_changes, reach
 
 
 def reached(
@@ -83,3 +84,32 @@ def test_what_only_torch_does() -> None:
 )
 def test_settings(value: object, wanted: str, answer: bool) -> None:
     assert fits(value, wanted) is answer
+
+
+def test_a_layer_of_the_user_is_none_of_keras_by_its_name() -> None:
+    mine, theirs = (DescribedLayer("heads", "Attention", own_code=own) for own in (True, False))
+    entry = known("K75")
+    masked: frozenset[Feature] = frozenset({"mask"})
+    assert reach(entry, Description((theirs,), masked)) is not None
+    assert reach(entry, Description((mine,), masked)) is None
+
+
+def test_a_function_of_keras_is_reached_as_an_operation_of_the_graph() -> None:
+    entry = known("K104")
+    photos: frozenset[Feature] = frozenset({"integer-input"})
+    place = reach(entry, Description((DescribedLayer("resize", "Resize"),), photos))
+    assert place is not None
+    assert place.layers == ("resize",)
+    assert reach(entry, Description((DescribedLayer("resize", "Resizing"),), photos)) is None
+
+
+def test_an_optimizer_that_the_source_computes_is_listed_and_never_named() -> None:
+    computed = Description((), frozenset({"compiled"}), Compiled(optimizer=UNKNOWN))
+    assert reach(known("K47"), computed) is not None
+    assert reach(known("K47"), computed, sure=True) is None
+
+
+def known(number: str) -> CatalogueEntry:
+    entry = change(number)
+    assert entry is not None
+    return entry

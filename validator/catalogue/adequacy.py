@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from validator.catalogue.entries import CatalogueEntry, InputNeed
@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # NumPy is imported where arrays are looked at: `advise` most
 
 #: Beyond it, bfloat16 no longer holds every whole number.
 _LARGEST_EXACT = 256
+_LARGEST_INT32 = 2**31 - 1
 #: So many times farther from 0 than it is spread, a float loses the digits that a normalisation needs.
 _FAR = 100
 _TINY = 1e-4
@@ -34,6 +35,16 @@ class Adequacy:
     def shows(self, change: CatalogueEntry) -> bool:
         """Whether a change can show on these inputs."""
         return not set(change.inputs) - self.holds
+
+    def with_labels(self, labels: Iterable[StoredTensor]) -> Adequacy:
+        """The same, with what recorded labels hold."""
+        ranks = [len(tensor.shape) for tensor in labels if tensor.name.rpartition("/")[2] != "sample_weight"]
+        flat: frozenset[InputNeed] = frozenset({"flat-labels"} if 1 in ranks else ())
+        return (
+            Adequacy(self.holds | flat, self.lacks)
+            if flat or not ranks
+            else replace(self, lacks=self.lacks | {"flat-labels"})
+        )
 
 
 def adequacy(inputs: Mapping[str, Array], batch: int = BATCH) -> Adequacy:
@@ -80,9 +91,10 @@ def _of_array(array: Array) -> Iterator[tuple[InputNeed, bool]]:
 
 
 def _of_integers(array: Array) -> Iterator[tuple[InputNeed, bool]]:
-    import numpy as np
 
-    yield "large-id", bool((np.abs(array.astype(np.int64)) > _LARGEST_EXACT).any())
+    largest = max(abs(int(array.min())), abs(int(array.max()))) if array.size else 0
+    yield "large-id", largest > _LARGEST_EXACT
+    yield "wide-id", largest > _LARGEST_INT32
     if array.ndim > 1 and array.size:
         rows = array.reshape(len(array), -1)
         padding = rows == 0
@@ -113,6 +125,6 @@ def missing(changes: Iterable[CatalogueEntry], inputs: Adequacy) -> dict[InputNe
     lacking: dict[InputNeed, list[CatalogueEntry]] = {}
     for change in changes:
         for need in change.inputs:
-            if need not in inputs.holds:
+            if need not in inputs.holds and not (need == "flat-labels" and need not in inputs.lacks):
                 lacking.setdefault(need, []).append(change)
     return lacking

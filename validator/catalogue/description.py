@@ -15,6 +15,12 @@ _MODELS = frozenset({"Functional", "Sequential", "Model"})
 _FRAMEWORKS = frozenset({"keras", "tf_keras", "tensorflow"})
 _MERGES = frozenset({"Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"})
 _HALF = ("float16", "bfloat16")
+#: What nothing but a compilation tells.
+OF_COMPILATION: frozenset[Feature] = frozenset(
+    {"compiled", "loss", "loss-weights", "losses-by-name", "metrics"}
+)
+#: Of a source: what is computed, and so not spelled out.
+UNKNOWN = "…"
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,17 @@ class DescribedLayer:
 
 @dataclass(frozen=True)
 class Compiled:
-    """How a model is compiled, as it was saved."""
+    """How a model is compiled, as it was saved or as its source spells it; `UNKNOWN` for what it computes.
+
+    `by_name`: the losses are a dict, by the names of outputs.
+    """
 
     losses: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     optimizer: str = ""
     settings: Config = field(default_factory=dict)
     loss_weights: bool = False
+    by_name: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,12 @@ def describe_config(config: Config, keras: str = "", more: frozenset[Feature] = 
     """A model by its saved configuration (`config.json`, or the attribute `model_config` of an HDF5 file)."""
     layers = tuple(_layers(config))
     compiled = _compiled(config.get("compile_config"))
-    features = {*more, *features_of(layers), *_ends(config), *_compiled_features(compiled)}
+    features = {
+        *more,
+        *features_of(layers),
+        *_ends(config),
+        *(compilation_features(compiled) if compiled else ()),
+    }
     if config.get("class_name") not in _MODELS:
         features |= {"not-functional"}
     return Description(layers, frozenset(features), compiled, keras=keras, config=config)
@@ -108,7 +123,7 @@ def _makes_mask(layer: DescribedLayer) -> bool:
 
 
 def _inputs(layers: Sequence[DescribedLayer]) -> list[DescribedLayer]:
-    return [layer for layer in layers if layer.class_name == "InputLayer"]
+    return [layer for layer in layers if layer.class_name in ("InputLayer", "Input")]
 
 
 def _layers(config: Config, prefix: str = "") -> Iterator[DescribedLayer]:
@@ -200,19 +215,27 @@ def _compiled(value: object) -> Compiled | None:
     settings = _mapping(_mapping(optimizer).get("config"))
     name = optimizer if isinstance(optimizer, str) else _mapping(optimizer).get("class_name", "")
     metrics = (*_names(saved.get("metrics")), *_names(saved.get("weighted_metrics")))
-    weights = bool(saved.get("loss_weights"))
-    return Compiled(tuple(_names(saved.get("loss"))), metrics, str(name), settings, weights)
+    loss = saved.get("loss")
+    return Compiled(
+        losses=tuple(_names(loss)),
+        metrics=metrics,
+        optimizer=str(name),
+        settings=settings,
+        loss_weights=bool(saved.get("loss_weights")),
+        by_name=isinstance(loss, Mapping) and "class_name" not in loss,
+    )
 
 
-def _compiled_features(compiled: Compiled | None) -> Iterator[Feature]:
-    if compiled is not None:
-        yield "compiled"
-        if compiled.losses:
-            yield "loss"
-        if compiled.metrics:
-            yield "metrics"
-        if compiled.loss_weights:
-            yield "loss-weights"
+def compilation_features(compiled: Compiled) -> Iterator[Feature]:
+    """What the catalogue may ask for of a compilation."""
+    has: dict[Feature, bool] = {
+        "compiled": True,
+        "loss": bool(compiled.losses),
+        "metrics": bool(compiled.metrics),
+        "loss-weights": compiled.loss_weights,
+        "losses-by-name": compiled.by_name,
+    }
+    yield from (name for name, present in has.items() if present)
 
 
 def _names(value: object) -> Iterator[str]:

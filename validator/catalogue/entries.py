@@ -23,13 +23,15 @@ Area = Literal[
 #: What a model must have, beside layers of a class, for a change to reach it.
 Feature = Literal[
     "compiled", "explicit-mask", "h5", "half", "integer-input", "list-input", "lora", "loss", "loss-weights",
-    "mask", "metrics", "mixed-policies", "nested-model", "not-functional", "replicas", "several-inputs",
-    "several-masks", "several-outputs", "unsorted-inputs", "unsorted-outputs",
+    "losses-by-name", "mask", "metrics", "mixed-policies", "nested-model", "not-functional", "replicas",
+    "several-inputs", "several-masks", "several-outputs", "unsorted-inputs", "unsorted-outputs",
 ]  # fmt: skip
 #: What recorded inputs must hold for a change to show.
 InputNeed = Literal[
-    "padded", "masked-row", "large-id", "large", "tiny", "negative", "nan", "smaller-batch", "empty-text"
-]
+    "padded", "masked-row", "large-id", "wide-id", "large", "tiny", "negative", "nan", "smaller-batch",
+    "empty-text", "flat-labels",
+]  # fmt: skip
+Backend = Literal["tensorflow", "jax", "torch"]
 #: The release that stands for Keras 2.
 LEGACY = "tf-keras"
 
@@ -97,6 +99,8 @@ class CatalogueEntry(Frozen):
         errors: patterns of errors that fit, `Class: message`.
         reported: pattern of what the framework reports otherwise; empty for anything.
         evidence: findings that must be there for it to be named.
+        lines: files or folders below `keras/src` whose code changed; a search for the origin that ended in
+            others rules the change out. Empty where that is not known.
     """
 
     id: str = Field(pattern=r"^K\d{2,3}$")
@@ -107,7 +111,7 @@ class CatalogueEntry(Frozen):
     since: Release
     until: Release | None = None
     fixed: Release | None = None
-    backends: tuple[Literal["tensorflow", "jax", "torch"], ...] = ()
+    backends: tuple[Backend, ...] = ()
     seen: str
     shows: tuple[Shows, ...] = Field(min_length=1)
     fingerprint: Fingerprint
@@ -118,6 +122,7 @@ class CatalogueEntry(Frozen):
     reported: str = ""
     evidence: tuple[str, ...] = ()
     inputs: tuple[InputNeed, ...] = ()
+    lines: tuple[str, ...] = ()
     workaround: Remedy
     links: tuple[str, ...] = Field(min_length=1)
     proof: Proof

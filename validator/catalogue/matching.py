@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from validator.catalogue.adequacy import Adequacy
 from validator.catalogue.description import DescribedLayer, Description
-from validator.catalogue.entries import CatalogueEntry, Shows, changes, number
-from validator.catalogue.reach import ReleasePair, layer_fits, reach
+from validator.catalogue.entries import CatalogueEntry, InputNeed, Shows, changes, number
+from validator.catalogue.reach import ReleasePair, code_fits, fits, layer_fits, reach
 
-#: `traced`: a search for the origin ended at the same release. `likely`: nothing else fits as well.
-#: `possible`: others fit as well.
+#: `traced`: a search for the origin ended at the same release, and at none of another place. `likely`:
+#: nothing else fits as well. `possible`: others fit as well.
 Sure = Literal["traced", "likely", "possible"]
 #: Why a change is named: what it has in common with the cell.
 Why = Literal[
-    "layer", "setting", "mask", "dtype", "structure", "value", "metric", "training", "error", "fed", "release"
-]
+    "layer", "setting", "mask", "dtype", "structure", "weights", "value", "metric", "training", "error",
+    "fed", "inputs", "release", "lines",
+]  # fmt: skip
+#: What only the recorded data can have; the others can arise between the layers of a model.
+_OF_DATA: frozenset[InputNeed] = frozenset(
+    {"smaller-batch", "flat-labels", "empty-text", "large-id", "wide-id"}
+)
 
 
 @dataclass(frozen=True)
@@ -28,19 +34,41 @@ class ObservedDifference:
         layer: its name and class, its settings, and whether its code is the user's own.
         aspect: `value`, `dtype`, `mask`, `structure` or `weights`.
         kind: of a structural difference; empty for a value.
+        changed: settings of the layer that are others in the candidate → their value there.
     """
 
     layer: DescribedLayer
     aspect: str
     kind: str = ""
+    changed: tuple[tuple[str, object], ...] = ()
 
 
 @dataclass(frozen=True)
 class ObservedOrigin:
-    """What a search for the origin came to: the first release that behaves so, and the functions to blame."""
+    """What a search for the origin came to.
 
-    since: str
-    functions: tuple[str, ...] = ()
+    Attributes:
+        before, after: releases of Keras between which the behaviour changes; empty where Keras is innocent.
+        places: files and functions to blame, `path:name` each; empty where they were not found.
+    """
+
+    before: str
+    after: str
+    places: tuple[str, ...] = ()
+
+    def fits(self, since: str, fixed: str | None, lines: Sequence[str]) -> bool:
+        """Whether a change that begins, or ends, at these releases can be what was found."""
+        return self._at_release(since, fixed) and not (self.places and lines and not self.at(lines))
+
+    def at(self, lines: Sequence[str]) -> bool:
+        """Whether one of the places is in one of some files or folders of Keras."""
+        return any(f"/{part}" in f"/{place}" for part in lines for place in self.places)
+
+    def _at_release(self, since: str, fixed: str | None) -> bool:
+        if not self.after:
+            return False
+        early, late = number(self.before), number(self.after)
+        return any(early < number(release) <= late for release in (since, fixed) if release)
 
 
 @dataclass(frozen=True)
@@ -55,6 +83,8 @@ class Observation:
         errors: of a cell that fails, `Class: message`.
         evidence: kinds of further findings.
         compiled: the model is compiled, although it may not be known how.
+        failed: the candidate did not come to its predictions.
+        inputs: what the recorded inputs and labels hold; None where they were not looked at.
     """
 
     pair: ReleasePair
@@ -66,6 +96,8 @@ class Observation:
     errors: tuple[str, ...] = ()
     evidence: frozenset[str] = frozenset()
     compiled: bool = False
+    failed: bool = False
+    inputs: Adequacy | None = None
     origin: ObservedOrigin | None = None
 
 
@@ -89,7 +121,14 @@ class _Candidate:
     def rank(self) -> tuple[int, int, int]:
         """The more specific comes first."""
         print_ = self.change.fingerprint
-        narrow = len(print_.where) + len(print_.features) + len(print_.any_setting) + len(print_.optimizer)
+        narrow = (
+            len(print_.where)
+            + len(print_.features)
+            + len(print_.any_setting)
+            + len(print_.optimizer)
+            + bool(print_.losses)
+            + bool(print_.metrics)
+        )
         return (-len(self.why), -narrow, int(self.change.id[1:]))
 
 
@@ -97,43 +136,59 @@ def matches(observed: Observation, known: Sequence[CatalogueEntry] | None = None
     """The changes that explain a cell, the best first."""
     candidates = []
     for change in changes() if known is None else known:
-        if observed.pair.concerns(change) and _origin_fits(change, observed.origin):
+        if observed.pair.concerns(change) and _held(change, observed.inputs):
             candidate = _candidate(change, observed)
             if candidate is not None:
                 candidates.append(candidate)
     candidates.sort(key=lambda candidate: candidate.rank)
-    return tuple(_match(candidate, candidates, observed) for candidate in candidates)
+    explaining = tuple(_match(candidate, candidates) for candidate in candidates)
+    return explaining if observed.origin is None else traced(explaining, observed.origin)
 
 
-def _match(candidate: _Candidate, every: Sequence[_Candidate], observed: Observation) -> Match:
-    if observed.origin is not None:
-        return Match(candidate.change, "traced", (*candidate.why, "release"), candidate.layers)
+def _match(candidate: _Candidate, every: Sequence[_Candidate]) -> Match:
     best = candidate is every[0] and (len(every) == 1 or every[1].rank[:2] > candidate.rank[:2])
     return Match(candidate.change, "likely" if best else "possible", candidate.why, candidate.layers)
 
 
-def _origin_fits(change: CatalogueEntry, origin: ObservedOrigin | None) -> bool:
-    """Whether a search, where there was one, ended where the change begins or ends."""
-    if origin is None:
-        return True
-    return any(
-        release and number(release) == number(origin.since) for release in (change.since, change.fixed)
-    )
+def traced(explaining: Sequence[Match], origin: ObservedOrigin) -> tuple[Match, ...]:
+    """What is left of the changes that explain a cell, once the search for its origin has ended.
+
+    A change of another release, or of other files of Keras, is not the cause, however well it fits.
+    """
+    fitting = [
+        match
+        for match in explaining
+        if origin.fits(match.change.since, match.change.fixed, match.change.lines)
+    ]
+    agreeing = [replace(match, sure="traced", why=_agreed(match, origin)) for match in fitting]
+    return tuple(sorted(agreeing, key=lambda match: -len(match.why)))
+
+
+def _agreed(match: Match, origin: ObservedOrigin) -> tuple[Why, ...]:
+    at: tuple[Why, ...] = ("lines",) if origin.at(match.change.lines) else ()
+    return (*match.why, "release", *at)
+
+
+def _held(change: CatalogueEntry, inputs: Adequacy | None) -> bool:
+    """Whether the recorded data hold what only they could; open where nobody looked."""
+    return inputs is None or not set(change.inputs) & _OF_DATA & inputs.lacks
 
 
 def _candidate(change: CatalogueEntry, observed: Observation) -> _Candidate | None:
     """A change with what it has in common with the cell; None where the cell does not behave so."""
     if not set(change.evidence) <= observed.evidence:
         return None
-    reached = reach(change, observed.model, compiled=observed.compiled)
+    reached = reach(change, observed.model, compiled=observed.compiled, sure=True)
     if reached is None:
         return None
     fed: tuple[Why, ...] = ("fed",) if {"inputs-fed", "labels-fed"} & set(change.evidence) else ()
+    if change.inputs and observed.inputs is not None and observed.inputs.shows(change):
+        fed = (*fed, "inputs")
     for way in (_by_difference, _by_metric, _by_training, _by_error):
         seen = way(change, observed)
         if seen is not None:
             return _Candidate(change, (*seen[0], *fed), seen[1] or reached.layers)
-    if fed and "predictions" in observed.shows and "predictions" in change.shows:
+    if "fed" in fed and "predictions" in observed.shows and "predictions" in change.shows:
         return _Candidate(change, fed, reached.layers)
     return None
 
@@ -147,7 +202,7 @@ def _by_difference(change: CatalogueEntry, observed: Observation) -> _Seen | Non
         {"predictions", "structure"} & set(change.shows) and {"predictions", "structure"} & observed.shows
     ):
         return None
-    fitting = [each for each in observed.differences if _difference_fits(change, each)]
+    fitting = [each for each in observed.differences if _difference_fits(change, each, observed.model)]
     if not fitting:
         return None
     aspects = tuple(dict.fromkeys(each.aspect for each in fitting))
@@ -158,20 +213,43 @@ def _by_difference(change: CatalogueEntry, observed: Observation) -> _Seen | Non
     return why, tuple(dict.fromkeys(each.layer.name for each in fitting))
 
 
-def _difference_fits(change: CatalogueEntry, difference: ObservedDifference) -> bool:
+def _difference_fits(change: CatalogueEntry, difference: ObservedDifference, model: Description) -> bool:
     print_ = change.fingerprint
+    if not _kind_fits(change, difference):
+        return False
+    if print_.any_setting:
+        return reach(change, Description((difference.layer,))) is not None
+    if print_.layers or print_.any_layer or print_.custom:
+        return layer_fits(change, difference.layer)
+    if print_.code:
+        return code_fits(change, difference.layer, model)
+    return bool(change.differences) and difference.kind in change.differences
+
+
+def _kind_fits(change: CatalogueEntry, difference: ObservedDifference) -> bool:
+    """Whether what differs is what a change moves, wherever it is."""
     if change.aspects and difference.aspect not in change.aspects:
         return False
     if change.differences and difference.kind and difference.kind not in change.differences:
         return False
     if change.differences and not difference.kind and "value" not in change.aspects:
         return False
+    return "structure" in change.aspects or not _reset(change, difference)
+
+
+def _reset(change: CatalogueEntry, difference: ObservedDifference) -> bool:
+    """Whether the candidate's layer has another value of the very setting that a change is about.
+
+    Then the two sides compute something else by that setting, and not by what a release does with it.
+    """
+    print_ = change.fingerprint
+    if not (print_.where or print_.any_setting):
+        return False
+    after = {**difference.layer.config, **dict(difference.changed)}
+    changed = replace(difference.layer, config=after)
     if print_.any_setting:
-        alone = Description((difference.layer,))
-        return reach(change, alone) is not None
-    if print_.layers or print_.any_layer or print_.custom:
-        return layer_fits(change, difference.layer)
-    return bool(change.differences) and difference.kind in change.differences
+        return reach(change, Description((changed,))) is None
+    return not all(fits(after.get(key), required) for key, required in print_.where.items())
 
 
 def _by_metric(change: CatalogueEntry, observed: Observation) -> _Seen | None:
@@ -187,14 +265,16 @@ def _by_metric(change: CatalogueEntry, observed: Observation) -> _Seen | None:
 
 
 def _by_training(change: CatalogueEntry, observed: Observation) -> _Seen | None:
-    """Training differs in the way of the change, at a layer that it reaches where one is blamed."""
-    if "training" not in change.shows or "training" not in observed.shows or not change.training:
+    """Training differs in the way of the change, at a layer that it reaches, of those that are blamed."""
+    if "training" not in change.shows or "training" not in observed.shows:
         return None
     print_ = change.fingerprint
     by_layer = bool(print_.layers or print_.any_layer)
+    if not change.training and not (by_layer and _is_of_training(change, observed)):
+        return None
     layers = {layer.name: layer for layer in observed.model.layers}
     for kind, name in observed.training:
-        if kind not in change.training:
+        if change.training and kind not in change.training:
             continue
         if not by_layer:
             return ("training",), ()
@@ -202,6 +282,11 @@ def _by_training(change: CatalogueEntry, observed: Observation) -> _Seen | None:
         if blamed is not None and layer_fits(change, blamed):
             return ("training", "layer"), (name,)
     return None
+
+
+def _is_of_training(change: CatalogueEntry, observed: Observation) -> bool:
+    """Whether a change that moves predictions too would show in this cell beside its training."""
+    return "predictions" not in change.shows or "predictions" in observed.shows
 
 
 def _by_error(change: CatalogueEntry, observed: Observation) -> _Seen | None:

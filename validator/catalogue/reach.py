@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from validator.catalogue.description import DescribedLayer, Description
+from validator.catalogue.description import UNKNOWN, DescribedLayer, Description
 from validator.catalogue.entries import LEGACY, CatalogueEntry, Feature, changes
 
-#: What nothing but a compilation tells; where a description has none, it is left open.
-_OF_COMPILATION: frozenset[Feature] = frozenset({"compiled", "loss", "loss-weights", "metrics"})
+#: What every compiled model has that is evaluated or trained, even where nothing else is known of it.
+_OF_EVERY: frozenset[Feature] = frozenset({"compiled", "loss", "metrics"})
 
 
 @dataclass(frozen=True)
@@ -41,19 +42,27 @@ def known_changes(model: Description, pair: ReleasePair) -> list[Reached]:
     return [each for each in reached if each is not None]
 
 
-def reach(change: CatalogueEntry, model: Description, *, compiled: bool = False) -> Reached | None:
+def reach(
+    change: CatalogueEntry, model: Description, *, compiled: bool = False, sure: bool = False
+) -> Reached | None:
     """Where a change can reach a model; None where it cannot.
 
-    `compiled`: the model is known to be compiled, although it is not known how.
+    Args:
+        change: of the catalogue.
+        model: as far as it is known.
+        compiled: the model is known to be compiled, although it is not known how.
+        sure: what the source computes does not count: a loss or an optimizer must be known to be the one.
     """
     print_ = change.fingerprint
-    open_ = _OF_COMPILATION if compiled and model.compiled is None else frozenset()
-    if not set(print_.features) - open_ <= model.features:
+    open_ = _OF_EVERY if compiled and model.compiled is None else frozenset()
+    features = set(print_.features) - open_ <= model.features
+    if not features or not _compilation_fits(change, model, sure=sure):
         return None
-    if not _compilation_fits(change, model, compiled=compiled):
-        return None
-    if print_.code and not any(_calls(model.source, name) for name in print_.code):
-        return None
+    if print_.code:
+        operations = tuple(layer.name for layer in model.layers if _is_operation(layer, print_.code))
+        if not operations and not any(_calls(model.source, name) for name in print_.code):
+            return None
+        return Reached(change, operations)
     if print_.any_setting:
         layers = [layer.name for layer in model.layers if _holds(layer.config, print_.any_setting)]
         return Reached(change, tuple(layers)) if layers else None
@@ -66,9 +75,26 @@ def reach(change: CatalogueEntry, model: Description, *, compiled: bool = False)
 def layer_fits(change: CatalogueEntry, layer: DescribedLayer) -> bool:
     """Whether a layer is of a kind, and set in a way, that a change reaches."""
     print_ = change.fingerprint
-    named = layer.class_name in print_.layers
+    named = layer.class_name in print_.layers and not layer.own_code  # a name of Keras may be the user's too
     kind = print_.any_layer or named or (print_.custom and layer.own_code)
     return kind and all(fits(layer.config.get(key), required) for key, required in print_.where.items())
+
+
+def code_fits(change: CatalogueEntry, layer: DescribedLayer, model: Description) -> bool:
+    """Whether a layer's code, or without a name the model's, calls a function that a change is about."""
+    if _is_operation(layer, change.fingerprint.code):
+        return True
+    for node in ast.walk(ast.parse(model.source)):
+        if isinstance(node, ast.ClassDef) and node.name == layer.class_name:
+            return any(_calls(ast.unparse(node), name) for name in change.fingerprint.code)
+    return not layer.name
+
+
+def _is_operation(layer: DescribedLayer, functions: tuple[str, ...]) -> bool:
+    """Whether a node of the graph is the operation of a function: `Resize` of `resize`."""
+    return not layer.own_code and layer.class_name in {
+        "".join(part.capitalize() for part in name.split("_")) for name in functions
+    }
 
 
 def fits(value: object, required: str) -> bool:
@@ -100,20 +126,20 @@ def _holds(value: object, required: tuple[str, ...]) -> bool:
     return isinstance(value, str) and value in required
 
 
-def _compilation_fits(change: CatalogueEntry, model: Description, *, compiled: bool) -> bool:
+def _compilation_fits(change: CatalogueEntry, model: Description, *, sure: bool) -> bool:
     print_ = change.fingerprint
     if not (print_.losses or print_.metrics or print_.optimizer):
         return True
     if model.compiled is None:
-        return compiled
+        return False
+    computed = frozenset() if sure else frozenset({UNKNOWN})
+    losses = not print_.losses or {*print_.losses, *computed} & set(model.compiled.losses)
+    metrics = not print_.metrics or {*print_.metrics, *computed} & set(model.compiled.metrics)
     optimizer = {"class": model.compiled.optimizer.lower(), **model.compiled.settings}
-    losses = not print_.losses or bool(set(print_.losses) & set(model.compiled.losses))
-    metrics = not print_.metrics or bool(set(print_.metrics) & set(model.compiled.metrics))
-    return (
-        losses
-        and metrics
-        and all(fits(optimizer.get(key), required.lower()) for key, required in print_.optimizer.items())
+    settings = model.compiled.optimizer in computed or all(
+        fits(optimizer.get(key), required.lower()) for key, required in print_.optimizer.items()
     )
+    return bool(losses and metrics and settings)
 
 
 def _calls(source: str, name: str) -> bool:

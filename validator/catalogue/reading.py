@@ -8,10 +8,19 @@ import mmap
 import re
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from validator.catalogue.compiling import (
+    compilation,
+    compilation_features,
+    compile_calls,
+    constant,
+    is_spelled_out,
+    last,
+)
 from validator.catalogue.description import (
-    Compiled,
+    OF_COMPILATION,
     DescribedLayer,
     Description,
     describe_config,
@@ -159,64 +168,60 @@ def read_source(text: str) -> Description:
     features: set[Feature] = {*features_of(layers), "not-functional"}
     if any(name in text for name in _HALF):
         features.add("half")
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _is_compile(node)]
-    compiled = _compiled(calls[0]) if calls else None
+    calls = compile_calls(tree)
+    compiled = compilation(calls[0], tree) if calls else None
     if compiled is not None:
-        features |= {"compiled", "loss", "metrics"}
+        features.update(compilation_features(compiled))
     if own and "mask" in features:
         features.add("list-input")
     return Description(layers, frozenset(features), compiled, source=text)
 
 
+def read_builder(path: Path, function: str) -> Description:
+    """What a builder calls: the function, and what it uses of its module, which may have other builders.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is not Python.
+    """
+    text = read_description(path).source
+    built = read_source(_reached_text(text, function))
+    tree = ast.parse(built.source)
+    calls = compile_calls(tree)
+    if len(calls) != 1 or not is_spelled_out(calls[0], tree):
+        # Which of several it is, or what it is given, is not known.
+        return replace(built, compiled=None, features=built.features - OF_COMPILATION)
+    return built
+
+
+def _reached_text(text: str, function: str) -> str:
+    """A definition of a module and those that it uses; the whole text where it is not there."""
+    tree = ast.parse(text)
+    defined = {
+        node.name: node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    }
+    if function not in defined:
+        return text
+    reached: dict[str, ast.AST] = {}
+    due = [function]
+    while due:
+        name = due.pop()
+        if name in reached or name not in defined:
+            continue
+        reached[name] = defined[name]
+        due += [node.id for node in ast.walk(defined[name]) if isinstance(node, ast.Name)]
+    others = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    kept = [node for node in tree.body if node in others or node in reached.values()]
+    return ast.unparse(ast.Module(kept, []))
+
+
 def _is_layer(node: ast.ClassDef) -> bool:
-    return any(_last(base) in ("Layer", "Model") for base in node.bases)
+    return any(last(base) in ("Layer", "Model") for base in node.bases)
 
 
 def _called(node: ast.Call, own: set[str]) -> Iterator[DescribedLayer]:
-    name = _last(node.func)
+    name = last(node.func)
     if name[:1].isupper():
-        settings = {word.arg: _constant(word.value) for word in node.keywords if word.arg}
+        settings = {word.arg: constant(word.value) for word in node.keywords if word.arg}
         yield DescribedLayer(f"line {node.lineno}", name, settings, own_code=name in own)
-
-
-def _is_compile(node: ast.Call) -> bool:
-    return isinstance(node.func, ast.Attribute) and node.func.attr == "compile"
-
-
-def _compiled(node: ast.Call) -> Compiled:
-    words = {word.arg: word.value for word in node.keywords if word.arg}
-    places = dict(zip(("optimizer", "loss"), node.args, strict=False))
-    every = {**places, **words}
-    optimizer = every.get("optimizer")
-    settings: dict[str, object] = {}
-    if isinstance(optimizer, ast.Call):
-        settings = {word.arg: _constant(word.value) for word in optimizer.keywords if word.arg}
-    return Compiled(
-        losses=tuple(_strings(every.get("loss"))),
-        metrics=tuple(_strings(every.get("metrics"))),
-        optimizer=_last(optimizer.func) if isinstance(optimizer, ast.Call) else "",
-        settings=settings,
-        loss_weights="loss_weights" in every,
-    )
-
-
-def _strings(node: ast.AST | None) -> Iterator[str]:
-    for part in ast.walk(node) if node is not None else ():
-        if isinstance(part, ast.Constant) and isinstance(part.value, str):
-            yield part.value
-        elif isinstance(part, ast.Call):
-            yield _last(part.func)
-
-
-def _constant(node: ast.AST) -> object:
-    """A setting as it is spelled out; `…` for one that is computed."""
-    try:
-        return ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError):
-        return "…"
-
-
-def _last(node: ast.AST) -> str:
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    return node.id if isinstance(node, ast.Name) else ""

@@ -15,10 +15,9 @@ from packaging.version import InvalidVersion, Version
 from validator.catalogue.adequacy import Adequacy
 from validator.catalogue.advice import Advice, SourceFile, advise
 from validator.catalogue.description import Description
-from validator.catalogue.entries import LEGACY, newest, number, releases
+from validator.catalogue.entries import LEGACY, Backend, newest, number, releases
 from validator.catalogue.reach import ReleasePair, release_of
 from validator.catalogue.reading import read_description
-from validator.config.settings import Backend
 from validator.documents import read_bytes
 from validator.errors import ConfigurationError
 from validator.report.words import advice as words

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
+from validator.catalogue.matching import ObservedOrigin
 from validator.checks.accuracy.types import AccuracyComparison, MetricOnlyFinding
 from validator.checks.outputs.types import OutputsComparison
 from validator.environments import Overlays, Uv
@@ -38,6 +39,7 @@ from validator.report.words.origin import progress
 from validator.runner import Bounds, Job, Watcher
 from validator.verdict.bands import BANDS
 from validator.verdict.gate import check_verdict
+from validator.verdict.judge import with_origin
 from validator.verdict.results import CellResult, EnvironmentResult
 
 _LANES = 2  # versions that run at a time
@@ -148,6 +150,27 @@ def _among_packages(subject: _Subject, budget: Budget) -> _PackageSearch:
         outcome.stopped = outcome.packages is None
         subject.ground.watcher.learnt(f"{error.filename or subject.cell.id}: {error.strerror or error}")
     return outcome
+
+
+def explained(cell: CellResult, origin: Origin) -> CellResult:
+    """A cell with its origin, and the known changes that fit it."""
+    seen = observed(origin)
+    named = cell if seen is None else with_origin(cell, seen)
+    return named.model_copy(update={"origin": origin})
+
+
+def observed(origin: Origin) -> ObservedOrigin | None:
+    """What the catalogue of known changes can tell from an origin; None where no release was found."""
+    packages = origin.packages
+    if packages is not None and "keras" not in {*packages.alone, *_flat(packages.together)}:
+        named = packages.alone or packages.together
+        return ObservedOrigin("", "") if named else None
+    releases = origin.releases
+    border = None if releases is None else releases.since if releases.traced == "since" else releases.gone
+    if border is None or border.package != "keras":
+        return None
+    places = (f"{unit.path}:{unit.name}" for lines in origin.lines for unit in lines.units)
+    return ObservedOrigin(border.before, border.after, tuple(places))
 
 
 def _traced(subject: _Subject, budget: Budget) -> Origin:

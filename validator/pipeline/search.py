@@ -14,7 +14,7 @@ from validator.failure import Failure
 from validator.matrix import Cell
 from validator.origin import Budget, Origin
 from validator.pipeline.jobs import JobMaker
-from validator.pipeline.origins import Ground, Installed, aspect_of, trace_cell
+from validator.pipeline.origins import Ground, Installed, aspect_of, explained, trace_cell
 from validator.pipeline.project import Project, check_files, open_project
 from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.run import Request, find_upgrade, run_cells
@@ -116,8 +116,6 @@ def _pythons(project: Project, cell: Cell) -> dict[str, Path]:
 def _with(report: Report, cell: str, origin: Origin) -> Report:
     models = []
     for model in report.models:
-        cells = (
-            each.model_copy(update={"origin": origin}) if each.cell == cell else each for each in model.cells
-        )
+        cells = (explained(each, origin) if each.cell == cell else each for each in model.cells)
         models.append(model.model_copy(update={"cells": tuple(cells)}))
     return report.model_copy(update={"models": tuple(models)})

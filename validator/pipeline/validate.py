@@ -20,7 +20,7 @@ from validator.matrix import Cell
 from validator.origin import Origin
 from validator.pipeline.evidence import Captures
 from validator.pipeline.jobs import JobMaker
-from validator.pipeline.origins import Ground, Installed, traced
+from validator.pipeline.origins import Ground, Installed, explained, traced
 from validator.pipeline.places import places
 from validator.pipeline.project import Project
 from validator.pipeline.rounds import first_round, later_round
@@ -170,7 +170,8 @@ def _is_synthetic(subject: Subject) -> bool:
 
 
 def _with_origin(cell: CellResult, origins: Mapping[str, Origin]) -> CellResult:
-    return cell.model_copy(update={"origin": origins.get(cell.cell)})
+    origin = origins.get(cell.cell)
+    return cell if origin is None else explained(cell, origin)
 
 
 def deliver(folder: RunFolder, report: Report, *, json: bool = False) -> Exit:

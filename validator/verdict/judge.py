@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from validator.catalogue.matching import ObservedOrigin
 from validator.checks.bands import CellVerdict
+from validator.checks.known import named_again
 from validator.checks.known import of_failure as known_failure
+from validator.checks.known.types import KnownComparison
 from validator.checks.loading.types import BaselineFailed, CellFailed
 from validator.checks.outputs.types import OutputsComparison
 from validator.checks.protocol import (
@@ -76,6 +79,17 @@ def judge_cell(
         }
     )
     return Judgement(subject, result, earlier)
+
+
+def with_origin(result: CellResult, origin: ObservedOrigin) -> CellResult:
+    """A judged cell once its origin is known: known changes are named again, the verdict stands."""
+    compared = result.comparison(KnownComparison)
+    if compared is None:
+        return result
+    again = named_again(compared, origin, BANDS)
+    others = tuple(finding for finding in result.findings if finding.check != again.check)
+    checks = result.checks.model_copy(update={again.check: again.comparison})
+    return result.model_copy(update={"checks": checks, "findings": (*others, *again.findings)})
 
 
 def verdict_of(findings: tuple[Finding, ...]) -> CellVerdict:

@@ -1,7 +1,7 @@
 """Proofs about masks: who hands one on, who reads it, and what a masked entry still does."""
 
 import numpy as np
-from common import LEGACY, accepted, fill, ids, keras, layers, normal, outcome, text
+from common import LEGACY, accepted, fill, ids, keras, layers, normal, numbers, outcome, text
 
 
 def _tagger(mask):
@@ -76,13 +76,23 @@ def concatenate_dynamic():
     return {"shown": accepted(lambda: run(True)), "control": accepted(lambda: run(False))}
 
 
-def causal_attention():
-    """Dot-product attention with a mask of values, and a softmax of the same scores."""
+def _attended(mask=None, **options):
     x = normal(2, 5, 4)
-    mask = np.array([[True, True, True, False, False]] * 2)
-    layer = layers.Attention()
-    shown = outcome(lambda: layer([x, x], mask=[mask, mask]).numpy())
-    return {"shown": shown, "control": np.array(layers.Softmax()(x))}
+    options |= {} if mask is None else {"mask": [np.ones_like(mask), mask]}
+    return numbers(layers.Attention()([x, x], **options))
+
+
+_PADDED = np.array([[False, True, True, False, False], [False, False, True, True, False]])
+
+
+def causal_attention():
+    """Causal attention over values that are partly masked; and attention without a mask."""
+    return {"shown": _attended(_PADDED, use_causal_mask=True), "control": _attended()}
+
+
+def masked_attention():
+    """Attention over values that are partly masked, two samples of five steps; and without a mask."""
+    return {"shown": outcome(lambda: _attended(_PADDED)), "control": _attended()}
 
 
 def normalised_mask():

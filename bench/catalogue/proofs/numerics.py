@@ -187,8 +187,8 @@ def average_same():
     }
 
 
-def conv_same(dilated=False):
-    """A convolution with padding `same` and a stride, and without a stride."""
+def conv_same():
+    """A 1×1 convolution with padding `same` and a stride, and without a stride."""
 
     def run(**options):
         layer = layers.Conv2D(2, 1, padding="same", **options)
@@ -392,19 +392,17 @@ def coordinates_fill():
     return {"shown": outcome(lambda: run([[0.5, 2.5], [1.0, 1.0]])), "control": run([[0.5, 1.5], [0.5, 1.0]])}
 
 
-def wide_products():
-    """Products of 64-bit ids, and their dtype; products of small ones."""
-    wide = ops.convert_to_tensor(np.array([3_000_000_019], "int64"), dtype="int64")
-    return {
-        "shown": keras.backend.standardize_dtype((ops.multiply(wide, 2)).dtype),
-        "control": numbers(ops.multiply(ops.convert_to_tensor(np.array([3], "int32")), 2)),
-    }
+def wide_ids():
+    """The larger of a 64-bit and a 32-bit id, and of two ids of 32 bits."""
 
+    def run(dtype, value):
+        wide, small = (
+            ops.convert_to_tensor(np.array([number]), dtype=kind)
+            for number, kind in ((value, dtype), (3, "int32"))
+        )
+        return numbers(ops.cast(ops.maximum(wide, small), "float32"))
 
-def wide_promotion():
-    """The common dtype of int64 and float, and of int32 and int32."""
-    result = keras.backend.result_type
-    return {"shown": result("int64", "float32"), "control": result("int32", "int32")}
+    return {"shown": run("int64", 3_000_000_019), "control": run("int32", 70)}
 
 
 def relative_boxes():

@@ -7,12 +7,15 @@ out go changes of the catalogue. It records nothing, and decides no verdict.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
 
 from validator.catalogue.adequacy import Adequacy, of_recording
-from validator.catalogue.entries import CatalogueEntry
+from validator.catalogue.entries import LEGACY, CatalogueEntry
 from validator.catalogue.entries import change as entry_of
-from validator.catalogue.matching import Match, Observation, matches
+from validator.catalogue.matching import Match, Observation, ObservedOrigin, Why, matches, traced
 from validator.catalogue.reach import ReleasePair, known_changes, release_of
+from validator.checks import structure
 from validator.checks.bands import Bands
 from validator.checks.known.gathering import Sides, described, observation
 from validator.checks.known.types import (
@@ -29,8 +32,9 @@ from validator.errors import ConfigurationError
 from validator.failure import Failure
 from validator.runner.captures import EnvironmentFacts, worker_facts
 from validator.storage import recording
+from validator.storage.tensors import StoredTensor
 
-__all__ = ["CHECK", "Known"]
+__all__ = ["CHECK", "Known", "named_again", "of_failure"]
 
 _NAMED = 2  # matches that are reported; what is less sure is in the comparison
 
@@ -55,10 +59,11 @@ class Known(Check[EnvironmentFacts | None, KnownComparison]):
     ) -> KnownComparison | None:
         """Matches and exposure; None where a release is not known, or both sides have the same."""
         pair = _pair(baseline, candidate)
-        if pair is None:
-            return None
+        return None if pair is None else self._compared(subject, pair, earlier)
+
+    def _compared(self, subject: Subject, pair: ReleasePair, earlier: Earlier) -> KnownComparison:
         model = described(subject, earlier)
-        cell = observation(subject, Sides(pair, model), earlier)
+        cell = observation(subject, Sides(pair, model), earlier, _recorded(subject))
         named = matches(cell)
         exposure = exposure_of(subject, cell, named, [each.change for each in known_changes(model, pair)])
         return KnownComparison(
@@ -75,13 +80,16 @@ class Known(Check[EnvironmentFacts | None, KnownComparison]):
         return tuple(findings)
 
     def of_failure(
-        self, subject: Subject, baseline: Evidence, failure: CellFailed, bands: Bands
+        self, subject: Subject, baseline: Evidence | Failure, failure: CellFailed, bands: Bands
     ) -> Examined | None:
         """The same for a candidate without a capture: whether its failure is a known change."""
-        old = worker_facts(baseline.capture.folder)
-        new = worker_facts(baseline.capture.folder, environment=subject.cell.environment)
-        earlier = Earlier((Examined("loading", None, (failure,)),))
-        compared = self.compare(subject, old, new, earlier)
+        pair = _planned(subject)
+        if isinstance(baseline, Evidence):
+            old = worker_facts(baseline.capture.folder)
+            new = worker_facts(baseline.capture.folder, environment=subject.cell.environment)
+            pair = _pair(old, new)
+        earlier = Earlier((Examined("loading", None, (failure,)), *_structure(subject, baseline)))
+        compared = None if pair is None else self._compared(subject, pair, earlier)
         if compared is None or not compared.matches:
             return None
         return Examined(self.name, compared, self.find(compared, bands, earlier))
@@ -90,15 +98,20 @@ class Known(Check[EnvironmentFacts | None, KnownComparison]):
 def exposure_of(
     subject: Subject, cell: Observation, named: Sequence[Match], reaching: Sequence[CatalogueEntry]
 ) -> Exposure:
-    """Which of the changes that can reach the model were seen, which not, and which could not be."""
-    inputs = _inputs(subject)
+    """Which of the changes that can reach the model were seen, which not, and which could not be.
+
+    Of a candidate that failed, nothing but its failure was seen.
+    """
+    inputs = cell.inputs
     best = {match.change.id for match in named if match.sure != "possible"}
     seen = tuple(match.change.id for match in named if match.change.id in best or not best)
     others = [change for change in reaching if change.id not in seen]
     exercised = {
         change.id
         for change in others
-        if (inputs.shows(change) if inputs else not change.inputs) and _checked(subject, change)
+        if not cell.failed
+        and (inputs.shows(change) if inputs else not change.inputs)
+        and _checked(subject, change)
     }
     unclear = {change.id for change in others if change.id in exercised and set(change.shows) & cell.shows}
     return Exposure(
@@ -159,14 +172,62 @@ def _pair(baseline: EnvironmentFacts | None, candidate: EnvironmentFacts | None)
     return ReleasePair(old, new, candidate.backend or "tensorflow")
 
 
-def _inputs(subject: Subject) -> Adequacy | None:
-    """What the recorded inputs hold; None where they cannot be looked at."""
-    if subject.inputs is None:
+def _structure(subject: Subject, baseline: Evidence | Failure) -> tuple[Examined, ...]:
+    """The layers of the baseline, which is all that there is of the model."""
+    if isinstance(baseline, Failure):
+        return ()
+    alone = structure.CHECK.read(baseline)
+    return (Examined("structure", structure.CHECK.compare(subject, alone, alone, Earlier())),)
+
+
+def _planned(subject: Subject) -> ReleasePair | None:
+    """The releases that both environments ask for, where neither says what runs in it."""
+    sides = [subject.plan.environment(cell.environment) for cell in (subject.baseline, subject.cell)]
+    old, new = (LEGACY if side.legacy else str(side.keras or "") for side in sides)
+    if old == new or not (old and new) or sides[0].backend != sides[1].backend:
+        return None
+    return ReleasePair(old, new, sides[1].backend)
+
+
+def _recorded(subject: Subject) -> Adequacy:
+    """What the recorded inputs and labels hold and lack; neither, of what a function makes in the worker."""
+    held = Adequacy(frozenset(), frozenset())
+    inputs, labels = _opened(subject.inputs), _opened(subject.labels)
+    if inputs is not None:
+        held = of_recording(inputs, subject.model.batch_size)
+    return held if labels is None else held.with_labels(labels)
+
+
+def _opened(place: Path | None) -> Sequence[StoredTensor] | None:
+    if place is None:
         return None
     try:
-        return of_recording(recording.load(subject.inputs).open(), subject.model.batch_size)
+        return recording.load(place).open()
     except (ConfigurationError, OSError, ValueError):
         return None
+
+
+def named_again(compared: KnownComparison, origin: ObservedOrigin, bands: Bands) -> Examined:
+    """The same once the search for the cell's origin has ended: what it rules out is no longer named.
+
+    A change that was seen and is ruled out may have taken part: it shows in what differs in the cell.
+    """
+    explaining = [_match_of(known) for known in compared.matches]
+    left = traced([match for match in explaining if match is not None], origin)
+    exposure = compared.exposure
+    if exposure is not None:
+        seen = tuple(match.change.id for match in left)
+        others = {name for name in (*exposure.seen, *exposure.unclear) if name not in seen}
+        exposure = exposure.model_copy(
+            update={"seen": seen, "unclear": tuple(name for name in exposure.every if name in others)}
+        )
+    again = KnownComparison(matches=tuple(map(_known, left)), exposure=exposure)
+    return Examined(CHECK.name, again, CHECK.find(again, bands, Earlier()))
+
+
+def _match_of(known: KnownChange) -> Match | None:
+    entry = entry_of(known.change)
+    return None if entry is None else Match(entry, known.sure, cast(tuple[Why, ...], known.why), known.layers)
 
 
 CHECK = Known()
@@ -176,4 +237,4 @@ def of_failure(
     subject: Subject, baseline: Evidence | Failure, failure: CellFailed, bands: Bands
 ) -> Examined | None:
     """What the check makes of a cell that failed; None where it has nothing to say."""
-    return CHECK.of_failure(subject, baseline, failure, bands) if isinstance(baseline, Evidence) else None
+    return CHECK.of_failure(subject, baseline, failure, bands)

@@ -38,7 +38,8 @@ class Exposure(Frozen):
         default=(), description="Exercised, and the cell differs in what it shows in: it may have taken part."
     )
     not_exercised: tuple[str, ...] = Field(
-        default=(), description="The inputs cannot show it, or this run did not check what it shows in."
+        default=(),
+        description="The inputs cannot show it, nobody could look at them, or this run did not check it.",
     )
 
     @property

@@ -21,7 +21,9 @@ LACKS: dict[InputNeed, str] = {
     "negative": "no negative value",
     "nan": "no NaN",
     "smaller-batch": "no smaller last batch",
+    "wide-id": "no id beyond 2³¹",
     "empty-text": "no empty text",
+    "flat-labels": "no labels of rank 1",
 }
 _LAYERS = 4
 _SHOWS = {

@@ -33,7 +33,9 @@ _WHY: dict[str, str] = {
     "training": "the step of training",
     "error": "the error",
     "fed": "the order of what is fed",
+    "inputs": "the recorded inputs",
     "release": "the release that the search found",
+    "lines": "the lines that the search found",
 }
 
 
@@ -64,7 +66,7 @@ def exposed(exposure: Exposure) -> Words:
     counts = ", ".join(
         (
             f"{_was(len(exposure.seen))} seen",
-            f"{len(exposure.without_effect):,} exercised without effect",
+            f"{_was(len(exposure.without_effect))} exercised by your inputs and made no difference",
             *([f"{len(exposure.unclear):,} may have taken part"] if exposure.unclear else []),
             f"{len(exposure.not_exercised):,} not exercised",
         )
