@@ -101,7 +101,7 @@ def test_two_models_of_one_name() -> None:
 
 
 def test_missing_file_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no such file; create one"):
+    with pytest.raises(ConfigurationError, match="no such file; `keras-validator init` writes one"):
         config.load(tmp_path / "validator.yml")
 
 

@@ -22,6 +22,7 @@ from validator.report.content import Content
 from validator.report.phrases import keras_link, listed, name, sentence, unmarked, words
 from validator.report.words import cell, registered_words, run
 from validator.report.words.failures import error_line, failed
+from validator.report.words.remedies import advice
 from validator.report.words.upgrade import changed_package, why_it_runs
 from validator.report.words.workarounds import WORDS as WORKAROUNDS
 from validator.upgrade.types import (
@@ -169,7 +170,7 @@ class TestSummary:
         assert run.headline(shown) == "Some predictions are in doubt"
         assert first == "m is in doubt in keras-3.5.0."
         assert second.startswith("The saved model does not load in the candidate")
-        assert unmarked(run.advice(shown.rows[0])).startswith("remove artifact from m in validator.yml")
+        assert unmarked(advice(shown.rows[0])).startswith("remove artifact from m in validator.yml")
 
     def test_a_baseline_cell_that_failed_is_named_and_the_rest_is_not_thrown_away(self) -> None:
         report = cases.report(
@@ -210,7 +211,7 @@ class TestAdvice:
         ],
     )
     def test_every_cell_that_needs_a_look_has_some(self, each: CellResult, words: str) -> None:
-        assert words in unmarked(run.advice(content(each).rows[0]))
+        assert words in unmarked(advice(content(each).rows[0]))
 
 
 class TestReasons:

@@ -16,6 +16,7 @@ from validator.report.packages import EnvironmentDifference, differences
 from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
 from validator.report.words import run
 from validator.report.words.failures import failed
+from validator.report.words.remedies import advice
 from validator.report.words.upgrade import changed_package, moved_package
 from validator.text import tail
 
@@ -133,7 +134,7 @@ def _explanations(content: Content, detail: Detail) -> Iterator[Section]:
 
 def _ways(rows: Sequence[Row]) -> tuple[Words, ...]:
     ways = unique(each.words for row in rows for each in row.placed("do"))
-    return ways if ways or rows[0].green else (run.advice(rows[0]),)
+    return ways if ways or rows[0].green else (advice(rows[0]),)
 
 
 def _sentences(kind: SectionKind, title: Words, sentences: Sequence[Words]) -> Iterator[Section]:

@@ -1,4 +1,4 @@
-"""What is said about a whole run: headline, summary, advice, and what was not checked."""
+"""What is said about a whole run: headline, summary, and what was not checked."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from collections.abc import Iterable, Sequence
 from validator.base import finite
 from validator.checks.accuracy.types import MetricResult
 from validator.checks.bands import CellVerdict
-from validator.checks.loading.types import ArtifactFinding
-from validator.failure import Failure
 from validator.report.content import Content, Row, by_model, unique
 from validator.report.figures import number, probability, ratio, scores
 from validator.report.packages import RUNS, differences
 from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
 from validator.report.words.cell import VERDICTS, aside, result
-from validator.report.words.failures import STAGES, failed, known
+from validator.report.words.failures import STAGES, failed
 from validator.report.words.upgrade import moved_package, why_it_runs
 from validator.verdict.bands import BANDS, GREEN, SEVERITY, Aside
 from validator.verdict.results import EnvironmentResult, Reason, Verdict
@@ -345,47 +343,9 @@ def why_title(worst: Row) -> Words:
     return words("Why ", name(worst.model), f" {does}")
 
 
-_ADVICE: dict[CellVerdict, str] = {
-    "failed": "fix what the error under “Failures” names. The command under “Reproduce” runs it again",
-    "not-compared": "make the baseline run first. Without it, no difference can be measured",
-    "metric-only": "the predictions need nothing. Update thresholds that compare the reported metric",
-}
-
-
 def further_title(worst: Row) -> Words:
     """The words before what explains decoding or training."""
     return words("About " if worst.cell.verdict in GREEN else "Also in ", name(worst.model))
-
-
-def advice(worst: Row) -> Words:
-    """What to do where no check has something better to propose."""
-    remedy, verdict = _remedy(worst), worst.cell.verdict
-    if remedy is not None:
-        return remedy
-    if verdict in GREEN:
-        checks = listed([strong(each) for each in worst.asides or worst.cell.gated])
-        return words("predictions need nothing. Look into ", checks)
-    if not worst.metrics:
-        where = words(" to ", name(worst.model), " in ", name("validator.yml"))
-        return words("add labels and a metric", where, ". They show whether the difference matters")
-    if any(metric.worse for metric in worst.metrics):
-        return words("do not merge before the cause is known. No verified setting restores parity")
-    if any(metric.decision != "not-worse" for metric in worst.metrics):
-        return words("record more labelled samples. These are too few to show whether it matters")
-    return words("merge if exact predictions do not matter to you. No metric gets worse")
-
-
-def _remedy(worst: Row) -> Words | None:
-    """What mends a cell, where that is known."""
-    findings = worst.cell.findings
-    if any(isinstance(finding, ArtifactFinding) for finding in findings):
-        what = words("remove ", name("artifact"), " from ", name(worst.model), " in ", name("validator.yml"))
-        return words(what, ". Both sides then use the builder and the weights, and can be compared")
-    failures = [worst.failure, *(getattr(finding, "failure", None) for finding in findings)]
-    hints = [known(failure) for failure in failures if isinstance(failure, Failure) and known(failure)]
-    if hints or worst.cell.verdict in _ADVICE:
-        return words(hints[0] if hints else _ADVICE[worst.cell.verdict])
-    return None
 
 
 def unchanged(rows: Sequence[Row], most: int) -> Words:
