@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from packaging.version import Version
 
-from validator.origin.types import PASSING, Behaviour, Likeness, Releases, Transition
+from validator.origin.types import PASSING, Behaviour, Likeness, ReleaseClass, Releases, Transition
 
 #: Runs some releases and gives what each did, in their order.
 Run = Callable[[Sequence[Version]], Sequence[Behaviour]]
@@ -92,4 +92,18 @@ class Sweep:
             traced="since" if baseline <= candidate else "gone",
             unknown=tuple(map(str, sorted(self.unknown))),
             runs=len(seen),
+            ran=self.classes(likeness),
+        )
+
+    def classes(self, likeness: Callable[[Behaviour], Likeness]) -> tuple[ReleaseClass, ...]:
+        """Every release that was run, oldest first; classes of behaviour are A, B, … in that order."""
+        digests = list(dict.fromkeys(self.seen[version].digest for version in sorted(self.seen)))
+        letters = {digest: chr(ord("A") + min(at, 25)) for at, digest in enumerate(digests)}
+        return tuple(
+            ReleaseClass(
+                version=str(version),
+                like=likeness(self.seen[version]),
+                behaviour=letters[self.seen[version].digest],
+            )
+            for version in sorted(self.seen)
         )

@@ -50,6 +50,14 @@ class Transition(Frozen):
     error: Text = Field(default="", description="Type of the exception that the newer one raises.")
 
 
+class ReleaseClass(Frozen):
+    """One release that was run, and what it behaves like. `behaviour`: the same letter for the same bytes."""
+
+    version: str
+    like: Likeness
+    behaviour: str
+
+
 class Releases(Frozen):
     """Every transition between the releases of a package, oldest first.
 
@@ -69,6 +77,7 @@ class Releases(Frozen):
     unknown: tuple[str, ...] = Field(
         default=(), description="Releases that cannot be installed, or did not end within their limit."
     )
+    ran: tuple[ReleaseClass, ...] = Field(default=(), description="Every release that was run, oldest first.")
     runs: int = 0
 
 

@@ -1,35 +1,40 @@
-"""The report as one HTML page that needs nothing else: no script, no font, no image from anywhere."""
+"""The report as one HTML file that needs nothing else: its style, its script and their data are inside.
+
+Jinja writes every word; without the script the page is complete. The script draws pictures into `<div>`s from
+one block of JSON, filters and follows keys (`web/`).
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import math
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+from pydantic import JsonValue
 
-from validator.report.content import Content, Row
-from validator.report.figures import number, ratio
+from validator.report.content import Content
 from validator.report.outline import Detail, SectionKind, outline
-from validator.report.phrases import Piece
+from validator.report.pages.cell import cell_pages
+from validator.report.pages.overview import overview, rounding_band
+from validator.report.pages.types import Ids, Part, Picture
+from validator.report.phrases import Piece, unmarked
 from validator.report.words import WordsByCheck, registered_words
+from validator.report.words import page as wording
 from validator.text import multiline, plain
 from validator.verdict.results import Report
 
 LIMIT, CODE_LIMIT = 600, 20_000
-MOST_BARS = 60
 STATES = {"good": "holds", "warn": "look", "bad": "breaks", "unknown": "unknown"}
 #: Everything, within what a browser shows without effort.
-FULL = Detail(cells=300, green_cells=True, rows=2000, log=CODE_LIMIT, items=400)
-#: Of sections that share a heading; explanations have their title for one.
+FULL = Detail(cells=0, rows=2000, log=CODE_LIMIT, items=400)
+#: Sections of the overview that share a heading; why and what to do stand on top, details on pages.
 _HEADINGS: dict[SectionKind, str] = {
-    "unchanged": "Unchanged",
-    "details": "In detail",
     "failures": "Failures",
     "notes": "Notes",
     "upgrade": "Upgrade",
@@ -38,47 +43,90 @@ _HEADINGS: dict[SectionKind, str] = {
 }
 
 
+@dataclass
+class _Numbers:
+    """The pictures of a page in the order in which Jinja meets them: their places in the block of JSON."""
+
+    pictures: list[JsonValue] = field(default_factory=list)
+
+    def number(self, picture: Picture) -> int:
+        """Keep a picture's data, and give its place."""
+        self.pictures.append({"kind": picture.kind, **picture.data})
+        return len(self.pictures) - 1
+
+
 @dataclass(frozen=True)
-class Bar:
-    """One output's drift on a logarithmic scale; `width` is in percent of the scale."""
+class _Run:
+    """Parts in a row that are all pictures, which stand side by side, or none of them."""
 
-    row: Row
-    output: str
-    width: float
-    label: str
+    pictures: bool
+    parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True)
-class Scale:
-    """Bars in decades of a unit; each tick has its position in percent and its label."""
-
-    unit: str
-    bars: tuple[Bar, ...]
-    ticks: tuple[tuple[float, str], ...]
+#: Before any page is laid out: with a script, only one is shown at a time.
+EARLY = 'document.documentElement.classList.add("scripted")'
 
 
 def page(report: Report, *, checks: WordsByCheck | None = None) -> str:
-    """The whole page. Names, messages and logs are cleaned and escaped; its CSP forbids every script."""
+    """The whole page. Names, messages and logs are cleaned and escaped; its CSP allows our script alone."""
     content = Content(report, checks or registered_words())
     laid_out = outline(content, FULL)
-    style = files("validator.report").joinpath("templates/report.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    ids = Ids()
+    ids.taken |= {"overview", "content", "pictures", "theme"}
+    names = {id(row): ids.make(row.cell.cell) for row in content.rows}
     shared = (section for section in laid_out.sections if section.kind in _HEADINGS)
     groups = groupby(shared, key=lambda section: _HEADINGS[section.kind])
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            page=laid_out,
-            groups=[(heading, list(sections)) for heading, sections in groups],
-            scale=scale(content.rows),
-            most_bars=MOST_BARS,
-            verdict=report.verdict,
-            # Our style sheet, by its hash, and nothing else.
-            csp=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-            style=Markup(style),  # noqa: S704 - our own file
-        )
+    over = overview(content, names)
+    numbers = _Numbers()
+    environment = _environment().overlay()
+    environment.filters = {**environment.filters, "number": numbers.number}
+    text = environment.get_template("report.html.j2").render(
+        page=laid_out,
+        over=over,
+        worst=over.counts[0][0] if over.counts else None,
+        band=rounding_band(),
+        legend=wording.legend(),
+        shapes=wording.SHAPES,
+        todo=[section for section in laid_out.sections if section.kind == "do"],
+        groups=[(heading, list(sections)) for heading, sections in groups],
+        pages=cell_pages(content, names),
+        csp=_policy(),
+        style=Markup(_asset("report.css")),  # noqa: S704 - our own file
+        script=Markup(_asset("report.js")),  # noqa: S704 - our own file
+        early=Markup(EARLY),  # noqa: S704 - our own text
+        data=_DATA,
     )
+    return text.replace(_DATA, embedded(numbers.pictures), 1)
+
+
+#: Stands where the data will, known once every picture was met. Cleaned text has no such character.
+_DATA = "\x02pictures\x03"
+
+
+def embedded(data: JsonValue) -> str:
+    """Data as JSON that can stand inside a `<script>` element: no tag, comment or entity can begin in it."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return text
+
+
+@cache
+def _asset(name: str) -> str:
+    return files("validator.report").joinpath(f"templates/{name}").read_text(encoding="utf-8")
+
+
+@cache
+def _policy() -> str:
+    """Our style sheet, the one that pictures bring along, and our script, by their hashes."""
+    styles = " ".join(_hash(_asset(name)) for name in ("report.css", "plot.css"))
+    script = f"{_hash(EARLY)} {_hash(_asset('report.js'))}"
+    sources = f"style-src {styles}; script-src {script}; img-src data:"
+    return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 @cache
@@ -91,11 +139,17 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["words"] = lambda pieces: Markup("").join(_piece(piece) for piece in pieces)
+    environment.filters["flat"] = lambda pieces: plain(unmarked(pieces), LIMIT)
     environment.filters["plain"] = lambda value: plain(str(value), LIMIT)
     environment.filters["lines"] = lambda value: multiline(str(value), CODE_LIMIT)
-    environment.filters["state"] = STATES.__getitem__
     environment.filters["kind"] = lambda block: type(block).__name__
+    environment.filters["runs"] = _runs
     return environment
+
+
+def _runs(parts: tuple[Part, ...]) -> list[_Run]:
+    runs = groupby(parts, key=lambda part: isinstance(part, Picture))
+    return [_Run(pictures, tuple(run)) for pictures, run in runs]
 
 
 def _piece(piece: Piece) -> Markup:
@@ -116,33 +170,3 @@ def _piece(piece: Piece) -> Markup:
 def _spaced(text: str) -> str:
     before = " " if text[:1].isspace() else ""
     return f"{before}{plain(text, LIMIT)}{' ' if text[-1:].isspace() and text.strip() else ''}"
-
-
-def scale(rows: tuple[Row, ...]) -> Scale | None:
-    """Bars of every output that moved: in units of the noise where it is known for all, else absolute."""
-    moved = [
-        (row, output, output.comparison.max_abs)
-        for row in rows
-        for output in row.outputs
-        if output.comparison and output.comparison.max_abs
-    ]
-    if not moved:
-        return None
-    ratios = [output.drift.ratio if output.drift else 0.0 for _, output, _ in moved]
-    in_noise = all(times and math.isfinite(times) for times in ratios)
-    sizes = ratios if in_noise else [size for _, _, size in moved]
-    label, unit = (ratio, "×") if in_noise else (number, "")
-    low, high = math.floor(math.log10(min(sizes))), math.ceil(math.log10(max(sizes)))
-    low, high = min(low, high - 2), max(high, low + 2)
-    span = high - low
-    bars = [
-        Bar(row, output.name, 100 * max(0.01, (math.log10(size) - low) / span), label(size))
-        for (row, output, _), size in zip(moved, sizes, strict=True)
-    ]
-    decades = range(low, high + 1, math.ceil(span / 5))  # at most six ticks
-    ticks = tuple((100 * (at - low) / span, f"{_power(at)}{unit}") for at in decades)
-    return Scale(unit, tuple(sorted(bars, key=lambda bar: bar.width, reverse=True)), ticks)
-
-
-def _power(exponent: int) -> str:
-    return f"{10**exponent:g}" if -3 < exponent < 5 else f"1e{exponent}"

@@ -23,7 +23,7 @@ from validator.text import tail
 SectionKind = Literal[
     "why", "do", "unchanged", "details", "failures", "notes", "upgrade", "packages", "reproduce"
 ]
-_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _MOST_CAUSES, _MOST_COMMANDS = 6, 12
 
 
@@ -107,7 +107,7 @@ def _sections(content: Content, detail: Detail) -> Iterator[Section]:
     if again:
         commands = again[: min(detail.items, _MOST_COMMANDS)]
         commit = content.report.commit or ""
-        checkout = [f"git checkout {commit}"] if _COMMIT.fullmatch(commit) else []
+        checkout = [f"git checkout {commit}"] if COMMIT.fullmatch(commit) else []
         yield Section("reproduce", words("Reproduce"), (Code("\n".join([*checkout, *commands]), "console"),))
 
 
@@ -181,11 +181,14 @@ def _environments(content: Content, items: int) -> Iterator[Section]:
         total = max(each.total for each in environments)
         title = words(f"Package differences: {len(moved):,} of {total:,}")
         yield Section(
-            "packages", title, tuple(Paragraph(_difference(each, items)) for each in environments[:items])
+            "packages",
+            title,
+            tuple(Paragraph(environment_words(each, items)) for each in environments[:items]),
         )
 
 
-def _difference(each: EnvironmentDifference, most: int) -> Words:
+def environment_words(each: EnvironmentDifference, most: int) -> Words:
+    """Which packages an environment has otherwise, and which the same."""
     parts = [words(name(moved_package(package))) for package in each.packages[:most]]
     if len(each.packages) > most:
         parts.append(words(f"{len(each.packages) - most:,} more"))
@@ -203,7 +206,7 @@ def _footer(content: Content) -> Iterator[Words]:
     if report.models:
         sizes = f"{plural(len(report.models), 'model')}, {plural(len(report.environments), 'environment')}"
         yield words(sizes, f" in {seconds(report.seconds)}" if report.seconds is not None else "")
-    if _COMMIT.fullmatch(report.commit or ""):
+    if COMMIT.fullmatch(report.commit or ""):
         yield words("commit ", name((report.commit or "")[:7]))
     if report.models:
         lost = listed([name(row.cell.cell) for row in content.rows if not row.compared])

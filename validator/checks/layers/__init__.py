@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from validator.checks.bands import Bands
 from validator.checks.layers.localise import localise
+from validator.checks.layers.nodes import layer_nodes
 from validator.checks.layers.numbers import FullPass, LayersAnswer, ReplayAnswer, call_numbers, replay_of
 from validator.checks.layers.types import (
     FirstDifference,
@@ -144,6 +145,7 @@ def _compared(baseline: RecordedLayers, candidate: RecordedLayers) -> LayersComp
         replayed=candidate.replay is not None,
         left=replay.left,
         calls=calls,
+        nodes=tuple(layer_nodes(alignment, calls)),
         differences=compare_architecture(alignment),
     )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from validator.base import finite
 from validator.checks.bands import LayerBands
 from validator.checks.layers.types import (
     CallNumbers,
     Cause,
+    Differs,
     FirstDifference,
     FurtherCause,
     LayerDrift,
@@ -180,7 +182,20 @@ class _View:
             layers=len(counted),
             diverging=sum(call.call in own for call in counted),
             propagating=sum(call.call not in own and self.reached(call) for call in counted),
+            kinds=self._kinds(counted),
         )
+
+    def _kinds(self, counted: Sequence[CallNumbers]) -> dict[int, Literal["propagated"] | Differs]:
+        """What differs at each layer that a person counts: its own doing, or that of what is inside."""
+        inside = {outer: cause for call, cause in self.causes.items() for outer in self._around(call)}
+        causes = {**inside, **self.causes}
+        kinds: dict[int, Literal["propagated"] | Differs] = {}
+        for call in counted:
+            if call.call in causes:
+                kinds[call.call] = causes[call.call].differs
+            elif self.reached(call):
+                kinds[call.call] = "propagated"
+        return kinds
 
     def _row(self, call: CallNumbers, cause: Cause | None) -> LayerRow:
         drift, replay = call.drift, call.replay

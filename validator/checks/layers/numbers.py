@@ -112,9 +112,12 @@ class FullPass:
         if not parts:
             return LayerDrift(identical=None)
         known = [part for part in parts if part.identical is not None]
+        farthest = max(parts, key=lambda part: -1.0 if part.ratio is None else part.ratio)
         return LayerDrift(
             identical=all(part.identical for part in known) if known else None,
             ratio=worst(part.ratio for part in parts),
+            rms=farthest.rms,
+            noise=farthest.noise,
             valid=worst(part.valid for part in parts),
             padded=worst(part.padded for part in parts),
             broken=any(part.broken for part in parts) or old.keys() != new.keys(),
@@ -157,6 +160,8 @@ class FullPass:
         mask = self._mask(leaf, before.shape)
         numbers = {
             "ratio": ratio(total.rms, old.noise_rms, unit),
+            "rms": total.rms,
+            "noise": max(old.noise_rms or 0.0, unit),
             "valid": masked(mask),
             "padded": masked(None if mask is None else ~mask),
             "rows": moved_rows(before, after, max(old.noise_rms or 0.0, unit), count),

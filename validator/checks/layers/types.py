@@ -21,6 +21,7 @@ class LayerDrift(Frozen):
     Attributes:
         identical: every byte of every result; None where the layer returned nothing that has values.
         ratio: drift ÷ noise of the worst result; None where it is unknown (not kept, or no number).
+        rms, noise: both, of the worst result: root mean squares, the noise at least what its dtype rounds by.
         valid, padded: the same for positions that a mask keeps, and those it hides; None without a mask.
         broken: NaN or infinity at other places, or results that cannot be paired.
         lost: how many values are NaN or infinite in the baseline and the candidate, where they are broken.
@@ -32,6 +33,8 @@ class LayerDrift(Frozen):
 
     identical: bool | None
     ratio: Finite | None = None
+    rms: Finite | None = None
+    noise: Finite | None = None
     valid: Finite | None = None
     padded: Finite | None = None
     broken: bool = False
@@ -85,6 +88,31 @@ class CallNumbers(LayerCall):
     replay: Replay | None = None
 
 
+class LayerInput(Frozen):
+    """A tensor that a layer's own code is given, as `(6, 48) bool`; empty on a side that does not give it."""
+
+    name: str
+    baseline: str
+    candidate: str
+
+
+class LayerNode(LayerCall):
+    """One layer of the model's graph. Ratios are drift ÷ noise; null where unknown.
+
+    `feeds`: the calls of the layers that feed it, -1 for the model's inputs.
+    """
+
+    call: int
+    shape: tuple[int | None, ...] = Field(description="Of its first result, in the baseline.")
+    dtype: str
+    feeds: tuple[int, ...] = ()
+    inputs: tuple[LayerInput, ...] = ()
+    replayed: Finite | None = Field(default=None, description="Replayed on the baseline's inputs and masks.")
+    full_pass: Finite | None = Field(default=None, description="In the full forward pass.")
+    rms: Finite | None = Field(default=None, description="Root mean square of the full pass's difference.")
+    noise: Finite | None = Field(default=None, description="That of the noise.")
+
+
 class LayersComparison(Comparison):
     """The model layer by layer on a few samples, in the cells that moved.
 
@@ -95,6 +123,7 @@ class LayersComparison(Comparison):
     missing: tuple[NotRecorded, ...] = ()
     replayed: bool = Field(default=False, description="Whether layers were replayed; else none is cleared.")
     left: int = Field(default=0, description="Layers for which a replay found no time.")
+    nodes: tuple[LayerNode, ...] = Field(default=(), description="The model's graph, in cells that moved.")
     # Numbers of every call are what `find` works on; the finding `layer-table` has those worth reading.
     calls: tuple[CallNumbers, ...] = Field(default=(), exclude=True)
     differences: tuple[StructuralDifference, ...] = Field(default=(), exclude=True)
@@ -176,6 +205,9 @@ class LayerTable(_LayersFinding):
     layers: int
     diverging: int
     propagating: int
+    kinds: dict[int, Literal["propagated"] | Differs] = Field(
+        default={}, description="What differs, by the call of a node of the graph; none where nothing does."
+    )
 
 
 class LayersNotRecorded(_LayersFinding):

@@ -15,6 +15,7 @@ from validator.checks.bands import Bands
 from validator.checks.outputs.compare import HALF, compare_outputs, output_numbers
 from validator.checks.outputs.find import change_of, find_outputs, judge_output
 from validator.checks.outputs.recording import OutputsRecording, read_outputs
+from validator.checks.outputs.sample import worst_sample
 from validator.checks.outputs.types import (
     NondeterministicFinding,
     ObstacleFinding,
@@ -63,7 +64,12 @@ class Outputs(Check[OutputsRecording, OutputsComparison]):
         self, subject: Subject, baseline: OutputsRecording, candidate: OutputsRecording, earlier: Earlier
     ) -> OutputsComparison:
         """Every output's numbers, or what stands against comparing."""
-        return compare_outputs(baseline, candidate, subject.model, subject.bands.outputs)
+        bands = subject.bands.outputs
+        comparison = compare_outputs(baseline, candidate, subject.model, bands)
+        if not comparison.drawn:
+            return comparison
+        sample = worst_sample(subject.inputs, comparison.outputs, bands)
+        return comparison.model_copy(update={"sample": sample})
 
     def find(self, comparison: OutputsComparison, bands: Bands, earlier: Earlier) -> tuple[Finding, ...]:
         """A verdict for every output, and what the float64 runs add."""

@@ -12,6 +12,7 @@ from validator.checks.loading.types import SIDES, Side
 from validator.checks.outputs.matching import OutputPair, match_outputs
 from validator.checks.outputs.recording import NoiseAnswer, OutputsRecording, ReferenceAnswer
 from validator.checks.outputs.types import (
+    DrawnOutput,
     Measurement,
     Obstacle,
     OutputNumbers,
@@ -24,6 +25,7 @@ from validator.numbers.distance import TensorComparison, compare_tensors
 from validator.numbers.drift import measure_drift
 from validator.numbers.ensembles import Ensemble, Rows, read_codes, read_patterns
 from validator.numbers.moved import chosen_batches, most_moved
+from validator.numbers.pictured import histogram, moved_points, top1_pairs, worst_row
 from validator.numbers.places import compare_places
 from validator.numbers.reference import ReferenceDistance, measure_reference
 from validator.numbers.tolerances import TOLERANCES, unit_of
@@ -178,7 +180,11 @@ def _measured(
             update |= _over_noise(pairs[numbers.name], numbers, baseline, bands)
         outputs.append(numbers.model_copy(update=update))
     moved = most_moved(apart, comparison.samples[0] or 0)[:_LAYERS]
-    return comparison.model_copy(update={"outputs": tuple(outputs), "reference": reference, "moved": moved})
+    drawn = tuple(
+        _drawn(pairs[numbers.name], numbers, baseline) for numbers in outputs if _apart(numbers.comparison)
+    )
+    more = {"outputs": tuple(outputs), "reference": reference, "moved": moved, "drawn": drawn}
+    return comparison.model_copy(update=more)
 
 
 def _over_noise(
@@ -200,6 +206,21 @@ def _over_noise(
         update["places"] = compare_places(*pair, known, read_patterns)
     measured = measure_drift(*pair, known, bands.units)
     return update | {"drift": measured.drift, "noise_max_abs": measured.noise_max_abs or None}
+
+
+def _drawn(pair: OutputPair, numbers: OutputNumbers, baseline: OutputsRecording) -> DrawnOutput:
+    """What is drawn of an output that differs."""
+    ensemble = baseline.ensemble(pair.baseline)
+    known = ensemble if isinstance(ensemble, Ensemble) else Ensemble.nothing(pair.baseline)
+    comparison, floats = numbers.comparison, kind_of(pair.baseline) in ("single", "double")
+    worst = comparison.worst if comparison else None
+    return DrawnOutput(
+        output=numbers.name,
+        histogram=histogram(*pair, known),
+        worst_row=worst_row(*pair, worst.index, ranked=numbers.ranked) if worst else None,
+        top1=top1_pairs(*pair) if numbers.ranked and floats and comparison and comparison.flips else (),
+        points=() if numbers.ranked else moved_points(*pair),
+    )
 
 
 def _obstacles(baseline: OutputsRecording, candidate: OutputsRecording) -> Iterator[Obstacle]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from validator.base import Frozen
+from validator.base import Finite, Frozen, Text
 from validator.checks.bands import CellVerdict
 from validator.checks.loading.types import Side
 from validator.checks.protocol import Comparison, Finding
@@ -14,6 +14,7 @@ from validator.config.settings import Tolerance
 from validator.failure import Failure
 from validator.numbers.distance import TensorComparison
 from validator.numbers.drift import Drift, GrainDrift
+from validator.numbers.pictured import ClassPair, Histogram, OutputRow
 from validator.numbers.places import Places
 from validator.numbers.reference import ReferenceDistance
 from validator.runner.captures import SelfDifference
@@ -75,6 +76,40 @@ class OutputNumbers(Frozen):
     ranked: bool = Field(default=True, description="Whether the largest value of a row is a prediction.")
 
 
+class DrawnOutput(Frozen):
+    """What is worth drawing of an output that differs."""
+
+    output: str
+    histogram: Histogram | None = Field(
+        default=None, description="Sizes of the differences and of the noise."
+    )
+    worst_row: OutputRow | None = Field(default=None, description="The row of the largest difference.")
+    top1: tuple[ClassPair, ...] = Field(
+        default=(), description="Top-1 changes by class, the most frequent first; `flips` counts all."
+    )
+    points: tuple[tuple[Finite | None, Finite | None], ...] = Field(
+        default=(), description="Values of both sides, of an output that is no scores: the most moved first."
+    )
+
+
+class SampleInput(Frozen):
+    """One input of a sample: values in C order, or texts; `step`: every so many-th along each axis."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    step: int = 1
+    values: tuple[Finite | None, ...] = ()
+    texts: tuple[Text, ...] = ()
+
+
+class WorstSample(Frozen):
+    """The sample with the largest difference, as the model was fed it."""
+
+    index: int
+    inputs: tuple[SampleInput, ...]
+
+
 class ReferenceComparison(Frozen):
     """The same model in float64 on both sides; `failure` or `unmatched`: why there is nothing to compare."""
 
@@ -107,6 +142,8 @@ class OutputsComparison(Comparison):
     reference: ReferenceComparison | None = None
     nondeterministic: dict[Side, tuple[SelfDifference, ...]] = {}
     moved: tuple[int, ...] = ()
+    drawn: tuple[DrawnOutput, ...] = ()
+    sample: WorstSample | None = Field(default=None, description="In cells that moved.")
     measurement: Measurement | None = Field(default=None, exclude=True)
 
 

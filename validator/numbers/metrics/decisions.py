@@ -62,7 +62,8 @@ class Decider:
             with np.errstate(invalid="ignore"):
                 margins = [self._margin(side[flips], labels) for side in (block.baseline, block.candidate)]
             tie = np.maximum(*margins) <= self.noise  # a NaN is never within
-        return Turned(block.sample[flips], block.position[flips], group[flips], sign, tie)
+        predicted = (*(side[flips] for side in decided.classes), decided.labels[flips])
+        return Turned(block.sample[flips], block.position[flips], group[flips], sign, tie, *predicted)
 
     def _ids(self, values: Numbers, labels: Index) -> tuple[Index, Flags]:
         ids = values[:, 0]

@@ -79,6 +79,16 @@ class ClassResult(Frozen):
     worse: bool = Field(description="Significant after Holm's correction over all classes with a flip.")
 
 
+class Flip(Frozen):
+    """One item that became wrong: the label, and what both sides predict (-1 for NaN)."""
+
+    sample: int
+    position: int | None = Field(default=None, description="Within the sample, where it has several items.")
+    label: int
+    baseline: int
+    candidate: int
+
+
 class MetricNote(Frozen):
     """What to know about a value.
 
@@ -126,6 +136,7 @@ class MetricResult(Frozen):
     positive_flips: int | None = Field(default=None, description="Wrong before and right now, ties apart.")
     tied_flips: int | None = Field(default=None, description="Flips whose margins are inside the noise.")
     flipped: tuple[str, ...] = Field(default=(), description="The first samples that flipped for the worse.")
+    flips: tuple[Flip, ...] = Field(default=(), description="The same samples, with what was predicted.")
     classes: tuple[ClassResult, ...] = Field(default=(), description="The classes that changed most.")
     notes: tuple[MetricNote, ...] = ()
     worse: bool = Field(default=False, description="What the gate's rule `accuracy` asks.")
@@ -139,6 +150,7 @@ class FlipSummary:
     positive_flips: int
     tied_flips: int
     flipped: tuple[str, ...]
+    flips: tuple[Flip, ...]
     classes: tuple[ClassResult, ...]
 
 

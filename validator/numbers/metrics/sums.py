@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from validator.numbers.metrics.request import FlipSummary, MetricNote, Scored, Scoring, UnscorableError
+from validator.numbers.metrics.pairing import Flags
+from validator.numbers.metrics.request import Flip, FlipSummary, MetricNote, Scored, Scoring, UnscorableError
 from validator.numbers.metrics.scorers import Scorer
 from validator.numbers.metrics.tally import Turned
 from validator.numbers.resampling import PairedScores, paired_bootstrap
@@ -102,5 +103,23 @@ def _summary(task: Scoring, scorer: Scorer, turned: Turned) -> FlipSummary:
         positive_flips=clear.sample.size - lost.sample.size,
         tied_flips=int(np.count_nonzero(turned.tie)),
         flipped=tuple(f"{sample}[{at}]" if several[sample] else str(sample) for sample, at in named),
+        flips=_flips(lost.part(np.arange(min(_NAMED, lost.sample.size))), several),
         classes=scorer.turns.worst_classes(clear, task.request.criterion.alpha),
+    )
+
+
+def _flips(lost: Turned, several: Flags) -> tuple[Flip, ...]:
+    """Flips as records; none where both sides predict the same (a text is no class)."""
+    columns = (lost.sample, lost.position, lost.truth, lost.before, lost.after)
+    records = zip(*(column.tolist() for column in columns), strict=True)
+    return tuple(
+        Flip(
+            sample=sample,
+            position=position if several[sample] else None,
+            label=label,
+            baseline=before,
+            candidate=after,
+        )
+        for sample, position, label, before, after in records
+        if before != after
     )

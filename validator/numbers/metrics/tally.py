@@ -64,13 +64,20 @@ class Tally:
 
 @dataclass(frozen=True)
 class Turned:
-    """The items one of the sides has right and the other wrong; `sign` is 1 where that is the candidate."""
+    """The items one of the sides has right and the other wrong; `sign` is 1 where that is the candidate.
+
+    `label`: the class that an item is counted under. `before`, `after`, `truth`: what the baseline and the
+    candidate predict, and the label itself.
+    """
 
     sample: Index
     position: Index
     label: Index
     sign: NDArray[np.int8]
     tie: Flags
+    before: Index
+    after: Index
+    truth: Index
 
     def part(self, chosen: Flags | Index) -> Turned:
         """Some of them, by flag or index."""
@@ -88,7 +95,9 @@ class Turns:
 
     def __init__(self, classes: int) -> None:
         none = np.empty(0, np.int64)
-        self._parts = [Turned(none, none, none, none.astype(np.int8), none.astype(np.bool_))]
+        self._parts = [
+            Turned(none, none, none, none.astype(np.int8), none.astype(np.bool_), none, none, none)
+        ]
         self.items = np.zeros(classes, np.int64)
         self.right = np.zeros((2, classes), np.int64)
 

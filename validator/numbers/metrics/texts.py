@@ -71,7 +71,8 @@ class TextEdits(Scorer):
         flips = np.flatnonzero(right[0] != right[1])
         sign = np.where(right[1][flips], 1, -1).astype(np.int8)
         zero = np.zeros(chosen.size, np.int64)
-        turned = Turned(chosen[flips], zero[flips], zero[flips], sign, zero[flips].astype(np.bool_))
+        none = zero[flips]
+        turned = Turned(chosen[flips], none, none, sign, none.astype(np.bool_), none, none, none)
         self.turns.add(zero, right, turned)
 
 
