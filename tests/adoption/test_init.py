@@ -73,7 +73,7 @@ def test_own_modules_are_found_by_reading(tmp_path: Path) -> None:
     assert model["safe_mode"] is False
     assert settings["requirements"] == ["tensorflow==2.17.1", "pandas==2.2.0"]
     assert settings["baseline"] == {"keras": "3.4.1"}
-    assert settings["environments"]["keras-3.15.1"] == {"requirements": ["tensorflow==2.21.0"]}
+    assert "environments" not in settings  # one TensorFlow runs both, so that only Keras differs
 
 
 def test_a_module_that_trains_on_import_is_named(tmp_path: Path) -> None:

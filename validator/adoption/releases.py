@@ -114,13 +114,28 @@ def _requirements(
     versions = {release: _runs(release, backend) for release in keras}
     first = pinned if backend == "tensorflow" and pinned else pins.get("jax", "") if backend == "jax" else ""
     first = first or versions[keras[0]]
+    shared = backend == "tensorflow" and _may_share(keras[0]) and _runs_all_of_them(first)
     own = {}
     for release, version in versions.items():
-        if release == keras[0] or version == versions[keras[0]]:
+        if release == keras[0] or version == versions[keras[0]] or (shared and _may_share(release)):
             continue
         name = LEGACY if release == LEGACY else f"keras-{release}"
         own[name + ("-jax" if backend == "jax" else "")] = tuple(_pinned(package, version))
     return tuple(_pinned(package, first)), own
+
+
+def _may_share(release: str) -> bool:
+    """Whether a side runs Keras 3, or tf-keras, on the TensorFlow of the other side."""
+    if release == LEGACY:
+        return True
+    version = _version(release)
+    return version is not None and version.major >= 3
+
+
+def _runs_all_of_them(tensorflow: str) -> bool:
+    """Whether tf-keras and every Keras 3 run on a TensorFlow: 2.17.1 runs 3.0 to 3.15.1 (bench/corpus)."""
+    version = _version(tensorflow)
+    return version is not None and Version("2.16") <= version < Version("2.18")
 
 
 def _pinned(package: str, version: str) -> list[str]:
