@@ -50,12 +50,14 @@ def test_a_link_shows_one_page_and_back_returns(chromium: Browser, files: dict[s
         page = opened.page
         assert page.locator(".page:visible").count() == 1
         page.locator(f'.matrix a[href="{LLAMA}"]').click()
+        page.locator("article.shown").wait_for(state="visible")
         assert page.locator(".page:visible").get_attribute("id") == LLAMA[1:]
         assert page.evaluate("document.activeElement.tagName") == "H1"
         page.locator(".contents a:visible", has_text="Toy").click()
         assert page.url.endswith(f"{LLAMA}/toy")
         page.go_back()
         page.go_back()
+        page.locator("#overview").wait_for(state="visible")
         assert page.locator(".page:visible").get_attribute("id") == "overview"
         assert opened.requests == [files["changed"].as_uri()]
         assert opened.errors == []
@@ -86,7 +88,7 @@ def test_keys(chromium: Browser, files: dict[str, Path]) -> None:
     with chromium.open(files["deep"]) as opened:
         page = opened.page
         page.keyboard.press("j")
-        assert page.locator("article:visible").count() == 1
+        page.locator("article.shown").wait_for(state="visible")
         row = page.locator(".rows button.chosen")
         row.focus()
         before = row.get_attribute("aria-label")
@@ -94,7 +96,7 @@ def test_keys(chromium: Browser, files: dict[str, Path]) -> None:
         assert page.locator(".rows button.chosen").get_attribute("aria-label") != before
         assert page.locator(".panel .name").inner_text() == "block_7_projection"
         page.keyboard.press("Escape")
-        assert page.locator("#overview:visible").count() == 1
+        page.locator("#overview").wait_for(state="visible")
 
 
 def test_repeated_blocks_are_folded(chromium: Browser, files: dict[str, Path]) -> None:

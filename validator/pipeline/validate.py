@@ -25,8 +25,8 @@ from validator.pipeline.places import places
 from validator.pipeline.project import Project
 from validator.pipeline.rounds import first_round, later_round
 from validator.pipeline.run_folder import RunFolder
+from validator.report import html, junit, markdown
 from validator.report import json as report_json
-from validator.report import junit, markdown
 from validator.report.terminal import show
 from validator.runner import Bounds, Pool, Watcher, default_memory, write_text
 from validator.storage import recording
@@ -187,6 +187,7 @@ def deliver(folder: RunFolder, report: Report, *, json: bool = False) -> Exit:
 def write(folder: RunFolder, report: Report) -> None:
     """Write the report into the folder of its run; report.json last, so that it stands for the whole."""
     write_text(folder.root / "report.md", markdown.summary(report))
+    write_text(folder.root / "report.html", html.page(report))
     write_text(folder.root / "junit.xml", junit.dump(report))
     write_text(folder.report(), report_json.dump(report))
 
