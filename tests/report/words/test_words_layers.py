@@ -259,6 +259,10 @@ VALUE = Cause(**ATTENTION, differs="value", ratio=398.0)
             "no layer diverges on identical input: "
             "the difference comes from the model's own code between layers",
         ),
+        (
+            FirstDifference(cause=Cause(layer="", class_name="Functional", differs="value", before=ADD)),
+            "no layer diverges on identical input beyond its noise; where the difference begins is not known",
+        ),
         (MoreCauses(layers=(ADD, HEADS)), "further differences start at residual and heads"),
         (
             LayerTable(rows=(), layers=22, diverging=3, propagating=16),

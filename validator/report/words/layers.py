@@ -27,6 +27,8 @@ from validator.report.words.structure import difference_words, layer_words, miss
 from validator.text import first_line
 
 _ROWS = 12
+#: Models without a `call` of their own.
+LAYERS_ALONE = frozenset({"Functional", "Sequential"})
 _HEADINGS = (
     Heading("layer"),
     Heading("replayed on the baseline's inputs", numeric=True),
@@ -94,6 +96,9 @@ def _cause(cause: Cause) -> Words:
     if cause.differs != "value":
         return difference_words(cause.difference) if cause.difference else words(cause.differs)
     if not cause.layer:
+        if cause.class_name in LAYERS_ALONE:
+            alone = "no layer diverges on identical input beyond its noise"
+            return words(f"{alone}; where the difference begins is not known")
         own = "the difference comes from the model's own code between layers"
         place = words(", before ", layer_words(cause.before)) if cause.before else ()
         return words(f"no layer diverges on identical input: {own}", place)
