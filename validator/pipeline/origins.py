@@ -175,8 +175,12 @@ def observed(origin: Origin) -> ObservedOrigin | None:
 
 def _traced(subject: _Subject, budget: Budget) -> Origin:
     """The search among versions of Keras. A folder that cannot be written costs no report."""
+    baseline, candidate = subject.versions
+    if baseline is None:
+        raise ValueError(subject.reason)
     try:
-        return trace(subject.case(), subject.site(), budget, subject.watcher, subject.command)
+        case = subject.case(candidate, baseline)
+        return trace(case, subject.site(), budget, subject.watcher, subject.command)
     except OSError as error:
         reason = f"{error.filename or 'its folder'}: {error.strerror or error}"
         return Origin(aspect=subject.aspect, refused="unsupported", reason=reason)
@@ -286,11 +290,8 @@ class _Subject:
             chosen = {"decode": replace(tasks["decode"], options={**tasks["decode"].options, "noise": 0})}
         return maker.predictions(cell, chosen, evaluate=self.aspect == "reported")
 
-    def case(self) -> Case:
-        """What is traced."""
-        baseline, candidate = self.versions
-        if baseline is None:
-            raise ValueError(self.reason)
+    def case(self, candidate: Version | None, baseline: Version) -> Case:
+        """What is traced, between two releases of Keras; None where the candidate's is not one of Keras 3."""
         job = self.job()
         return Case(
             cell=self.cell.id,
@@ -367,21 +368,8 @@ class _Subject:
     def corners(self, budget: Budget) -> Corners:
         """Environments of partial upgrades."""
         project = self.ground.maker.project
-        job = self.job()
-        baseline = self.versions[0] or Version("0")
         return Corners(
-            case=Case(
-                cell=self.cell.id,
-                aspect=self.aspect,
-                job=job,
-                metrics=self._metrics,
-                identity=identity(job, project.folder),
-                baseline=baseline,
-                candidate=None,
-                fails=self.result.verdict == "failed",
-                rules=self.rules,
-                batch=self._batch,
-            ),
+            case=self.case(None, self.versions[0] or Version("0")),
             group=self.group,
             sides=(self._environment(self._baseline), self._environment(self.cell)),
             install=project.install_of(self.cell.environment),
