@@ -1,27 +1,36 @@
 """Pictures of the comment and the HTML page in every case, to be looked at.
 
-python -m tests.report.screenshots FOLDER [CASE or report.json …]
+python -m tests.report.screenshots FOLDER [CASE or report.json …]   (also `examples` and `large`)
 
-Renders each case of `tests.report.cases` as GitHub would, in light and dark, at 940 and at 400 pixels, with a
-headless Chromium (`apt-get install chromium fonts-noto-color-emoji`).
+Renders the comment of each case of `tests.report.cases` as GitHub would, in light and dark, at 940 and at 400
+pixels, and report.html at 1280 and 390: its overview and the pages of its worst cells.
+With a headless Chromium (`apt-get install chromium fonts-noto-color-emoji`).
 """
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 from string import Template
 
 from tests.report import rendering
-from tests.report.cases import CASES
-from tests.report.toy import WORDS
+from tests.report.browsing import NARROW, Browser
+from tests.report.browsing import browser as started
+from tests.report.browsing import executable as browser
+from tests.report.cases import CASES as SMALL
+from tests.report.examples import examples
+from tests.report.large import large
+from tests.report.toy import WORDS, ToyReport
 from validator.report import html, json, markdown
+from validator.report.words import WordsByCheck
 from validator.verdict.results import Report
 
-WIDTHS = (940, 400)
+CASES = {**SMALL, "examples": examples, "large": large}
+WIDTHS, PAGE_WIDTHS = (940, 400), (1280, NARROW)
+_CELLS = 3  # pages of the worst cells
 THEMES = {
     "light": {
         "back": "#ffffff", "page": "#f6f8fa", "text": "#1f2328", "soft": "#59636e", "line": "#d1d9e0",
@@ -62,10 +71,15 @@ def read(case: str) -> Report:
     return CASES[case]() if case in CASES else json.load(Path(case).read_text(encoding="utf-8"))
 
 
+def words_of(report: Report) -> WordsByCheck | None:
+    """The words of the invented checks, or the registered ones."""
+    return WORDS if isinstance(report, ToyReport) else None
+
+
 def comment_page(report: Report, theme: str, *, unfolded: bool = False) -> str:
     """The comment of a report as a page; `unfolded` with every fold open."""
     links = markdown.Links(report="https://example.com/report", run="https://example.com/run")
-    body = rendering.html(markdown.comment(report, links=links, checks=WORDS))
+    body = rendering.html(markdown.comment(report, links=links, checks=words_of(report)))
     alert = '<blockquote>\n<p class="alert">Warning</p><p>'
     body = body.replace("<blockquote>\n<p>[!WARNING]<br>\n", alert).replace("<p>[!WARNING]<br>", alert)
     if unfolded:
@@ -83,12 +97,18 @@ def shoot(page: Path, picture: Path, width: int, *, dark: bool) -> None:
         subprocess.run([browser(), *flags], check=True, capture_output=True, timeout=120)
 
 
-def browser() -> str:
-    """The Chromium of this machine."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        raise SystemExit("no Chromium: apt-get install chromium fonts-noto-color-emoji")
-    return found
+def shoot_report(chromium: Browser, report: Report, stem: Path) -> None:
+    """The overview and the pages of the worst cells, in both themes, wide and narrow, whole."""
+    file = stem.with_name(f"{stem.name}-report.html")
+    file.write_text(html.page(report, checks=words_of(report)), encoding="utf-8")
+    for theme, width in product(THEMES, PAGE_WIDTHS):
+        with chromium.open(file, width=width, color_scheme=theme) as opened:
+            pages = [page.get_attribute("id") for page in opened.page.locator(".page").all()]
+            for at, link in enumerate(pages[: _CELLS + 1]):
+                opened.page.evaluate("id => { location.hash = id }", link)
+                opened.page.wait_for_timeout(200)
+                picture = stem.with_name(f"{stem.name}-report-{theme}-{width}-{at}.png")
+                opened.page.screenshot(path=picture, full_page=True)
 
 
 def framed(page: Path, width: int, height: int = 1500) -> str:
@@ -109,7 +129,6 @@ def main(folder: str, *cases: str) -> None:
             pages = {
                 f"{stem}-{theme}": comment_page(report, theme),
                 f"{stem}-{theme}-unfolded": comment_page(report, theme, unfolded=True),
-                f"{stem}-{theme}-page": html.page(report, checks=WORDS),
             }
             for name, content in pages.items():
                 page = target / f"{name}.html"
@@ -119,6 +138,8 @@ def main(folder: str, *cases: str) -> None:
                     frame.write_text(framed(page, width), encoding="utf-8")
                     shoot(frame, target / f"{name}-{width}.png", width, dark=theme == "dark")
                     frame.unlink()
+        with started() as chromium:
+            shoot_report(chromium, report, target / stem)
         print(f"{case}: done")
 
 

@@ -25,7 +25,7 @@ export function drawIn(element) {
     }
     // Plot names its parts by labels, which elements without a role must not have.
     for (const part of drawn.querySelectorAll("g[aria-label]")) {
-      part.classList.add(...part.getAttribute("aria-label").split(" "));
+      part.dataset.part = part.getAttribute("aria-label");
       part.removeAttribute("aria-label");
     }
     place.append(drawn);

@@ -114,7 +114,7 @@ def _compared(row: Row) -> Iterator[CellSection]:
         return
     headings = (Heading("what"), Heading("compared"), Heading("result"))
     table = Table(headings, tuple(tuple(Entry(text) for text in line) for line in lines))
-    yield CellSection("compared", "What was compared", plural(len(lines), "thing"), (), (table,))
+    yield CellSection("compared", "What was compared", plural(len(lines), "comparison"), (), (table,))
 
 
 def _log(row: Row) -> Iterator[CellSection]:

@@ -95,7 +95,7 @@ function picture({ nodes, band }, width, open, panel) {
     drawBox(svg, row, shown, { full, band, box, y: y(at), narrow, left });
     if (row.input) return;
     if (full !== null) curve.push([axis.place(full), y(at)]);
-    drawMarks(svg, row, shown, { axis, full, replayed, y: y(at), width });
+    drawMarks(svg, row, shown, { axis, full, replayed, y: y(at), width, narrow });
   });
   if (curve.length > 1) svg.querySelector(".curve").setAttribute("points", curve.map((point) => point.join(",")).join(" "));
   return [svg, buttons(nodes, rows, panel)];
@@ -150,7 +150,7 @@ function drawBox(svg, row, shown, { full, band, box, y, narrow, left }) {
   if (!narrow && !row.blocks) svg.append(shape("text", { class: "soft", x: box.x + box.width + 9, y: y + 4 }, cut(shown[0].class, Math.floor((left - box.x - box.width - 14) / 6.3))));
 }
 
-function drawMarks(svg, row, shown, { axis, full, replayed, y, width }) {
+function drawMarks(svg, row, shown, { axis, full, replayed, y, width, narrow }) {
   if (row.blocks) {
     const known = shown.map((node) => node.full).filter((value) => value !== null).map(axis.place);
     svg.append(shape("line", { class: "range", x1: Math.min(...known), x2: Math.max(...known), y1: y, y2: y }));
@@ -164,7 +164,7 @@ function drawMarks(svg, row, shown, { axis, full, replayed, y, width }) {
   }
   if (row.first && ring !== null) {
     const right = ring + 60 > width;
-    svg.append(shape("text", { class: "first", x: ring - 12, y: y + 4, "text-anchor": "end" }, "first divergent layer"));
+    if (!narrow) svg.append(shape("text", { class: "first", x: ring - 12, y: y + 4, "text-anchor": "end" }, "first divergent layer"));
     svg.append(shape("text", { class: "first", x: right ? ring : ring + 11, y: right ? y - 10 : y + 4, "text-anchor": right ? "middle" : "start" }, shown[0].texts[1]));
   }
 }

@@ -23,7 +23,7 @@ export function interval({ low, high, delta, margin }, width) {
       Plot.text(["no change"], { x: () => 0, frameAnchor: "top", dy: -14, fill: SOFT }),
       Plot.link([0], { x1: () => low, x2: () => high, y1: () => 0.55, y2: () => 0.55, stroke: TEXT, strokeWidth: 2 }),
       Plot.dot([0], { x: () => delta, y: () => 0.55, fill: CANDIDATE, r: 5 }),
-      Plot.text([delta], { x: () => delta, y: () => 0.55, text: () => (delta > 0 ? "+" : "") + Number(delta.toPrecision(3)), dy: -15, fill: TEXT, fontWeight: 600 }),
+      Plot.text(delta ? [delta] : [], { x: () => delta, y: () => 0.55, text: () => (delta > 0 ? "+" : "") + Number(delta.toPrecision(3)), dy: -15, fill: TEXT, fontWeight: 600 }),
     ],
   });
 }
