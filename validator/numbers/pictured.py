@@ -19,7 +19,8 @@ _ELEMENTS = 500_000  # of each member that are binned
 _COLUMNS = 12  # of the worst row
 _PAIRS = 40  # of classes
 _POINTS = 500
-_SCANNED = 30_000_000  # elements in which top-1 changes are looked for
+_SCANNED = 30_000_000  # elements in which top-1 changes are looked for, some at a time
+_SPREAD = 2_000_000  # elements of which points are chosen, all at once
 _TOGETHER = 1 << 20
 
 
@@ -64,9 +65,9 @@ def histogram(baseline: StoredTensor, candidate: StoredTensor, ensemble: Ensembl
         return None
     rows = ensemble.rows[: max(1, _ELEMENTS // max(1, width_of(baseline)))]
     before = read_rows(baseline, rows)
-    exponents, equal = _exponents(read_rows(candidate, rows) - before)
+    exponents, equal = _exponents(_apart(before, read_rows(candidate, rows)))
     place = np.arange(len(rows))
-    noises = [_exponents(read_rows(member, place) - before) for member in ensemble.members]
+    noises = [_exponents(_apart(before, read_rows(member, place))) for member in ensemble.members]
     every = np.concatenate([exponents, *(own for own, _ in noises)])
     if not every.size:
         return None
@@ -81,6 +82,12 @@ def histogram(baseline: StoredTensor, candidate: StoredTensor, ensemble: Ensembl
         elements=before.size,
         members=len(noises),
     )
+
+
+def _apart(before: Double, after: Double) -> Double:
+    """The sizes of the differences: NaN where both sides are infinite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.abs(after - before)
 
 
 def _exponents(difference: Double) -> tuple[NDArray[np.int64], int]:
@@ -110,7 +117,7 @@ def worst_row(
         tops = (np.argsort(-np.nan_to_num(side))[: _COLUMNS // 2] for side in (before, after))
         columns = np.asarray([*dict.fromkeys(int(at) for top in tops for at in top)])
     else:
-        columns = np.sort(np.argsort(-np.nan_to_num(np.abs(after - before)))[:_COLUMNS])
+        columns = np.sort(np.argsort(-np.nan_to_num(_apart(before, after)))[:_COLUMNS])
     return OutputRow(
         index=index[:-1],
         columns=tuple(int(at) for at in columns),
@@ -122,10 +129,10 @@ def worst_row(
 
 def moved_points(baseline: StoredTensor, candidate: StoredTensor) -> tuple[tuple[float, float], ...]:
     """Values of both sides: half of them those that moved most, the others evenly spread over the output."""
-    if kind_of(baseline) not in ("single", "double") or baseline.ragged or not 0 < baseline.size <= _SCANNED:
+    if kind_of(baseline) not in ("single", "double") or baseline.ragged or not 0 < baseline.size <= _SPREAD:
         return ()
     before, after = (read_rows(side).reshape(-1) for side in (baseline, candidate))
-    apart = np.nan_to_num(np.abs(after - before))
+    apart = np.nan_to_num(_apart(before, after))
     most = np.argsort(-apart, kind="stable")[: _POINTS // 2]
     even = np.linspace(0, before.size - 1, min(_POINTS // 2, before.size)).astype(np.intp)
     chosen = dict.fromkeys([*most[apart[most] > 0].tolist(), *even.tolist()])

@@ -58,7 +58,7 @@ def _input(tensor: StoredTensor, index: int) -> Iterator[SampleInput]:
     elif kind in ("single", "double", "integer"):
         everything = read_rows(tensor, np.asarray([index]))[0].reshape(shape)
         step, part = 1, everything
-        while part.size > _VALUES:
+        while part.size > _VALUES and step < max(shape, default=1):
             step += 1
             part = everything[tuple(slice(None, None, step if axis > _SHORT else 1) for axis in shape)]
         values = tuple(_rounded(each) for each in part.reshape(-1))
