@@ -8,7 +8,7 @@ import pytest
 
 from bench.newcomer.projects import PROJECTS, main
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.matrix  # long: six projects, each with two environments
 
 
 def test_every_project_gets_a_verdict_that_a_script_confirms(tmp_path: Path) -> None:
