@@ -15,6 +15,7 @@ import yaml
 from tests.adoption.commands import command, refused
 from tests.inputs.files import entry, functional, layer, write_keras, write_saved_model
 from validator.adoption.init import Talk, Wish, initialise
+from validator.adoption.recordings import read_csv
 from validator.config import load
 from validator.errors import ConfigurationError
 from validator.storage import recording
@@ -164,6 +165,27 @@ def test_a_csv_becomes_a_recording(tmp_path: Path) -> None:
         "town": "string",
     }
     assert recorded.manifest.ids == ("rows.csv:2", "rows.csv:3")
+
+
+def test_texts_and_numbers_of_a_csv_stay_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(
+        b'text,number\r\n"two\nlines\x0b",1\r\nplain,99999999999999999999\r\n'
+    )
+    columns = read_csv(tmp_path / "rows.csv")
+    assert columns["text"].tolist() == ["two\nlines\x0b", "plain"]
+    assert columns["number"].dtype == np.float32
+
+
+def test_labels_are_never_dropped(tmp_path: Path) -> None:
+    write_keras(tmp_path / "m.keras", functional(entry("age", [None, 1])))
+    (tmp_path / "rows.csv").write_text("age,label\n1.5,0\n2.5,1\n")
+    with pytest.raises(ConfigurationError, match="--labels belong to inputs"):
+        write(tmp_path, labels="labels.npz")
+    with pytest.raises(ConfigurationError, match=r"keras-validator record .*rows.csv inputs --labels label"):
+        write(tmp_path, inputs=str(tmp_path / "rows.csv"), labels="label")
+    settings, _, _ = write(tmp_path, inputs="data:inputs", labels="data:labels")
+    (model,) = settings["models"]
+    assert (model["inputs"], model["labels"]) == ("data:inputs", "data:labels")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,15 @@ from tests.catalogue.samples import residual
 from validator.catalogue.adequacy import Adequacy
 from validator.catalogue.description import Compiled, DescribedLayer, Description, describe_config
 from validator.catalogue.entries import InputNeed
-from validator.catalogue.matching import Observation, ObservedDifference, ObservedOrigin, matches
+from validator.catalogue.entries import change as entry_of
+from validator.catalogue.matching import (
+    Match,
+    Observation,
+    ObservedDifference,
+    ObservedOrigin,
+    matches,
+    traced,
+)
 from validator.catalogue.reach import ReleasePair
 
 MODEL = describe_config(residual())
@@ -136,3 +144,17 @@ def test_what_only_the_data_can_have_must_be_there() -> None:
     none: frozenset[InputNeed] = frozenset()
     assert names(replace(flat, inputs=Adequacy(frozenset({"flat-labels"}), none))) == ["K27"]
     assert names(replace(flat, inputs=Adequacy(none, frozenset({"flat-labels"})))) == []
+
+
+def test_of_several_changes_of_one_release_only_found_lines_make_one_sure() -> None:
+    merge = entry_of("K07")
+    assert merge is not None
+    first = Match(merge, "likely", ("layer",))
+    second = Match(merge.model_copy(update={"id": "K999", "lines": ()}), "possible", ("layer",))
+    release = ObservedOrigin("3.3.3", "3.4.0")
+    assert {match.change.id: match.sure for match in traced([first, second], release)} == {
+        "K07": "likely",
+        "K999": "possible",
+    }
+    at = replace(release, places=(f"keras/src/{merge.lines[0]}:call",))
+    assert [match.sure for match in traced([first, second], at)] == ["traced", "possible"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from tests.inputs.files import entry, functional, write_keras
 from validator.errors import ConfigurationError
 from validator.inputs import make_adequate, misfit, read_specification
@@ -85,3 +87,33 @@ def test_whether_a_recording_fits(tmp_path: Path, arrays: dict[str, np.ndarray],
     problem = misfit(read_specification(path), tensors)
     assert sentence in problem
     assert bool(problem) == bool(sentence)
+
+
+def test_a_structure_within_a_structure_is_left_to_the_worker(tmp_path: Path) -> None:
+    config = functional(entry("age", [None, 1]), entry("town", [None, 1]))
+    ends = {"person": {"age": ["age", 0, 0]}, "place": [["town", 0, 0]]}
+    nested = {**config, "config": {**config["config"], "input_layers": ends}}
+    path = write_keras(tmp_path / "m.keras", nested)
+    arrays = {"person/age": np.zeros((4, 1)), "place/0": np.zeros((4, 1))}
+    tensors = recording.load(recorded(tmp_path / "r", **arrays)).manifest.tensors
+    assert misfit(read_specification(path), tensors) == ""
+    flat = write_keras(tmp_path / "flat.keras", config)
+    assert misfit(read_specification(flat), tensors) != ""
+
+
+def test_a_dtype_that_the_file_does_not_give_refuses_nothing(tmp_path: Path) -> None:
+    first = {"class_name": "Texts", "config": {"name": "texts", "batch_input_shape": [None, 1]}}
+    config = {"class_name": "Sequential", "config": {"name": "s", "layers": [first]}}
+    path = write_keras(tmp_path / "m.keras", config)
+    tensors = recording.load(recorded(tmp_path / "r", x=np.array([["a"]] * 4))).manifest.tensors
+    assert misfit(read_specification(path), tensors) == ""
+
+
+def test_what_fits_is_what_fits_in_the_worker() -> None:
+    """The worker stands alone, so that it has a copy of both rules."""
+    text = (ROOT / "validator" / "worker" / "keras_capture" / "model" / "feeding.py").read_text()
+    copy = (ROOT / "validator" / "inputs" / "fitting.py").read_text()
+    [anonymous] = re.findall(r"_ANONYMOUS = re.compile\(\n(.*?)\n\)", copy, re.DOTALL)
+    assert anonymous in text
+    [fits] = re.findall(r"def _fits.*?\n(    if len.*?)    return", copy, re.DOTALL)
+    assert fits in text

@@ -81,3 +81,13 @@ def test_a_search_that_found_no_release_leaves_the_name() -> None:
     refused = Origin(aspect="outputs", refused="flaky")
     assert named(explained(CELL, refused)) == [MERGE]
     assert explained(CELL, refused).verdict == "changed"
+
+
+def test_where_keras_alone_changes_nothing_no_change_of_keras_is_named() -> None:
+    transition = Transition(before="3.3.3", after="3.4.0", like="candidate")
+    releases = Releases(first="3.3.3", last="3.5.0", since=transition)
+    same = Origin(aspect="outputs", refused="same", releases=releases)
+    assert named(explained(CELL, same)) == []
+    moved = (Moved(name="keras", before="3.3.3", after="3.5.0"), Moved(name="numpy", before="1", after="2"))
+    together = Packages(packages=moved, together=(("keras", "numpy"),))
+    assert named(explained(CELL, same.model_copy(update={"packages": together}))) == [MERGE]

@@ -125,3 +125,12 @@ def test_tokens_count_where_they_differ_and_bytes_where_not() -> None:
     assert Standard(old, new).classed(seen, NOWHERE).digest == "new"
     alike = new.model_copy(update={"tokens": "old tokens"})
     assert Standard(old, alike).classed(seen, NOWHERE).digest == "x"
+
+
+def test_another_tolerance_is_another_standard() -> None:
+    ends = [Behaviour(digest=name) for name in ("old", "new")]
+    loose = subject(tolerance={"rtol": 0.1, "atol": 0.1}).model
+    identities = {
+        Standard(*ends, rules=Rules(model, BANDS)).identity for model in (subject().model, loose)
+    } | {Standard(*ends).identity}
+    assert len(identities) == 3

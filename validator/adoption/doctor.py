@@ -23,6 +23,7 @@ from validator.pipeline.places import places
 from validator.pipeline.project import Project, check_files, open_project
 from validator.pipeline.run_folder import RunFolder, locked
 from validator.pipeline.validate import bounds_of
+from validator.report.words.failures import error_line
 from validator.runner import Capture, Pool, Watcher
 from validator.upgrade import GitError, Repository
 
@@ -216,4 +217,4 @@ def _scores(maker: JobMaker, cell: Cell, capture: Capture) -> Iterator[Fact]:
 
 
 def _sentence(what: str, failure: Failure) -> str:
-    return f"{what} fails at {failure.stage}: {failure.error}: {failure.message.splitlines()[0]}"
+    return f"{what} fails at {failure.stage}: {error_line(failure)}"

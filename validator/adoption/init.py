@@ -76,6 +76,8 @@ def initialise(wish: Wish, talk: Talk) -> None:
         raise ConfigurationError(
             f"{wish.config} exists; pass --force to replace it, or --config for another file"
         )
+    if wish.labels and not wish.inputs:
+        raise ConfigurationError("--labels belong to inputs: name these with --inputs, too")
     scanned = scan(config.parent)
     for sentence in scanned.skipped:
         talk.say(f"left out: {sentence}")
@@ -157,8 +159,7 @@ def _fed(
     folder = subject.scanned.folder
     beside = recordings_beside(subject.artifact, folder, alone)
     if subject.wish.inputs:
-        labels = Path(subject.wish.labels) if subject.wish.labels else None
-        return _from_place(model, subject, subject.wish.inputs, labels)
+        return _from_place(model, subject, subject.wish.inputs, subject.wish.labels)
     if beside.inputs is not None:
         return _beside(model, subject, beside), None
     return _made(subject, model, talk)
@@ -180,7 +181,7 @@ def _made(subject: _Subject, model: Model, talk: Talk) -> tuple[Model | None, Ca
     specification = subject.specification
     answer = talk.question((_QUESTION if specification else _NEEDED).format(model.name), "")
     if answer or specification is None:
-        return _from_place(model, subject, answer, None) if answer else (None, None)
+        return _from_place(model, subject, answer, "") if answer else (None, None)
     comments = (*model.comments, *specification.assumed)
     filled = replace(model, inputs=name, synthetic=True, batch_size=batch, comments=comments)
     why = f"made from the inputs that {model.artifact} describes"
@@ -204,21 +205,27 @@ def _beside(model: Model, subject: _Subject, beside: Beside) -> Model:
 
 
 def _from_place(
-    model: Model, subject: _Subject, place: str, labels: Path | None
+    model: Model, subject: _Subject, place: str, labels: str
 ) -> tuple[Model, Callable[[], None] | None]:
     """Inputs that the user names: used in place, a CSV converted."""
     folder = subject.scanned.folder
-    if is_function(place):
-        return replace(model, inputs=place), None
+    if is_function(place) or is_function(labels):
+        metrics = metrics_for(subject.artifact) if labels else ()
+        named = [each if is_function(each) else _named(each, folder) for each in (place, labels) if each]
+        return replace(model, inputs=named[0], labels=named[1] if labels else None, metrics=metrics), None
     path = Path(place).resolve()
     if not path.exists():
         raise ConfigurationError(
             f"{place}: there is no such file; name recorded inputs, or leave --inputs out"
         )
     if path.suffix.lower() != ".csv":
-        return _beside(
-            model, subject, Beside(_inside(path, folder), labels and _inside(labels, folder))
-        ), None
+        answers = _inside(Path(labels), folder) if labels else None
+        return _beside(model, subject, Beside(_inside(path, folder), answers)), None
+    if labels:
+        raise ConfigurationError(
+            f"{place}: of a CSV, `keras-validator record {place} inputs --labels {labels}` records inputs "
+            "and labels; name its folder with --inputs"
+        )
     target = folder / RECORDINGS / model.name
     arrays = read_csv(path)
     names = [each.name for each in subject.specification.inputs] if subject.specification else list(arrays)
@@ -235,6 +242,11 @@ def _from_place(
             raise ConfigurationError(str(error)) from None
 
     return replace(model, inputs=target.relative_to(folder).as_posix()), convert
+
+
+def _named(place: str, folder: Path) -> str:
+    """A file as the validator.yml names it."""
+    return _inside(Path(place), folder).relative_to(folder).as_posix()
 
 
 def _inside(path: Path, folder: Path) -> Path:

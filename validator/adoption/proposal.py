@@ -14,24 +14,13 @@ from validator.adoption.scan import Artifact, Scan
 _VAGUE = frozenset(
     {"model", "saved_model", "best", "best_model", "final", "final_model", "export", "keras_model"}
 )
+#: Words of losses → the metric that people read beside them.
 _METRICS = {
-    "crossentropy": ("accuracy",),
-    "hinge": ("accuracy",),
-    "mean_squared_error": ("mae",),
-    "meansquarederror": ("mae",),
-    "mse": ("mae",),
-    "mae": ("mae",),
-    "mean_absolute_error": ("mae",),
-    "meanabsoluteerror": ("mae",),
-    "huber": ("mae",),
+    "accuracy": ("crossentropy", "hinge"),
+    "mae": ("squared_error", "squarederror", "absolute_error", "absoluteerror", "mse", "mae", "huber"),
 }
 #: Import name → distribution, where they differ.
-_DISTRIBUTIONS = {
-    "sklearn": "scikit-learn",
-    "PIL": "pillow",
-    "cv2": "opencv-python-headless",
-    "yaml": "pyyaml",
-}
+_PACKAGES = {"sklearn": "scikit-learn", "PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "pyyaml"}
 _INSTALLED = frozenset({"numpy", "h5py", "ml_dtypes"})
 
 
@@ -93,9 +82,9 @@ def metrics_for(artifact: Artifact) -> tuple[str, ...]:
     """Metrics that suit the loss that the model was compiled with; none where that is not known."""
     compiled = artifact.description.compiled
     for loss in compiled.losses if compiled else ():
-        for word, metrics in _METRICS.items():
-            if word in loss.lower():
-                return metrics
+        for metric, parts in _METRICS.items():
+            if any(part in loss.lower() for part in parts):
+                return (metric,)
     return ()
 
 
@@ -146,7 +135,7 @@ def _packages(models: Sequence[Model], scanned: Scan) -> Iterator[str]:
     """What the models' own modules import, as the manifest asks for it."""
     imported = dict.fromkeys(name for model in models for name in model.own.packages)
     for name in imported:
-        package = _DISTRIBUTIONS.get(name, name.replace("_", "-")).lower()
+        package = _PACKAGES.get(name, name.replace("_", "-")).lower()
         if name not in _INSTALLED:
             yield scanned.requirements.get(package, package)
 

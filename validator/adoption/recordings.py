@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +139,7 @@ def read_csv(path: Path) -> dict[str, Array]:
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
     try:
-        header, *rows = [row for row in csv.reader(text.splitlines(), strict=True) if row]
+        header, *rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     except (csv.Error, ValueError) as error:
         raise ConfigurationError(f"{path}: no CSV with a header ({error}); correct it") from None
     for number, row in enumerate(rows, 2):
@@ -154,7 +155,7 @@ def read_csv(path: Path) -> dict[str, Array]:
 def _column(cells: list[str]) -> Array:
     try:
         return np.array([int(cell) for cell in cells], np.int64)
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     try:
         return np.array([float(cell) if cell.strip() else np.nan for cell in cells], np.float32)

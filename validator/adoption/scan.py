@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -165,16 +165,7 @@ def _mlflow(folder: Path) -> Artifact:
     inner = next(_mlflow_places(folder), None)
     if inner is None:
         raise ConfigurationError(f"{folder}: no .keras, .h5 or SavedModel is in its folder data")
-    inside = _artifact(inner)
-    return Artifact(
-        inside.path,
-        inside.kind,
-        inside.description,
-        inside.keras,
-        inside.tensorflow,
-        path,
-        folder.name,
-    )
+    return replace(_artifact(inner), example=path, named=folder.name)
 
 
 def _mlflow_places(folder: Path) -> Iterator[Path]:

@@ -153,14 +153,19 @@ def _match(candidate: _Candidate, every: Sequence[_Candidate]) -> Match:
 def traced(explaining: Sequence[Match], origin: ObservedOrigin) -> tuple[Match, ...]:
     """What is left of the changes that explain a cell, once the search for its origin has ended.
 
-    A change of another release, or of other files of Keras, is not the cause, however well it fits.
+    A change of another release, or of other files of Keras, is not the cause, however well it fits. Of
+    several that are left, only one whose lines were found is sure.
     """
     fitting = [
         match
         for match in explaining
         if origin.fits(match.change.since, match.change.fixed, match.change.lines)
     ]
-    agreeing = [replace(match, sure="traced", why=_agreed(match, origin)) for match in fitting]
+    certain = [match for match in fitting if origin.at(match.change.lines)] or fitting
+    agreeing = [
+        replace(match, sure="traced" if certain == [match] else match.sure, why=_agreed(match, origin))
+        for match in fitting
+    ]
     return tuple(sorted(agreeing, key=lambda match: -len(match.why)))
 
 

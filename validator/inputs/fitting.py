@@ -17,6 +17,8 @@ _ANONYMOUS = re.compile(
 def misfit(specification: Specification, tensors: Sequence[TensorEntry]) -> str:
     """Why a recording cannot be the model's inputs, as the end of a sentence; empty where nothing is known
     against it."""
+    if specification.nested:
+        return ""
     recorded = {tensor.name: tensor for tensor in tensors}
     pairs = [(each, recorded[name]) for each in specification.inputs if (name := _recorded(each, recorded))]
     free = [each for each in specification.inputs if not _recorded(each, recorded)]
@@ -41,7 +43,7 @@ def _names(specification: Specification, tensors: Sequence[TensorEntry]) -> str:
 
 
 def _problem(each: Input, tensor: TensorEntry) -> str:
-    if (each.dtype == "string") != (tensor.storage == "utf8"):
+    if each.declared and (each.dtype == "string") != (tensor.storage == "utf8"):
         return f"{each.name!r} takes {each.dtype}, the recording has {tensor.dtype}; record it again"
     if tensor.ragged or _fits(tensor.shape[1:], each.shape):
         return ""

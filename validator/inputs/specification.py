@@ -43,6 +43,7 @@ class Input:
         words: what a text layer knows, in its order; empty where it is not known.
         padded_with: the value of a masked step; None where nothing masks.
         batch: the only batch size that is taken; None for any.
+        declared: whether the file gives the dtype; otherwise it is what the first layer suggests.
     """
 
     name: str
@@ -54,14 +55,19 @@ class Input:
     padded_with: float | None = None
     batch: int | None = None
     layer: str = ""
+    declared: bool = True
 
 
 @dataclass(frozen=True)
 class Specification:
-    """The inputs of a model, and what had to be assumed about them, a sentence each."""
+    """The inputs of a model, and what had to be assumed about them, a sentence each.
+
+    `nested`: they are a structure within a structure, whose paths are the names that count.
+    """
 
     inputs: tuple[Input, ...]
     assumed: tuple[str, ...] = ()
+    nested: bool = False
 
     @property
     def batch(self) -> int | None:
@@ -85,7 +91,21 @@ def read_specification(artifact: Path, signature: str = "serving_default") -> Sp
             f"{artifact}: the file does not say what its inputs are ({kind} is subclassed); record them: "
             '`with record(model, "inputs"): model.predict(…)`'
         )
-    return Specification(inputs, tuple(_assumed(inputs)))
+    return Specification(inputs, tuple(_assumed(inputs)), _is_nested(description.config))
+
+
+def _is_nested(config: Mapping[str, object]) -> bool:
+    """Whether a model is made of dicts or lists of inputs within one another."""
+    inner = config.get("config")
+    ends = inner.get("input_layers") if isinstance(inner, Mapping) else None
+    if not isinstance(ends, list | Mapping) or _is_end(ends):
+        return False
+    return not all(map(_is_end, ends.values() if isinstance(ends, Mapping) else ends))
+
+
+def _is_end(value: object) -> bool:
+    """Whether it names a layer's output: `[layer, call, tensor]`."""
+    return isinstance(value, list) and [type(part) for part in value[:2]] == [str, int]
 
 
 def _of_signature(folder: Path, signature: str) -> Specification:
@@ -146,7 +166,7 @@ class _Reader:
         pad = _number(masking.config.get("mask_value")) if masking else None
         key = self._keys().get(name)
         base = Input(key or name, sample, dtype, _plain_meaning(name, dtype), padded_with=pad, batch=shape[0])
-        base = replace(base, layer=name) if key else base
+        base = replace(base, declared=layer.class_name == "InputLayer", layer=name if key else "")
         return self._meant(base, readers)
 
     def _keys(self) -> dict[str, str]:

@@ -15,24 +15,7 @@ Array = NDArray[Any]
 SAMPLES = 100
 _LENGTH, _SIDE = 24, 64  # of an axis that may have any length: steps, and pixels
 _UNKNOWN_IDS = 10
-_WORDS = (
-    "the",
-    "of",
-    "and",
-    "to",
-    "in",
-    "is",
-    "you",
-    "that",
-    "it",
-    "he",
-    "was",
-    "for",
-    "on",
-    "are",
-    "as",
-    "with",
-)
+_WORDS = ("the", "of", "and", "to", "in", "is", "you", "that", "it", "for", "on", "with")
 _PREFIX = "synthetic"
 
 

@@ -60,7 +60,8 @@ class Standard:
     @property
     def identity(self) -> tuple[str, ...]:
         """What decides how a run is classed, beside what it recorded."""
-        return (self.baseline.digest, self.candidate.digest, "noise" if self.rules else "values")
+        rules = self.rules.model.model_dump_json() if self.rules else "values"
+        return (self.baseline.digest, self.candidate.digest, rules)
 
     def classed(self, seen: Behaviour, result: Capture | Failure) -> Behaviour:
         """The behaviour with the digest of the end that it is like; its own where it is like neither."""

@@ -165,6 +165,8 @@ def observed(origin: Origin) -> ObservedOrigin | None:
     if packages is not None and "keras" not in {*packages.alone, *_flat(packages.together)}:
         named = packages.alone or packages.together
         return ObservedOrigin("", "") if named else None
+    if origin.refused == "same":  # Keras alone changes nothing; with other packages it may
+        return None if packages is not None and packages.together else ObservedOrigin("", "")
     releases = origin.releases
     border = None if releases is None else releases.since if releases.traced == "since" else releases.gone
     if border is None or border.package != "keras":

@@ -185,11 +185,15 @@ def deliver(folder: RunFolder, report: Report, *, json: bool = False) -> Exit:
 
 
 def write(folder: RunFolder, report: Report) -> None:
-    """Write the report into the folder of its run; report.json last, so that it stands for the whole."""
+    """Write the report into the folder of its run; report.json last of what stands for the whole.
+
+    The pages come after it: a picture that cannot be drawn costs no result.
+    """
     write_text(folder.root / "report.md", markdown.summary(report))
-    write_text(folder.root / "report.html", html.page(report))
     write_text(folder.root / "junit.xml", junit.dump(report))
+    (folder.root / "report.html").unlink(missing_ok=True)
     write_text(folder.report(), report_json.dump(report))
+    write_text(folder.root / "report.html", html.page(report))
 
 
 def bounds_of(limits: LimitSettings) -> Bounds:
