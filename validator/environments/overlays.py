@@ -75,9 +75,10 @@ class Overlays:
     _failed: dict[str, Failure] = field(default_factory=dict)
 
     def close(self) -> None:
-        """Begin no further installation ahead of time."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        """Begin no further installation of those that were asked for ahead of time."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def folder(self, wheel: Wheel) -> Path | Failure:
         """The folder that a wheel is installed in, without what it depends on."""
