@@ -132,13 +132,12 @@ def flipped() -> np.ndarray:
         ),
         (
             output(nan()),
-            "output output: 0 NaN and 0 infinite values became 1 and 0, first at [2, 1]: "
-            "-0.5385 → not finite",
+            "output output: 0 NaN and 0 infinite values became 1 and 0, first at [2, 1]: -0.5385 → NaN",
         ),
         (
             output(nan(), ratio=0.5, places=Places(size=40, moved=1, flips=0, novel=1, reach=0)),
             "output output: 0 NaN and 0 infinite values became 1 and 0, first at [2, 1]: "
-            "-0.5385 → not finite; 1 of them is not what rounding alone gives",
+            "-0.5385 → NaN; 1 of them is not what rounding alone gives",
         ),
         (
             output(np.copysign(ALL_NAN, -1), old=ALL_NAN),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -111,14 +110,14 @@ class Row:
     @property
     def noise_ratio(self) -> float | None:
         """The largest drift ÷ noise of all outputs; infinite over no noise."""
-        ratios = [output.drift.ratio for output in self.outputs if output.drift]
-        return max((each if math.isfinite(each) else math.inf for each in ratios), default=None)
+        comparison = self.cell.comparison(OutputsComparison)
+        return comparison.noise_ratio if comparison else None
 
     @property
     def max_abs(self) -> float | None:
         """The largest absolute difference of all outputs."""
-        compared = [output.comparison for output in self.outputs if output.comparison]
-        return max((each.max_abs for each in compared if each.max_abs is not None), default=None)
+        comparison = self.cell.comparison(OutputsComparison)
+        return comparison.max_abs if comparison else None
 
     @property
     def metric(self) -> MetricResult | None:

@@ -27,8 +27,15 @@ def number(value: float | None) -> str:
 def moved_value(before: float | None, after: float | None) -> str:
     """One element on both sides, with as many digits as it takes to see the difference."""
     digits = next((at for at in range(4, 18) if f"{before or 0:.{at}g}" != f"{after or 0:.{at}g}"), 6)
-    left, right = ("not finite" if side is None else f"{side:.{digits}g}" for side in (before, after))
+    left, right = (_element(side, digits) for side in (before, after))
     return f"{left} → {right}"
+
+
+def _element(value: float | None, digits: int) -> str:
+    """A number, `NaN`, `inf` or `-inf`; None stands for one of those three."""
+    if value is None:
+        return "not finite"
+    return "NaN" if math.isnan(value) else f"{value:.{digits}g}"
 
 
 #: Beyond it, a ratio says no more than that the noise is next to nothing.

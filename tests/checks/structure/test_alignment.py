@@ -100,6 +100,21 @@ def test_a_layer_in_between_takes_no_partner_away() -> None:
     assert (difference.kind, difference.class_name, difference.aspect) == ("added", "ReLU", "structure")
 
 
+def holding(*hashes: str) -> dict[str, Any]:
+    weights = [{"name": "kernel", "shape": [3, 3], "dtype": "float32", "hash": each} for each in hashes]
+    return {"weights": weights}
+
+
+def test_layers_of_one_name_are_told_apart_by_their_weights() -> None:
+    old = recording(("dense", "Dense"), ("dense_1", "Dense"), dense=holding("a"), dense_1=holding("b"))
+    swapped = recording(("dense_1", "Dense"), ("dense", "Dense"), dense=holding("a"), dense_1=holding("b"))
+    assert align(old, swapped).pairs == ((0, 0), (1, 2), (2, 1))
+    alone = recording(("dense", "Dense"), dense=holding("b"))
+    assert align(old, alone).pairs == ((0, 0), (2, 1))
+    fresh = recording(("dense", "Dense"), ("dense_1", "Dense"), dense=holding("c"), dense_1=holding("c"))
+    assert align(old, fresh).pairs == ((0, 0), (1, 1), (2, 2))
+
+
 def test_more_layers_of_a_name_are_told_apart_by_their_looks() -> None:
     wide = {"weights": [{"name": "kernel", "shape": [3, 9], "dtype": "float32"}]}
     old = recording(("dense", "Dense"), ("dense_1", "Dense"), dense_1=wide)

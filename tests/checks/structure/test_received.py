@@ -166,3 +166,44 @@ def test_a_tensor_that_arrives_otherwise_is_no_identical_input() -> None:
         for new in (recording(values="new"), recording({**PLAIN, "x": {"t": 4}}, values="new"))
     ]
     assert numbers == [True, False]
+
+
+def scaled(
+    values: str = "old", by: dict[str, Any] | None = None, config: dict[str, Any] | None = None, **tensor: Any
+) -> CallGraph:
+    """body → an operation of the graph that scales what it gets by `by`; tensor 4 is a constant."""
+    document = recording(values=values, **{"shape": [3], **tensor}).model_dump(mode="json", by_alias=True)
+    document["layers"][2] |= {"name": "multiply", "class_name": "Multiply", "config": config or {}}
+    arguments = [{"name": "x1", "value": {"t": 1}}, {"name": "x2", "value": by or {"t": 4}}]
+    document["calls"][2] |= {"path": "multiply", "operation": True, "received": {}, "arguments": arguments}
+    return CallGraph.model_validate(document)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind", "name"),
+    [
+        (scaled(), scaled(summary={"hash": "other"}), "constant", "x2"),
+        (scaled(by={"v": 1.0}), scaled(by={"v": 1.5}), "argument", "x2"),
+        (scaled(by={"v": 1.0}), scaled(), "argument", "x2"),
+        (scaled(config={"axis": -1}), scaled(config={"axis": 0}), "configuration", "axis"),
+    ],
+)
+def test_what_a_graph_gives_to_an_operation_is_named(
+    old: CallGraph, new: CallGraph, kind: str, name: str
+) -> None:
+    (difference,) = causes(old, new)
+    assert (difference.layer, difference.kind, difference.name) == ("multiply", kind, name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (scaled(), scaled(values="new")),
+        (scaled(config={"axis": -1}), scaled(config={"axis": 1})),  # of two axes, the last
+        (scaled(shape=[2, 3]), scaled(shape=[2, 3], summary={"hash": "other"})),  # one for each sample
+        (scaled(by={"opaque": "DType"}), scaled(by={"v": "float32"})),
+        (scaled(), scaled(summary=None)),
+    ],
+)
+def test_what_may_be_the_same_to_an_operation_is_no_difference(old: CallGraph, new: CallGraph) -> None:
+    assert causes(old, new) == []

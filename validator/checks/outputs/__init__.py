@@ -17,6 +17,7 @@ from validator.checks.outputs.find import change_of, find_outputs, judge_output
 from validator.checks.outputs.recording import OutputsRecording, read_outputs
 from validator.checks.outputs.sample import worst_sample
 from validator.checks.outputs.types import (
+    NamesFinding,
     NondeterministicFinding,
     ObstacleFinding,
     OutputFinding,
@@ -43,6 +44,7 @@ class Outputs(Check[OutputsRecording, OutputsComparison]):
     findings = (
         OutputFinding,
         ReferenceFinding,
+        NamesFinding,
         NondeterministicFinding,
         ObstacleFinding,
     )

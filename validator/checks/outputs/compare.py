@@ -9,7 +9,7 @@ import numpy as np
 
 from validator.checks.bands import OutputBands
 from validator.checks.loading.types import SIDES, Side
-from validator.checks.outputs.matching import OutputPair, match_outputs
+from validator.checks.outputs.matching import OutputPair, match_outputs, moved_names
 from validator.checks.outputs.recording import NoiseAnswer, OutputsRecording, ReferenceAnswer
 from validator.checks.outputs.types import (
     DrawnOutput,
@@ -70,7 +70,9 @@ def compare_outputs(
         )
         for numbers in output_numbers(baseline.outputs, candidate.outputs, model.tolerance)
     )
-    compared = comparison.model_copy(update={"outputs": outputs})
+    apart = {numbers.name for numbers in outputs if numbers.comparison is None or _apart(numbers.comparison)}
+    names = moved_names(baseline.outputs, candidate.outputs, apart)
+    compared = comparison.model_copy(update={"outputs": outputs, "names": names})
     if baseline.measured:
         return _measured(compared, baseline, candidate, bands)
     return compared.model_copy(update=_to_measure(compared, baseline, candidate))

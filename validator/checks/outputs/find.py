@@ -13,6 +13,7 @@ from validator.checks.bands import Band, Bands, CellVerdict, OutputBands
 from validator.checks.loading.types import SIDES
 from validator.checks.outputs.types import (
     Change,
+    NamesFinding,
     NondeterministicFinding,
     ObstacleFinding,
     OutputFinding,
@@ -61,10 +62,22 @@ def worst_output(outputs: Sequence[OutputFinding], bands: Bands) -> OutputFindin
 
 
 def _of_outputs(comparison: OutputsComparison, bands: Bands) -> Iterator[Finding]:
-    outputs = [_acquitted(judge_output(numbers, bands), bands.outputs) for numbers in comparison.outputs]
+    exact = comparison.reference is not None and comparison.reference.policy == "float64"
+    outputs = [judge_output(numbers, bands) for numbers in comparison.outputs]
+    outputs = outputs if exact else [_acquitted(output, bands.outputs) for output in outputs]
     yield from outputs
-    if comparison.reference is None or not outputs:
-        return
+    if comparison.names:
+        names, sides = comparison.names, ("baseline", "candidate")
+        missing, extra = (
+            tuple(each.name for each in comparison.outputs if each.only_in == side) for side in sides
+        )
+        yield NamesFinding(
+            names=names,
+            missing=tuple(name for name in missing if name not in names),
+            extra=tuple(name for name in extra if name not in names.values()),
+        )
+    if comparison.reference is None or not outputs or exact:
+        return  # the cell itself ran in float64
     failed = comparison.reference.failure is not None or comparison.reference.unmatched
     adds = _of_missing if failed else _of_reference
     yield from adds(outputs, comparison.reference, bands)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from validator.numbers.distance import compare_tensors
 from validator.storage.tensors import StoredTensor
+
+_MOST = 16  # outputs that are held against each other
 
 
 class OutputPair(NamedTuple):
@@ -54,6 +57,31 @@ def match_outputs(baseline: Sequence[StoredTensor], candidate: Sequence[StoredTe
         tuple(tensor for tensor in extra if tensor.name not in again),
         tuple(renamed),
     )
+
+
+def moved_names(
+    baseline: Sequence[StoredTensor], candidate: Sequence[StoredTensor], apart: Collection[str]
+) -> dict[str, str]:
+    """Outputs that the candidate returns under the name of another: baseline's name → candidate's.
+
+    `apart`: outputs that differ, or that one side alone has. Values are the same within the tolerance of
+    their dtype. Empty where an output could be any of several.
+    """
+    old, new = ([tensor for tensor in side if tensor.name in apart] for side in (baseline, candidate))
+    if max(len(old), len(new)) > _MOST:
+        return {}
+    partners = {tensor.name: [other.name for other in new if _equal(tensor, other)] for tensor in old}
+    names = {name: others[0] for name, others in partners.items() if others}
+    single = all(len(others) <= 1 for others in partners.values())
+    return names if single and len({*names.values()}) == len(names) else {}
+
+
+def _equal(old: StoredTensor, new: StoredTensor) -> bool:
+    """Whether two outputs of other names hold the same numbers, not all of them 0."""
+    if old.name == new.name or not _alike(old, new):
+        return False
+    comparison = compare_tensors(old, new)
+    return comparison.compared and not comparison.mismatched and bool(comparison.rms_baseline)
 
 
 def _alike(a: StoredTensor, b: StoredTensor) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -75,6 +76,12 @@ class OutputNumbers(Frozen):
     classes: tuple[str, ...] = Field(default=(), description="Names along the last axis.")
     ranked: bool = Field(default=True, description="Whether the largest value of a row is a prediction.")
 
+    @property
+    def unsized(self) -> bool:
+        """Whether it differs in NaN and infinities alone, so that no distance says how far."""
+        own = self.comparison
+        return own is not None and bool(own.nonfinite_mismatched) and not own.max_abs
+
 
 class DrawnOutput(Frozen):
     """What is worth drawing of an output that differs."""
@@ -141,10 +148,27 @@ class OutputsComparison(Comparison):
     outputs: tuple[OutputNumbers, ...] = ()
     reference: ReferenceComparison | None = None
     nondeterministic: dict[Side, tuple[SelfDifference, ...]] = {}
+    names: dict[str, str] = Field(
+        default={}, description="Outputs that the candidate returns under another name: old → new."
+    )
     moved: tuple[int, ...] = ()
     drawn: tuple[DrawnOutput, ...] = ()
     sample: WorstSample | None = Field(default=None, description="In cells that moved.")
     measurement: Measurement | None = Field(default=None, exclude=True)
+
+    @property
+    def noise_ratio(self) -> float | None:
+        """The largest drift ÷ noise of all outputs; infinite over no noise."""
+        ratios = (output.drift.ratio for output in self.outputs if output.drift and not output.unsized)
+        return max((each if math.isfinite(each) else math.inf for each in ratios), default=None)
+
+    @property
+    def max_abs(self) -> float | None:
+        """The largest absolute difference of all outputs."""
+        sizes = (
+            output.comparison.max_abs for output in self.outputs if output.comparison and not output.unsized
+        )
+        return max((each for each in sizes if each is not None), default=None)
 
 
 class _OfOutputs(Finding):
@@ -190,6 +214,17 @@ class NondeterministicFinding(_OfOutputs):
     kind: Literal["nondeterministic"] = "nondeterministic"
     side: Side
     outputs: tuple[SelfDifference, ...]
+
+
+class NamesFinding(_OfOutputs):
+    """The candidate returns outputs under the names of others, or under new ones. `missing`: those it lost,
+    `extra`: those that it has beside them.
+    """
+
+    kind: Literal["output-names"] = "output-names"
+    names: dict[str, str]
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
 
 
 class ObstacleFinding(_OfOutputs):

@@ -2,15 +2,15 @@
 
 Call sets and automatic names differ between releases, so nothing is aligned by its index: a call is known
 by its parent, its name without an automatic number, which of the layers of that name it is, and which call
-of it. Where one side has more layers of a name than the other, those that look alike (class,
-weights, shapes) belong together.
+of it. Of layers of one name, those that hold the same values in their weights belong together; where one
+side has more of them than the other, those that look alike (class, weights, shapes).
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
@@ -115,10 +115,12 @@ def _groups(graph: CallGraph, calls: Sequence[int]) -> dict[str, list[list[int]]
 def _instances(
     old: CallGraph, new: CallGraph, before: list[list[int]], after: list[list[int]]
 ) -> list[tuple[list[int], list[int]]]:
-    """Layers of one name: in order where there are as many, by their looks otherwise."""
+    """Layers of one name: by their weights, in order where there are as many, by their looks otherwise."""
+    pairs = _of_same_weights(old, new, before, after)
+    before = [calls for calls in before if all(calls is not first for first, _ in pairs)]
+    after = [calls for calls in after if all(calls is not second for _, second in pairs)]
     if len(before) == len(after):
-        return list(zip(before, after, strict=True))
-    pairs: list[tuple[list[int], list[int]]] = []
+        return pairs + list(zip(before, after, strict=True))
     for look in (_looks_and_feed, _looks):
         looks = [look(old, calls[0]) for calls in before], [look(new, calls[0]) for calls in after]
         blocks = SequenceMatcher(None, *looks, autojunk=False).get_matching_blocks()
@@ -128,6 +130,31 @@ def _instances(
         before = [calls for number, calls in enumerate(before) if number not in taken[0]]
         after = [calls for number, calls in enumerate(after) if number not in taken[1]]
     return pairs
+
+
+def _of_same_weights(
+    old: CallGraph, new: CallGraph, before: list[list[int]], after: list[list[int]]
+) -> list[tuple[list[int], list[int]]]:
+    """Layers that hold the same values, as no other of either side does."""
+    sides = [
+        _singly((_values(graph, calls[0]), calls) for calls in layers)
+        for graph, layers in ((old, before), (new, after))
+    ]
+    return [(sides[0][values], sides[1][values]) for values in sides[0] if values in sides[1]]
+
+
+def _singly(named: Iterable[tuple[tuple[str, ...], list[int]]]) -> dict[tuple[str, ...], list[int]]:
+    """What stands under a key that nothing else stands under; without what has no key."""
+    groups: dict[tuple[str, ...], list[list[int]]] = defaultdict(list)
+    for key, calls in named:
+        groups[key].append(calls)
+    return {key: calls[0] for key, calls in groups.items() if key and len(calls) == 1}
+
+
+def _values(graph: CallGraph, call: int) -> tuple[str, ...]:
+    """Digests of a layer's weights; empty where it has none, or one is not known."""
+    hashes = tuple(sorted(weight.hash for weight in graph.layer_of(call).weights))
+    return hashes if all(hashes) else ()
 
 
 def _looks(graph: CallGraph, call: int) -> tuple[object, ...]:

@@ -18,6 +18,7 @@ from validator.checks.structure.signatures import (
     FLOATING,
     CallInput,
     arguments_of,
+    constants_of,
     explicit_mask,
     inputs_of,
     masked_before,
@@ -38,8 +39,9 @@ def compare_architecture(alignment: Alignment) -> tuple[StructuralDifference, ..
         if not visible(alignment.baseline, baseline):
             continue
         pair = _Pair(alignment, baseline, candidate)
-        if pair.operation:
-            continue  # what an operation made of a tensor is reported at the layer that gets it
+        if pair.operation:  # what it made of a tensor is reported at the layer that gets it
+            differences += pair.operation_differences()
+            continue
         layer = alignment.baseline.calls[baseline].layer
         if layer not in seen:
             seen.add(layer)
@@ -114,9 +116,7 @@ class _Pair:
         floating = {old.compute_dtype, new.compute_dtype} <= FLOATING
         if old.policy != new.policy and floating and not old.container:
             yield self.difference("policy", old.policy, new.policy)
-        results = self.alignment.baseline.results(self.baseline).values()
-        rank = next((len(self.alignment.baseline.tensors[leaf.tensor].shape) for leaf in results), None)
-        for key, before, after in configuration_changes(old.config, new.config, rank):
+        for key, before, after in configuration_changes(old.config, new.config, self._rank):
             yield self.difference("configuration", before, after, name=key)
         yield from self._weights()
         yield from self._vocabulary()
@@ -154,6 +154,29 @@ class _Pair:
                 wider = () if math.isclose(*spread, rel_tol=_SPREAD) else spread
                 yield self.difference("weight-values", *wider, name=before.name)
                 return
+
+    def operation_differences(self) -> Iterator[StructuralDifference]:
+        """What a graph gives to an operation beside the tensors that pass through it."""
+        calls = self.alignment.baseline.calls[self.baseline], self.alignment.candidate.calls[self.candidate]
+        if not all(call.operation for call in calls) or self.old.class_name != self.new.class_name:
+            return
+        for name, before, after in configuration_changes(self.old.config, self.new.config, self._rank):
+            yield self.difference("configuration", before, after, name=name)
+        for name, before, after in arguments_of(*calls):
+            yield self.difference("argument", before, after, name=name)
+        graphs = self.alignment.baseline, self.alignment.candidate
+        constants = [*constants_of(graphs[0], self.baseline)], [*constants_of(graphs[1], self.candidate)]
+        for (name, old), (_, new) in zip(*constants, strict=False):
+            tensors = graphs[0].tensors[old], graphs[1].tensors[new]
+            hashes = graphs[0].hash_of(old), graphs[1].hash_of(new)
+            if tensors[0].dtype == tensors[1].dtype and None not in hashes and hashes[0] != hashes[1]:
+                yield self.difference("constant", name=name)
+
+    @property
+    def _rank(self) -> int | None:
+        """How many axes the first result has."""
+        results = self.alignment.baseline.results(self.baseline).values()
+        return next((len(self.alignment.baseline.tensors[leaf.tensor].shape) for leaf in results), None)
 
     def call_differences(self) -> Iterator[StructuralDifference]:
         """What the call takes and gives."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from validator.checks.structure.graph import CallFacts, CallGraph, Leaf
+from validator.checks.structure.graph import CallFacts, CallGraph, Leaf, ValueTree
 
 #: Layers of Keras around a layer that the user chose.
 _WRAPPERS = frozenset({"Bidirectional", "SpectralNormalization", "TimeDistributed"})
@@ -64,10 +64,12 @@ def inputs_of(graph: CallGraph, call: int) -> Iterator[CallInput]:
 def arguments_of(old: CallFacts, new: CallFacts) -> Iterator[tuple[str, JsonValue, JsonValue]]:
     """Arguments other than tensors that the code of a layer gets otherwise: (name, before, after).
 
-    Of an argument that is a tensor on one side alone, that side has the word `tensor`.
+    Of an argument that is a tensor on one side alone, that side has the word `tensor`. An operation gets what
+    it is called with.
     """
-    for name in old.received.keys() & new.received.keys():
-        sides = old.received[name], new.received[name]
+    given = _given(old), _given(new)
+    for name in sorted(given[0].keys() & given[1].keys()):
+        sides = given[0][name], given[1][name]
         tensors = [any(True for _ in tree.leaves()) for tree in sides]
         before, after = (
             "tensor" if tensor else tree.plain for tensor, tree in zip(tensors, sides, strict=True)
@@ -76,6 +78,30 @@ def arguments_of(old: CallFacts, new: CallFacts) -> Iterator[tuple[str, JsonValu
             before, after = bool(before), bool(after)
         if not all(tensors) and before != after:
             yield name, before, after
+
+
+def _given(call: CallFacts) -> dict[str, ValueTree]:
+    """What the code of a call gets, by parameter."""
+    if not call.operation:
+        return call.received
+    return {argument.name: argument.value for argument in call.arguments if not argument.value.opaque}
+
+
+def constants_of(graph: CallGraph, call: int) -> Iterator[tuple[str, int]]:
+    """The tensors that a functional graph holds as constants and gives to a call: (argument, tensor).
+
+    Only an operation is called by a graph alone; the code around a layer may have computed what it gives.
+    What has a value for each sample may have come from an input, converted.
+    """
+    if not graph.calls[call].operation:
+        return
+    samples = (len(graph.rows),)
+    inputs = {leaf.tensor for around in graph.around(call) for leaf in graph.calls[around].inputs}
+    for argument in graph.calls[call].arguments:
+        for leaf in argument.value.leaves():
+            tensor = graph.tensors[leaf.tensor]
+            if tensor.producer is None and leaf.tensor not in inputs and tensor.shape[:1] != samples:
+                yield argument.name, leaf.tensor
 
 
 def explicit_mask(graph: CallGraph, call: int) -> str:

@@ -17,7 +17,7 @@ DifferenceKind = Literal[
     "weight-count", "weight-shape", "weight-dtype", "weight-order", "weight-values",
     "vocabulary-size", "vocabulary-entries",
     "input-cast", "input-cast-removed", "input-conversion", "input-dtype", "input-shape", "input-mask",
-    "received-mask", "argument",
+    "received-mask", "argument", "constant",
     "result-count", "result-dtype", "result-rank", "result-shape", "result-mask", "result-mask-positions",
     "removed", "added",
 ]  # fmt: skip
@@ -32,7 +32,7 @@ _ASPECTS: dict[DifferenceKind, Aspect] = {
 #: What a layer's own code is given: whatever differs behind it, its input is not the same.
 _RECEIVED: tuple[DifferenceKind, ...] = (
     "input-cast", "input-cast-removed", "input-conversion", "input-dtype", "input-shape", "input-mask",
-    "received-mask", "argument",
+    "received-mask", "argument", "constant",
 )  # fmt: skip
 
 
@@ -61,7 +61,7 @@ class StructuralDifference(LayerCall):
     call: int = Field(description="Index of the baseline's call; of `added`, of the candidate's.")
     before: JsonValue = None
     after: JsonValue = None
-    name: str = Field(default="", description="The argument, configuration key or weight.")
+    name: str = Field(default="", description="The argument, constant, configuration key or weight.")
     input: int | None = Field(
         default=None, description="Which of the call's input tensors, where it has several."
     )

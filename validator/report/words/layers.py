@@ -28,7 +28,7 @@ from validator.text import first_line
 
 _ROWS = 12
 #: Models without a `call` of their own.
-LAYERS_ALONE = frozenset({"Functional", "Sequential"})
+_LAYERS_ALONE = frozenset({"Functional", "Sequential"})
 _HEADINGS = (
     Heading("layer"),
     Heading("replayed on the baseline's inputs", numeric=True),
@@ -37,7 +37,6 @@ _HEADINGS = (
 )
 #: The first difference stands in the main table, the table's counts in its title.
 _PLACES: dict[str, Place] = {
-    "first-difference": "lead",
     "further-cause": "why",
     "more-causes": "why",
     "layer-table": "hidden",
@@ -49,6 +48,11 @@ _DIFFERS = {
     "structure": "structure",
     "weights": "weights",
 }
+
+
+def located(cause: Cause) -> bool:
+    """Whether it is known where the difference begins: in a layer, or in the code of the user's own model."""
+    return bool(cause.layer) or cause.class_name not in _LAYERS_ALONE
 
 
 def sentence(finding: Finding) -> Words:
@@ -96,7 +100,7 @@ def _cause(cause: Cause) -> Words:
     if cause.differs != "value":
         return difference_words(cause.difference) if cause.difference else words(cause.differs)
     if not cause.layer:
-        if cause.class_name in LAYERS_ALONE:
+        if not located(cause):
             alone = "no layer diverges on identical input beyond its noise"
             return words(f"{alone}; where the difference begins is not known")
         own = "the difference comes from the model's own code between layers"
@@ -104,6 +108,8 @@ def _cause(cause: Cause) -> Words:
         return words(f"no layer diverges on identical input: {own}", place)
     much = "".join((_ratio(cause), _samples(cause), _nonfinite(cause), _unequal(cause), _example(cause)))
     difference = cause.difference
+    if difference is not None and not much:
+        return difference_words(difference)
     if difference is not None and not difference.kind.startswith("result-"):  # it says why
         return words(difference_words(difference), f"; its output differs{much}")
     also = words("; ", difference_words(difference)) if difference else ()
@@ -119,8 +125,10 @@ def _nonfinite(cause: Cause) -> str:
     if cause.nonfinite is None:
         return ""
     before, after = (f"{count:,}" for count in cause.nonfinite)
-    share = f"{before} of {cause.size:,} values are NaN or infinite in the baseline"
-    return f": {share}, {after} in the candidate"
+    share = f": {before} of {cause.size:,} values are NaN or infinite"
+    if before == after:
+        return f"{share} on each side, and not the same"
+    return f"{share} in the baseline, {after} in the candidate"
 
 
 def _unequal(cause: Cause) -> str:
@@ -221,6 +229,10 @@ def _hidden(rows: Sequence[LayerRow]) -> Words:
     return listed([Piece(f"{plural(count, 'layer')} {what}") for count, what in counts if count])
 
 
-WORDS: CheckWords[LayersComparison] = CheckWords(
-    sentence=sentence, place=lambda finding: _PLACES.get(finding.kind, "note"), details=details
-)
+def _place(finding: Finding) -> Place:
+    if isinstance(finding, FirstDifference):
+        return "lead" if located(finding.cause) else "why"  # there, how far it moved says more
+    return _PLACES.get(finding.kind, "note")
+
+
+WORDS: CheckWords[LayersComparison] = CheckWords(sentence=sentence, place=_place, details=details)

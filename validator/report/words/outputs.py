@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from validator.base import finite
 from validator.checks.outputs.types import (
+    NamesFinding,
     NondeterministicFinding,
     Obstacle,
     ObstacleFinding,
@@ -53,6 +53,7 @@ _OBSTACLES = {
 }
 _PLACES: dict[str, Place] = {
     "not-comparable": "lead",
+    "output-names": "first",
     "reference-convicts": "lead",
     "reference-confirms": "why",
     "reference-precision": "why",
@@ -73,9 +74,19 @@ def _sentence(finding: Finding) -> Words:
         case NondeterministicFinding():
             parts = [part for own in finding.outputs for part in ("; ", name(own.output), f" {_self(own)}")]
             return words(f"two consecutive predictions of the {finding.side} differ: ", *parts[1:])
+        case NamesFinding():
+            return _renamed(finding)
         case ObstacleFinding():
             return words("; ".join(map(_obstacle, finding.obstacles)))
     return words(finding.kind)
+
+
+def _renamed(finding: NamesFinding) -> Words:
+    pairs = [part for each in finding.names.items() for part in (", ", name(each[0]), " as ", name(each[1]))]
+    parts = [words("the candidate returns the baseline's output ", *pairs[1:])]
+    for outputs, what in ((finding.missing, "is missing"), (finding.extra, "is new")):
+        parts += [words("output ", name(output), f" {what}") for output in outputs]
+    return joined(parts, "; ")
 
 
 def _place(finding: Finding) -> Place:
@@ -144,7 +155,7 @@ def _at(worst: Worst) -> str:
     before, after = worst.baseline, worst.candidate
     change = f"{before!r} → {after!r}"
     if isinstance(before, float | None) and isinstance(after, float | None):
-        change = figures.moved_value(finite(before), finite(after))
+        change = figures.moved_value(before, after)
     return f"{list(worst.index)}: {change}"
 
 
@@ -324,14 +335,11 @@ def _obstacle(obstacle: Obstacle) -> str:
 
 
 def _max_abs(comparison: OutputsComparison) -> str:
-    parts = (output.comparison for output in comparison.outputs)
-    known = (part.max_abs for part in parts if part and part.max_abs is not None)
-    return figures.number(max(known, default=None))
+    return figures.number(comparison.max_abs)
 
 
 def _times_noise(comparison: OutputsComparison) -> str:
-    known = (output.drift.ratio for output in comparison.outputs if output.drift is not None)
-    return figures.ratio(max(known, default=None))
+    return figures.ratio(comparison.noise_ratio)
 
 
 def _top1(comparison: OutputsComparison) -> str:

@@ -20,7 +20,7 @@ from validator.report.content import Row
 from validator.report.phrases import Words, name, plural, strong, words
 from validator.report.words.cell import VERDICTS
 from validator.report.words.failures import STAGES, failed
-from validator.report.words.layers import LAYERS_ALONE
+from validator.report.words.layers import located
 from validator.report.words.origin import begins
 from validator.report.words.remedies import advice
 from validator.verdict.bands import BANDS, GREEN
@@ -126,7 +126,7 @@ def answer(check: str, row: Row) -> str:
 
 def _layers(comparison: LayersComparison, row: Row, findings: Sequence[Finding]) -> str:
     first = next((each for each in findings if isinstance(each, FirstDifference)), None)
-    if first is None or (not first.cause.layer and first.cause.class_name in LAYERS_ALONE):
+    if first is None or not located(first.cause):
         return "not located"
     return f"{first.cause.layer or 'own code'} first"
 

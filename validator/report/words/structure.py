@@ -47,6 +47,7 @@ _SENTENCES: dict[DifferenceKind, str] = {
     "input-dtype": "{input} is now {after} instead of {before}",
     "input-shape": "{input} has shape {after} instead of {before}",
     "argument": "argument {name} of {call} " + _CHANGED,
+    "constant": "constant {name} of {call} has other values",
     "result-count": "{layer} returns {after} tensor{plural} instead of {before}",
     "result-dtype": "output of {layer} is now {after} instead of {before}",
     "result-rank": "output of {layer} has rank {after} instead of {before}",
@@ -104,6 +105,7 @@ def _pieces(difference: StructuralDifference) -> dict[str, str | Words]:
     """What stands in for each piece of a sentence."""
     call = layer_words(difference, with_class=True)
     operation = words("operation ", name(difference.class_name))
+    before, after = _both(difference.before, difference.after)
     caster = difference.by.class_name if difference.by else "Cast"  # named where it is no plain Cast
     return {
         "layer": layer_words(difference),
@@ -113,8 +115,8 @@ def _pieces(difference: StructuralDifference) -> dict[str, str | Words]:
         "input": _input(difference),
         "by": layer_words(difference.by, with_class=True) if difference.by else "",
         "cast": "cast" if caster == "Cast" else words("converted by ", name(caster)),
-        "before": _value(_parts(difference.before, difference.after)),
-        "after": _value(_parts(difference.after, difference.before)),
+        "before": before,
+        "after": after,
         "spread": _spread(difference),
         "plural": "" if difference.after == 1 else "s",
     }
@@ -126,6 +128,12 @@ def _spread(difference: StructuralDifference) -> str:
         return "other values"
     before, after = number(difference.before), number(difference.after)
     return f"a standard deviation of {after} instead of {before}"
+
+
+def _both(before: JsonValue, after: JsonValue) -> tuple[str, str]:
+    """Two values, with as many digits as it takes to see that they differ."""
+    texts = _value(_parts(before, after)), _value(_parts(after, before))
+    return texts if texts[0] != texts[1] else (repr(before), repr(after))
 
 
 def _value(value: JsonValue) -> str:
