@@ -19,6 +19,17 @@ Only = Annotated[
     list[str] | None,
     option("only", "Run only this cell and its baseline; `plan` lists the ids. Repeatable."),
 ]
+Model = Annotated[list[str] | None, typer.Option(help="Run only this model. Repeatable.")]
+Baseline = Annotated[
+    str,
+    typer.Option(
+        help="Compare with this instead: an environment, a version of Keras, `legacy`, or `current`, the "
+        "Python that runs the validator."
+    ),
+]
+Against = Annotated[
+    list[str] | None, typer.Option(help="Compare only this with the baseline; as --baseline. Repeatable.")
+]
 Output = Annotated[
     Path | None,
     option("output", "Directory of the run. Default: .keras-validator/run next to the config.", "-o"),

@@ -7,12 +7,27 @@ from typing import Annotated
 
 import typer
 
-from validator.cli.options import Base, Config, FromEvent, Head, Jobs, Only, Output, ReportFormat
+from validator.cli.options import (
+    Against,
+    Base,
+    Baseline,
+    Config,
+    FromEvent,
+    Head,
+    Jobs,
+    Model,
+    Only,
+    Output,
+    ReportFormat,
+)
 
 
 def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     config: Config = Path("validator.yml"),
     only: Only = None,
+    model: Model = None,
+    baseline: Baseline = "",
+    against: Against = None,
     output: Output = None,
     json: Annotated[bool, typer.Option("--json", help="Print report.json to stdout.")] = False,
     jobs: Jobs = None,
@@ -25,26 +40,34 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     With --base or --event, the requirements of both commits become the environments `base` and `head`, before
     those of the matrix. If nothing relevant changed between them, nothing runs.
     """
+    from validator.matrix import Selection
     from validator.pipeline.publish import run_in_actions
     from validator.pipeline.run import Request, run_matrix
 
-    request = Request(config, tuple(only or ()), output, json, jobs, base, head, event)
+    selection = Selection(tuple(model or ()), baseline, tuple(against or ()))
+    request = Request(config, tuple(only or ()), output, json, jobs, base, head, event, selection)
     raise typer.Exit(int(run_in_actions(request) if event else run_matrix(request)))
 
 
 def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     config: Config = Path("validator.yml"),
     only: Only = None,
+    model: Model = None,
+    baseline: Baseline = "",
+    against: Against = None,
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
     base: Base = None,
     head: Head = None,
     event: FromEvent = False,
 ) -> None:
     """Print the environments and cells of a run without running them."""
+    from validator.matrix import Selection
     from validator.pipeline.run import Request
     from validator.pipeline.show import show_plan
 
-    show_plan(Request(config, tuple(only or ()), None, json, base=base, head=head, event=event))
+    selection = Selection(tuple(model or ()), baseline, tuple(against or ()))
+    only_cells = tuple(only or ())
+    show_plan(Request(config, only_cells, None, json, base=base, head=head, event=event, selection=selection))
 
 
 def origin(  # noqa: PLR0913, PLR0917 - one parameter an option

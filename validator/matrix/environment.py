@@ -12,7 +12,10 @@ from validator.upgrade import exact, name_of
 
 @dataclass(frozen=True)
 class Environment:
-    """What is installed, and with which variables a worker starts. `axes` is its place in the matrix."""
+    """What is installed, and with which variables a worker starts. `axes` is its place in the matrix.
+
+    `interpreter`: of an environment that is there already, and is used as it is.
+    """
 
     name: str
     python: str
@@ -23,6 +26,7 @@ class Environment:
     backend: str = "tensorflow"
     axes: tuple[tuple[str, str], ...] = ()
     constraints: tuple[str, ...] = ()
+    interpreter: str = ""
 
     @property
     def keras(self) -> Version | None:

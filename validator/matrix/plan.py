@@ -81,22 +81,26 @@ class Plan:
 
 
 def make_plan(
-    settings: Settings, common: Requirements, sides: tuple[Environment, Environment] | None = None
+    settings: Settings,
+    common: Requirements,
+    sides: tuple[Environment, Environment] | None = None,
+    further: Sequence[Environment] = (),
 ) -> Plan:
     """Lay out the matrix, whose environments are all built from the `common` requirements.
 
     `sides` are the environments `base` and `head` of a pull request; the base side is then the baseline.
+    `further` ones stand behind those of the matrix.
 
     Raises:
         ConfigurationError: the baseline is not one environment of the matrix, or a model has nothing to run.
     """
     left_out: list[LeftOut] = []
-    axes = _environment_axes(settings.matrix, left_out)
+    axes = environment_axes(settings.matrix, left_out)
     matrix = (_environment(settings, common, each) for each in axes)
     environments = {environment.name: environment for environment in matrix}
     _check_names(settings, environments)
-    ordered = (*(sides or ()), *environments.values())
-    if not ordered:
+    ordered = (*(sides or ()), *environments.values(), *further)
+    if not ordered or not (sides or environments):
         raise ConfigurationError(
             "matrix.keras is empty: name at least two environments, for example "
             'matrix: {keras: ["3.3.3", "3.5.0"]}'
@@ -133,7 +137,8 @@ def _possible(plan: Plan, settings: Settings) -> Plan:
     )
 
 
-def _environment_axes(matrix: Matrix, left_out: list[LeftOut]) -> Iterator[dict[str, str]]:
+def environment_axes(matrix: Matrix, left_out: list[LeftOut]) -> Iterator[dict[str, str]]:
+    """The place of every environment: axis → value. What cannot be is added to `left_out`."""
     axes: dict[str, Sequence[str]] = {
         "keras": matrix.keras,
         "tensorflow": matrix.tensorflow,
@@ -154,7 +159,7 @@ def _environment_axes(matrix: Matrix, left_out: list[LeftOut]) -> Iterator[dict[
             seen.append(combination)
     for combination in seen:
         if reason := _tensorflow_alone(combination):
-            left_out.append(LeftOut(_environment_name(combination), reason))
+            left_out.append(LeftOut(environment_name(combination), reason))
         else:
             yield combination
 
@@ -170,7 +175,8 @@ def _tensorflow_alone(axes: Mapping[str, str]) -> str:
     return f"{name} runs on TensorFlow alone, not on {backend}"
 
 
-def _environment_name(axes: Mapping[str, str]) -> str:
+def environment_name(axes: Mapping[str, str]) -> str:
+    """What an environment is called: `keras-3.5.0-jax`."""
     parts = ["legacy" if axes["keras"] == "legacy" else f"keras-{axes['keras']}"]
     parts += [f"tf-{axes['tensorflow']}"] if "tensorflow" in axes else []
     parts += [axes["backend"]] if axes.get("backend", "tensorflow") != "tensorflow" else []
@@ -181,7 +187,7 @@ def _environment_name(axes: Mapping[str, str]) -> str:
 def _environment(settings: Settings, common: Requirements, axes: Mapping[str, str]) -> Environment:
     keras, backend = axes["keras"], axes.get("backend", "tensorflow")
     legacy = keras == "legacy"
-    name = _environment_name(axes)
+    name = environment_name(axes)
     own = settings.environments.get(name) or EnvironmentSettings()
     variables = {"KERAS_BACKEND": backend}
     if legacy:

@@ -21,6 +21,8 @@ def places(project: Project, folder: RunFolder) -> list[Place]:
 
 def _place(project: Project, folder: RunFolder, environment: Environment, uv: Uv) -> Place:
     def build() -> Path | Failure:
+        if environment.interpreter:
+            return Path(environment.interpreter)
         built = prepare(
             environment,
             project.install_of(environment.name),

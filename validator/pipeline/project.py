@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,12 @@ from validator.errors import ConfigurationError
 from validator.inputs import misfit, read_specification
 from validator.matrix import (
     BASE,
+    CURRENT,
     HEAD,
     Plan,
+    Selection,
     common_requirements,
+    current_environment,
     environments,
     install_of,
     install_with,
@@ -36,6 +40,7 @@ class Project:
         path: the validator.yml, absolute; its folder is where relative paths start and modules are imported.
         index: where the requirements file that the settings name says packages come from.
         pull_request: what changes between two commits, where two are compared.
+        selection: what a command asked for beside the configuration.
     """
 
     path: Path
@@ -43,6 +48,7 @@ class Project:
     plan: Plan
     index: Index = field(default_factory=Index)
     pull_request: PullRequest | None = None
+    selection: Selection = field(default_factory=Selection)
 
     @property
     def folder(self) -> Path:
@@ -111,7 +117,12 @@ def display_path(path: Path) -> str:
     return str(path.relative_to(current) if path.is_relative_to(current) else path)
 
 
-def open_project(path: Path, only: Sequence[str] = (), pull_request: PullRequest | None = None) -> Project:
+def open_project(
+    path: Path,
+    only: Sequence[str] = (),
+    pull_request: PullRequest | None = None,
+    selection: Selection = Selection(),  # noqa: B008 - frozen
+) -> Project:
     """Read a validator.yml and lay out its plan.
 
     Args:
@@ -119,13 +130,14 @@ def open_project(path: Path, only: Sequence[str] = (), pull_request: PullRequest
         only: ids of the cells to keep; all if empty.
         pull_request: what changes between two commits; `base` and `head` then stand before the matrix, and
             base is the baseline. Where no manifest names a framework, the matrix stands alone.
+        selection: which models and environments are asked for; they need not be in the matrix.
 
     Raises:
         ConfigurationError: the file, its requirements file or the matrix cannot be used.
     """
     path = path.resolve()
     check_path(path)
-    settings = config.load(path)
+    settings = selection.settings(config.load(path))
     common = common_requirements(settings, path.parent)
     pair = environments(settings, pull_request.detected) if pull_request else None
     if pull_request and pair is None and not (settings.matrix.keras or settings.matrix.include):
@@ -134,8 +146,12 @@ def open_project(path: Path, only: Sequence[str] = (), pull_request: PullRequest
             "torch, so base and head cannot be built; list the right file under `upgrade.manifests` in "
             f"{path.name}, or define a `matrix`"
         )
-    plan = make_plan(settings, common, pair)
-    return Project(path, settings, plan.only(only) if only else plan, common.index, pull_request)
+    if pair is not None and selection.baseline:
+        raise ConfigurationError("a pull request has its own baseline: leave --baseline out, or --base")
+    further = [current_environment(os.environ)] if CURRENT in selection.environments else []
+    plan = make_plan(settings, common, pair, further)
+    plan = selection.plan(plan) if selection else plan
+    return Project(path, settings, plan.only(only) if only else plan, common.index, pull_request, selection)
 
 
 def check_files(project: Project) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -17,20 +17,23 @@ from validator.config.settings import OriginSettings
 from validator.environments import Uv, UvInstaller
 from validator.errors import ConfigurationError, Exit, ValidatorError
 from validator.github import read_context
-from validator.matrix import BASE
+from validator.matrix import BASE, Selection
 from validator.pipeline import pull_request
 from validator.pipeline.project import Project, check_files, display_path, open_project
 from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.run_folder import WORK, RunFolder, locked
-from validator.pipeline.validate import Run, deliver, validate, write
-from validator.report.terminal import Progress
+from validator.pipeline.validate import Run, print_report, validate, write
+from validator.report.progress import Progress
 from validator.runner import Watcher
 from validator.verdict.results import Reason, Report
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for; `base`, `head` and `event` name the commits that are compared."""
+    """What the command line asks for; `base`, `head` and `event` name the commits that are compared.
+
+    `quiet`: no progress is shown.
+    """
 
     config: Path
     only: tuple[str, ...] = ()
@@ -40,6 +43,8 @@ class Request:
     base: str | None = None
     head: str | None = None
     event: bool = False
+    selection: Selection = field(default_factory=Selection)
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         if self.event and self.head is not None:
@@ -48,7 +53,7 @@ class Request:
     @property
     def folder(self) -> RunFolder:
         """The folder of the run: the requested folder, or one beside the configuration."""
-        name = "only" if self.only else "run"
+        name = "only" if self.only or self.selection else "run"
         return RunFolder((self.output or self.config.resolve().parent / WORK / name).resolve())
 
 
@@ -69,7 +74,12 @@ def find_upgrade(request: Request) -> PullRequest | None:
 
 
 def run_matrix(request: Request) -> Exit:
-    """Find the upgrade, run every cell of the plan, judge, print and write the report.
+    """Run what is asked for as `produce` does, and print the report."""
+    return print_report(produce(request), json=request.json)
+
+
+def produce(request: Request) -> Report:
+    """Find the upgrade, run every cell of the plan, judge, and write the report.
 
     Where commits are compared and nothing relevant changed between them, nothing is run.
 
@@ -84,18 +94,25 @@ def run_matrix(request: Request) -> Exit:
         try:
             change = find_upgrade(request)
             if change is not None and not change.detected.upgrade.relevant and not request.only:
-                return deliver(folder, _unchanged(request, change), json=request.json)
-            report = _run(request, open_project(request.config, request.only, change))
+                report = _unchanged(request, change)
+            else:
+                report = _run(request, opened(request, change))
         except ValidatorError as error:
             write(folder, _refused(request, error))
             raise
-        return deliver(folder, report, json=request.json)
+        write(folder, report)
+        return report
+
+
+def opened(request: Request, change: PullRequest | None) -> Project:
+    """The project of a request, with the part of its plan that is asked for."""
+    return open_project(request.config, request.only, change, request.selection)
 
 
 def run_cells(request: Request, change: PullRequest | None) -> Report:
     """Run the cells of a request without a search for their origin, and write the report."""
     with locked(request.folder.root, "the run"):
-        project = open_project(request.config, request.only, change)
+        project = opened(request, change)
         settings = project.settings.model_copy(update={"origin": OriginSettings(seconds=0)})
         report = _run(request, replace(project, settings=settings))
         write(request.folder, report)
@@ -105,9 +122,9 @@ def run_cells(request: Request, change: PullRequest | None) -> Report:
 def _run(request: Request, project: Project) -> Report:
     check_files(project)
     clear(request.folder)
-    cells = frozenset(cell.id for cell in project.plan.cells)
-    with _progress(cells, quiet=request.json) as watcher:
-        return validate(Run(project, request.folder, workers(project, request.jobs), watcher))
+    jobs = workers(project, request.jobs)
+    with progress(project, jobs, quiet=request.json or request.quiet) as watcher:
+        return validate(Run(project, request.folder, jobs, watcher))
 
 
 def workers(project: Project, jobs: int | None) -> int:
@@ -122,10 +139,14 @@ def clear(folder: RunFolder) -> None:
 
 
 @contextlib.contextmanager
-def _progress(cells: frozenset[str], *, quiet: bool) -> Iterator[Watcher]:
-    """Progress on stderr, so that stdout stays the report's."""
-    with Progress(Console(stderr=True, quiet=quiet), cells) as progress:
-        yield Watcher(progress.environment, progress.job_started, progress.job_finished, progress.learnt)
+def progress(project: Project, jobs: int, *, quiet: bool = False) -> Iterator[Watcher]:
+    """Progress on stderr, so that stdout stays the report's; live on a terminal, unless CI has one."""
+    console = Console(stderr=True, quiet=quiet)
+    in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    live = console.is_terminal and not (console.is_dumb_terminal or quiet or in_ci)
+    cells = frozenset(cell.id for cell in project.plan.cells)
+    with Progress(console, cells, live=live, workers=jobs) as shown:
+        yield Watcher(shown.environment, shown.job_started, shown.job_finished, shown.learnt, shown.planned)
 
 
 def _unchanged(request: Request, change: PullRequest) -> Report:

@@ -105,6 +105,9 @@ def _pythons(project: Project, cell: Cell) -> dict[str, Path]:
     pythons = {}
     for name in dict.fromkeys((project.plan.baseline, cell.environment)):
         environment = project.plan.environment(name)
+        if environment.interpreter:
+            pythons[name] = Path(environment.interpreter)
+            continue
         root, locks = project.work / "environments", project.locks_of(name)
         built = prepare(environment, project.install_of(name), root, locks, Uv.bundled(os.environ))
         if isinstance(built, Failure):

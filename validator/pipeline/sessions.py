@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +16,11 @@ from validator.matrix import Environment
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.project import Project, check_files, open_project
 from validator.pipeline.rounds import first_round
-from validator.pipeline.run import clear, workers
+from validator.pipeline.run import clear, progress, workers
 from validator.pipeline.run_folder import RunFolder, locked
 from validator.pipeline.signals import end_as_interrupted
 from validator.pipeline.validate import Run, deliver, validate
-from validator.runner import Capture, Watcher
+from validator.runner import Capture
 
 
 def register(default_config: Path) -> None:
@@ -44,20 +43,22 @@ def register(default_config: Path) -> None:
     def validate_session(session: nox.Session) -> None:
         """Run every cell of the matrix, compare it with the baseline, and report."""
         try:
-            code = _validate(session, project, folder, options.jobs)
+            code = _validate(project, folder, options.jobs)
         except ValidatorError as error:
             session.error(str(error))
         if code != Exit.OK:
             session.error(f"exit code {int(code)} ({code.name.lower().replace('_', ' ')})")
 
 
-def _validate(session: nox.Session, project: Project, folder: RunFolder, jobs: int | None) -> Exit:
+def _validate(project: Project, folder: RunFolder, jobs: int | None) -> Exit:
     end_as_interrupted()
     check_files(project)
     with locked(folder.root, "the run"):
         folder.report().unlink(missing_ok=True)
         clear(folder)
-        report = validate(Run(project, folder, workers(project, jobs), _lines(session)))
+        count = workers(project, jobs)
+        with progress(project, count) as watcher:
+            report = validate(Run(project, folder, count, watcher))
         return deliver(folder, report)
 
 
@@ -72,17 +73,18 @@ def _register_capture(project: Project, folder: RunFolder, environment: Environm
             end_as_interrupted()
             check_files(project)
             with locked(folder.captures(environment.name), f"the captures of {environment.name}"):
-                lost = _capture(session, replace(project, plan=plan), folder)
+                lost = _capture(replace(project, plan=plan), folder)
         except ValidatorError as error:
             session.error(str(error))
         for job, failure in lost.items():
             session.warn(f"{job}: {failure.stage} failed: {failure.message}")
 
 
-def _capture(session: nox.Session, project: Project, folder: RunFolder) -> dict[str, Failure]:
-    run = Run(project, folder, 1, _lines(session))
-    with run.pool() as pool:
-        captures = pool.run(first_round(JobMaker(project, folder)))
+def _capture(project: Project, folder: RunFolder) -> dict[str, Failure]:
+    jobs = first_round(JobMaker(project, folder))
+    with progress(project, 1) as watcher, Run(project, folder, 1, watcher).pool() as pool:
+        watcher.planned("predict", jobs)
+        captures = pool.run(jobs)
     return {job: capture for job, capture in captures.items() if not isinstance(capture, Capture)}
 
 
@@ -93,23 +95,6 @@ def _register_refusal(message: str) -> None:
     def validate_session(session: nox.Session) -> None:
         """Say what is wrong with the configuration."""
         session.error(message)
-
-
-def _lines(session: nox.Session) -> Watcher:
-    """Progress as one line a job."""
-    began: dict[str, float] = {}
-
-    def state(environment: str, name: str) -> None:
-        session.log(f"{environment}: {name}")
-
-    def started(job: str) -> None:
-        began[job] = time.monotonic()
-
-    def finished(job: str, failure: Failure | None) -> None:
-        seconds = time.monotonic() - began.get(job, time.monotonic())
-        session.log(f"{job}: " + (f"{failure.stage} failed" if failure else f"{seconds:.1f} s"))
-
-    return Watcher(state, started, finished)
 
 
 def _options(default_config: Path) -> argparse.Namespace:

@@ -16,9 +16,8 @@ from validator.documents import read_bytes
 from validator.errors import ConfigurationError, Exit
 from validator.failure import Failure
 from validator.matrix import Plan
-from validator.pipeline.project import open_project
 from validator.pipeline.pull_request import PullRequest
-from validator.pipeline.run import Request, find_upgrade
+from validator.pipeline.run import Request, find_upgrade, opened
 from validator.report import html, junit, markdown
 from validator.report import json as report_json
 from validator.report.tables import print_outputs, print_plan
@@ -37,7 +36,7 @@ def show_plan(request: Request) -> None:
         ConfigurationError: the configuration or the commits cannot be used.
     """
     change = find_upgrade(request)
-    plan = open_project(request.config, request.only, change).plan
+    plan = opened(request, change).plan
     upgrade = change.detected.upgrade if change else None
     if request.json:
         json.dump(_plan_json(plan, change), sys.stdout, indent=1)
@@ -100,7 +99,7 @@ def show_comparison(baseline: Path, candidate: Path, as_json: bool) -> Exit:
     """
     with tempfile.TemporaryDirectory() as scratch:
         sides = [
-            _tensors(path, Path(scratch, side))
+            stored_outputs(path, Path(scratch, side))
             for path, side in ((baseline, "baseline"), (candidate, "candidate"))
         ]
         findings = compare_stored(sides[0], sides[1], BANDS)
@@ -115,7 +114,12 @@ def show_comparison(baseline: Path, candidate: Path, as_json: bool) -> Exit:
     return Exit.OK if verdicts <= GREEN else Exit.GATE
 
 
-def _tensors(path: Path, scratch: Path) -> tuple[StoredTensor, ...]:
+def stored_outputs(path: Path, scratch: Path) -> tuple[StoredTensor, ...]:
+    """The outputs of a capture, or the arrays of a recording; a file is converted into `scratch`.
+
+    Raises:
+        ConfigurationError: it is neither, or the cell failed.
+    """
     if not (path / "response.json").exists():
         return recording.prepare(path, scratch).open()
     capture = read_capture(path)

@@ -16,7 +16,7 @@ from validator import __version__
 from validator.checks.protocol import FollowUpRound, Subject
 from validator.config.settings import LimitSettings
 from validator.errors import Exit
-from validator.matrix import Cell
+from validator.matrix import CURRENT, Cell
 from validator.origin import Origin
 from validator.pipeline.evidence import Captures
 from validator.pipeline.jobs import JobMaker
@@ -68,11 +68,13 @@ def validate(run: Run) -> Report:
     maker = JobMaker(run.project, run.folder)
     jobs = first_round(maker)
     with run.pool() as pool:
+        run.watcher.planned("predict", jobs)
         captures = Captures(run.project.plan, pool.run(jobs))
         judged = judge(maker, captures)
         for follows in ROUNDS:
             later = later_round(maker, judged, follows)
             if later.jobs:
+                run.watcher.planned(follows, list(later.jobs.values()))
                 recorded = pool.run(list(later.jobs.values()), budgets=later.budgets)
                 captures = captures.with_round(recorded, later.asked)
                 judged = judge(maker, captures, only=later.cells, before=judged)
@@ -177,6 +179,11 @@ def _with_origin(cell: CellResult, origins: Mapping[str, Origin]) -> CellResult:
 def deliver(folder: RunFolder, report: Report, *, json: bool = False) -> Exit:
     """Write a report in all its forms, print it, and give its exit code."""
     write(folder, report)
+    return print_report(report, json=json)
+
+
+def print_report(report: Report, *, json: bool = False) -> Exit:
+    """Print a report, and give its exit code."""
     if json:
         sys.stdout.write(report_json.dump(report))
     else:
@@ -240,7 +247,8 @@ def _label(project: Project, cell: Cell, captures: Captures) -> CellResult:
 
 
 def _command(project: Project, cell: Cell) -> str:
-    change = project.pull_request
+    change, selection = project.pull_request, project.selection
+    program = "python -m validator" if CURRENT in selection.environments else "keras-validator"
     base = f" --base {change.detected.revisions.base[:12]}" if change else ""
     config = shlex.quote(project.display_path)
-    return f"keras-validator run --config {config}{base} --only {shlex.quote(cell.id)}"
+    return f"{program} run --config {config}{base}{selection.options} --only {shlex.quote(cell.id)}"

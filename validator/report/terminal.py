@@ -1,24 +1,17 @@
-"""The report on a terminal, and what is going on while a run lasts."""
+"""The report on a terminal."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
-from types import TracebackType
-
-from rich import box, progress
+from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from validator.failure import Failure
 from validator.origin.types import Origin
 from validator.report import document
 from validator.report.content import Content
-from validator.report.figures import seconds
 from validator.report.outline import Detail, Outline, Section, outline
-from validator.report.phrases import Words, plural, sentence, words
+from validator.report.phrases import Words, sentence, words
 from validator.report.words import WordsByCheck, registered_words
 from validator.report.words import origin as where
 from validator.report.words.run import counted
@@ -76,7 +69,7 @@ def _block(block: document.Block, console: Console) -> None:
     elif isinstance(block, document.Code):
         for line in block.text.splitlines():
             style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
-            console.print(Text(_encoded(f"  {multiline(line, 1000)}", console), style), soft_wrap=True)
+            console.print(Text(encoded(f"  {multiline(line, 1000)}", console), style), soft_wrap=True)
 
 
 def _verdict(page: Outline) -> Text:
@@ -97,7 +90,7 @@ def _section(section: Section, console: Console) -> None:
                 _print(console, _line("…", words(f"{hidden:,} more in report.md")))
         elif isinstance(block, document.Code):
             for command in block.text.splitlines():
-                console.print(Text(_encoded(f"  {plain(command, 1000)}", console)), soft_wrap=True)
+                console.print(Text(encoded(f"  {plain(command, 1000)}", console)), soft_wrap=True)
 
 
 def _table(block: document.Table, *, wide: bool) -> Table:
@@ -147,87 +140,11 @@ def _print(console: Console, renderable: RenderableType) -> None:
         return
     with console.capture() as capture:
         console.print(renderable)
-    console.out(_encoded(capture.get(), console), end="", highlight=False)
+    console.out(encoded(capture.get(), console), end="", highlight=False)
 
 
-def _encoded(text: str, console: Console) -> str:
+def encoded(text: str, console: Console) -> str:
+    """The text as a console can show it: `->` for `→` where it has no UTF-8."""
     if console.encoding.lower().startswith("utf"):
         return text
     return text.translate(_ASCII).encode(console.encoding, "replace").decode(console.encoding)
-
-
-class Progress:
-    """What is going on: a live view on a terminal, plain lines elsewhere. Events may come from any thread.
-
-    Use it as a context manager around the run. `cells` are the ids that count; a run does other jobs as well.
-    """
-
-    def __init__(
-        self, console: Console, cells: frozenset[str], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._console, self._cells, self._clock = console, cells, clock
-        self._running: dict[str, tuple[progress.TaskID, float]] = {}
-        self._finished = 0
-        self._lock = threading.Lock()
-        self._live = console.is_terminal and not console.is_dumb_terminal
-        self._view = progress.Progress(
-            progress.SpinnerColumn(),
-            progress.TextColumn("{task.description}", markup=False),
-            progress.TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=not self._live,
-        )
-        self._count = self._view.add_task(f"0 of {plural(len(cells), 'cell')}")
-
-    def __enter__(self) -> Progress:
-        self._view.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._view.stop()
-
-    def environment(self, name: str, state: str) -> None:
-        """An environment is `resolving`, `installing`, `running`, `ready`, `failed` … ."""
-        with self._lock:
-            self._end(name)
-            if state != "done":
-                self._begin(name, f"{plain(name, 40)}: {plain(state, 60)}")
-        if not self._live or state == "failed":
-            self._print(f"{plain(name, 80)}: {plain(state, 80)}")
-
-    def job_started(self, job: str) -> None:
-        """A job runs."""
-        with self._lock:
-            self._begin(job, plain(job, 60))
-
-    def job_finished(self, job: str, failure: Failure | None) -> None:
-        """A job is done, or failed at a stage."""
-        total = len(self._cells)
-        with self._lock:
-            took = self._end(job)
-            self._finished += job in self._cells
-            done = f"{self._finished} of {plural(total, 'cell')}"
-            self._view.update(self._count, description=done)
-            count = f"[{self._finished:>{len(str(total))}}/{total}]" if job in self._cells else ""
-        state = failure.stage if failure else "done"
-        self._print(f"{count:{2 * len(str(total)) + 3}} {plain(job, 160)}  {state}  {seconds(took)}")
-
-    def learnt(self, line: str) -> None:
-        """A search goes on."""
-        self._print(plain(line, 200))
-
-    def _begin(self, name: str, description: str) -> None:
-        self._running[name] = self._view.add_task(description), self._clock()
-
-    def _end(self, name: str) -> float:
-        if name not in self._running:
-            return 0.0
-        task, started = self._running.pop(name)
-        self._view.remove_task(task)
-        return self._clock() - started
-
-    def _print(self, line: str) -> None:
-        self._console.print(Text(_encoded(line, self._console)), soft_wrap=True)

@@ -7,6 +7,7 @@ environments of a run beside each other and keeps their workers between its roun
 from validator.runner.captures import WORKER_FOLDER, Capture, EnvironmentFacts, read_capture, read_environment
 from validator.runner.forks import Forks
 from validator.runner.functions import run_recorder
+from validator.runner.in_process import measure_in_process
 from validator.runner.pool import EnvironmentState, Place, Pool, Watcher
 from validator.runner.request import Job, Overlay, write_json, write_text
 from validator.runner.supervise import Bounds, default_memory
@@ -24,6 +25,7 @@ __all__ = [
     "Pool",
     "Watcher",
     "default_memory",
+    "measure_in_process",
     "read_capture",
     "read_environment",
     "run_recorder",

@@ -35,12 +35,16 @@ Result = Capture | Failure
 
 @dataclass(frozen=True)
 class Watcher:
-    """Whom to tell about progress, from any thread: environments by name, jobs by id, a line of a search."""
+    """Whom to tell about progress, from any thread: environments by name, jobs by id, a line of a search.
+
+    `planned`: the name of a round, and all its jobs, before the first of them starts.
+    """
 
     environment: Callable[[str, EnvironmentState], None] = lambda _name, _state: None
     started: Callable[[str], None] = lambda _job: None
     finished: Callable[[str, Failure | None], None] = lambda _job, _failure: None
     learnt: Callable[[str], None] = lambda _line: None
+    planned: Callable[[str, Sequence[Job]], None] = lambda _round, _jobs: None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from validator.checks.outputs.types import (
 )
 from validator.checks.protocol import Check, Earlier, Evidence, Finding, FollowUp, OwnJob, Subject, Task
 from validator.checks.structure.types import StructureComparison
+from validator.config.settings import Tolerance
 from validator.storage.tensors import StoredTensor
 
 __all__ = ["CHECK", "change_of", "compare_stored"]
@@ -103,10 +104,13 @@ class Outputs(Check[OutputsRecording, OutputsComparison]):
 
 
 def compare_stored(
-    baseline: Sequence[StoredTensor], candidate: Sequence[StoredTensor], bands: Bands
+    baseline: Sequence[StoredTensor],
+    candidate: Sequence[StoredTensor],
+    bands: Bands,
+    tolerance: Tolerance | None = None,
 ) -> tuple[OutputFinding, ...]:
-    """Two sets of outputs without a run: numbers and verdicts, by the tolerance of each dtype."""
-    numbers = output_numbers(baseline, candidate, None)
+    """Two sets of outputs without a run: numbers and verdicts, by a tolerance or that of each dtype."""
+    numbers = output_numbers(baseline, candidate, tolerance)
     return tuple(judge_output(output, bands) for output in numbers)
 
 

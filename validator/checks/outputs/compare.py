@@ -10,7 +10,7 @@ import numpy as np
 from validator.checks.bands import OutputBands
 from validator.checks.loading.types import SIDES, Side
 from validator.checks.outputs.matching import OutputPair, match_outputs, moved_names
-from validator.checks.outputs.recording import NoiseAnswer, OutputsRecording, ReferenceAnswer
+from validator.checks.outputs.recording import MeasuredSide, OutputsRecording, ReferenceAnswer, StoredNoise
 from validator.checks.outputs.types import (
     DrawnOutput,
     Measurement,
@@ -60,10 +60,11 @@ def compare_outputs(
     if comparison.obstacles:
         return comparison
     tensors = {tensor.name: tensor for tensor in baseline.outputs}
+    own = {side: recording.response.self_difference for side, recording in sides.items()}
     outputs = tuple(
         numbers.model_copy(
             update={
-                "unsteady": _unsteady(sides, numbers, bands),
+                "unsteady": _unsteady(own, numbers, bands),
                 "classes": _classes(numbers, model),
                 "ranked": _ranked(numbers, model, tensors),
             }
@@ -94,6 +95,17 @@ def output_numbers(
         yield OutputNumbers(name=pair.baseline.name, only_in="baseline", renamed_to=pair.candidate.name)
 
 
+def with_noise(
+    numbers: OutputNumbers, pair: OutputPair, measured: MeasuredSide, bands: OutputBands
+) -> OutputNumbers:
+    """One output with its drift over a noise that was measured around the first side of the pair."""
+    unsteady = _unsteady({"baseline": measured.self_difference}, numbers, bands)
+    steady = numbers.model_copy(update={"unsteady": unsteady})
+    if unsteady or not _apart(numbers.comparison):
+        return steady
+    return steady.model_copy(update=_over_noise(pair, numbers, measured.noise, bands))
+
+
 def _classes(numbers: OutputNumbers, model: ModelSettings) -> tuple[str, ...]:
     """The user's names along the last axis of an output, where it has as many."""
     shape = numbers.comparison.baseline_shape if numbers.comparison else ()
@@ -115,14 +127,14 @@ def _ranked(numbers: OutputNumbers, model: ModelSettings, tensors: Mapping[str, 
 
 
 def _unsteady(
-    sides: dict[Side, OutputsRecording], numbers: OutputNumbers, bands: OutputBands
+    sides: Mapping[Side, Sequence[SelfDifference]], numbers: OutputNumbers, bands: OutputBands
 ) -> dict[Side, SelfDifference]:
     """How far each side of an output is from itself; a few units are rounding, and left out."""
     comparison = numbers.comparison
     own = {
         side: difference
-        for side, recording in sides.items()
-        for difference in recording.response.self_difference
+        for side, differences in sides.items()
+        for difference in differences
         if difference.output == numbers.name
     }
     if comparison is None or comparison.rms_baseline is None or comparison.baseline_dtype not in TOLERANCES:
@@ -179,7 +191,7 @@ def _measured(
     for numbers in comparison.outputs:
         update: dict[str, object] = {"reference": distances.get(numbers.name)}
         if _apart(numbers.comparison) and "baseline" not in numbers.unsteady:
-            update |= _over_noise(pairs[numbers.name], numbers, baseline, bands)
+            update |= _over_noise(pairs[numbers.name], numbers, baseline.stored_noise, bands)
         outputs.append(numbers.model_copy(update=update))
     moved = most_moved(apart, comparison.samples[0] or 0)[:_LAYERS]
     drawn = tuple(
@@ -190,13 +202,11 @@ def _measured(
 
 
 def _over_noise(
-    pair: OutputPair, numbers: OutputNumbers, baseline: OutputsRecording, bands: OutputBands
+    pair: OutputPair, numbers: OutputNumbers, noise: StoredNoise, bands: OutputBands
 ) -> dict[str, object]:
     """The fields of an output's drift over noise, and of why the noise is less than an ensemble."""
-    ensemble = baseline.ensemble(pair.baseline)
-    update: dict[str, object] = {}
-    if isinstance(baseline.noise, NoiseAnswer):
-        update["noise_reason"] = baseline.noise.reason
+    ensemble = noise.ensemble(pair.baseline)
+    update: dict[str, object] = {"noise_reason": noise.reason}
     if isinstance(ensemble, Failure):
         update |= {"gap": "failed", "gap_failure": ensemble}
     elif ensemble is None:
@@ -212,7 +222,7 @@ def _over_noise(
 
 def _drawn(pair: OutputPair, numbers: OutputNumbers, baseline: OutputsRecording) -> DrawnOutput:
     """What is drawn of an output that differs."""
-    ensemble = baseline.ensemble(pair.baseline)
+    ensemble = baseline.stored_noise.ensemble(pair.baseline)
     known = ensemble if isinstance(ensemble, Ensemble) else Ensemble.nothing(pair.baseline)
     comparison, floats = numbers.comparison, kind_of(pair.baseline) in ("single", "double")
     worst = comparison.worst if comparison else None

@@ -14,7 +14,7 @@ from validator.checks.protocol import Evidence
 from validator.errors import ConfigurationError
 from validator.failure import Failure
 from validator.numbers.ensembles import Ensemble, NoiseMethod, Rows
-from validator.runner.captures import Capture, Response, WorkerFailure
+from validator.runner.captures import Capture, Response, SelfDifference, WorkerFailure
 from validator.storage.tensors import StoredTensor, TensorEntry, open_tensors
 
 _T = TypeVar("_T")
@@ -70,6 +70,40 @@ class OutputsAnswer(Frozen):
 
 
 @dataclass(frozen=True)
+class StoredNoise:
+    """The noise of one side, or why there is none; `folder` is where its files lie."""
+
+    answer: NoiseAnswer | Failure | None
+    folder: Path
+
+    @property
+    def reason(self) -> str:
+        """The worker's word for why it is not an ensemble of operations; empty where it is."""
+        return self.answer.reason if isinstance(self.answer, NoiseAnswer) else ""
+
+    def ensemble(self, recorded: StoredTensor) -> Ensemble | Failure | None:
+        """The members of one output; None where there are none, or they do not fit what was recorded."""
+        if not isinstance(self.answer, NoiseAnswer):
+            return self.answer
+        entries = next((each.members for each in self.answer.outputs if each.name == recorded.name), ())
+        members = _opened(lambda: open_tensors(entries, self.folder))
+        if isinstance(members, Failure):
+            return members
+        rows = self.answer.rows(recorded)
+        shape = (len(rows), *recorded.shape[1:]) if recorded.shape else ()
+        fits = all((member.shape, member.dtype) == (shape, recorded.dtype) for member in members)
+        return Ensemble(self.answer.method, rows, members) if members and rows.size and fits else None
+
+
+@dataclass(frozen=True)
+class MeasuredSide:
+    """What was measured of one side alone: its noise, and how two of its predictions differ."""
+
+    noise: StoredNoise
+    self_difference: tuple[SelfDifference, ...] = ()
+
+
+@dataclass(frozen=True)
 class OutputsRecording:
     """One side of a cell. `measured`: noise and float64 were asked for; `folder` is where their files lie."""
 
@@ -81,18 +115,10 @@ class OutputsRecording:
     reference: ReferenceAnswer | Failure | None = None
     folder: Path = Path()
 
-    def ensemble(self, recorded: StoredTensor) -> Ensemble | Failure | None:
-        """The members of one output; None where there are none, or they do not fit what was recorded."""
-        if not isinstance(self.noise, NoiseAnswer):
-            return self.noise
-        entries = next((each.members for each in self.noise.outputs if each.name == recorded.name), ())
-        members = _opened(lambda: open_tensors(entries, self.folder))
-        if isinstance(members, Failure):
-            return members
-        rows = self.noise.rows(recorded)
-        shape = (len(rows), *recorded.shape[1:]) if recorded.shape else ()
-        fits = all((member.shape, member.dtype) == (shape, recorded.dtype) for member in members)
-        return Ensemble(self.noise.method, rows, members) if members and rows.size and fits else None
+    @property
+    def stored_noise(self) -> StoredNoise:
+        """The noise, with its files."""
+        return StoredNoise(self.noise, self.folder)
 
     def exact(self) -> tuple[StoredTensor, ...] | Failure | None:
         """The outputs of the float64 run, or why there are none; None where it was not asked for."""

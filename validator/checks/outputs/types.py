@@ -15,6 +15,7 @@ from validator.config.settings import Tolerance
 from validator.failure import Failure
 from validator.numbers.distance import TensorComparison
 from validator.numbers.drift import Drift, GrainDrift
+from validator.numbers.ensembles import NoiseMethod
 from validator.numbers.pictured import ClassPair, Histogram, OutputRow
 from validator.numbers.places import Places
 from validator.numbers.reference import ReferenceDistance
@@ -81,6 +82,21 @@ class OutputNumbers(Frozen):
         """Whether it differs in NaN and infinities alone, so that no distance says how far."""
         own = self.comparison
         return own is not None and bool(own.nonfinite_mismatched) and not own.max_abs
+
+
+class NoiseSource(Frozen):
+    """How the noise of a model in the caller's process was measured.
+
+    `reason`: the worker's word for why its operations were not moved (docs/protocol.md). `members`
+    predictions of the first `samples` samples were made. `keras`: module and version.
+    """
+
+    method: NoiseMethod
+    reason: str = ""
+    members: int = 0
+    samples: int = 0
+    keras: str = ""
+    backend: str = ""
 
 
 class DrawnOutput(Frozen):

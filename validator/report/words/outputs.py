@@ -36,6 +36,7 @@ _REASONS: dict[str, str] = {
     "not-traceable": "the model cannot be traced",
     "another-function": "the traced model predicts other values",
     "no-weights": "the model cannot be traced, and has no floating-point weights to move",
+    "failed": "measuring it failed",
 }
 _PROBLEMS = {
     "dtype": "dtype changed from {sides.baseline_dtype} to {sides.candidate_dtype}",
@@ -250,7 +251,12 @@ def _flipped(places: Places | None) -> Iterator[Words]:
 
 
 def _reason(numbers: OutputNumbers) -> str:
-    return _REASONS.get(numbers.noise_reason, numbers.noise_reason)
+    return noise_reason(numbers.noise_reason)
+
+
+def noise_reason(reason: str) -> str:
+    """Why there is no ensemble, or one of moved weights alone: the worker's word as a clause."""
+    return _REASONS.get(reason, reason)
 
 
 def _without_noise(numbers: OutputNumbers) -> str:

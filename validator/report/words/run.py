@@ -316,6 +316,16 @@ def reason(why: Reason, content: Content) -> Words:
     return words(name(why.cell), ": ", doubts or result(row))
 
 
+def figures_of(row: Row) -> str:
+    """How far the predictions of a cell are apart: `max abs diff 19, drift ÷ noise 133×`."""
+    parts = []
+    if row.max_abs:
+        parts.append(f"max abs diff {number(row.max_abs)}")
+    if row.noise_ratio:
+        parts.append(f"drift ÷ noise {ratio(row.noise_ratio)}")
+    return ", ".join(parts)
+
+
 def legend(rows: Iterable[Row]) -> Words:
     """What the numbers of the main table mean."""
     if not any(row.noise_ratio for row in rows):

@@ -1,0 +1,44 @@
+"""A report in a few lines of plain text: for an exception, a failed test, an interpreter's prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from validator.report.content import Content
+from validator.report.document import Bullets, Code
+from validator.report.outline import Detail, Outline, outline
+from validator.report.phrases import Words, unmarked
+from validator.report.words import registered_words
+from validator.report.words.run import figures_of, reason
+from validator.text import plain
+from validator.verdict.results import Report
+
+_LIMIT, _MOST = 600, 6
+
+
+def brief(report: Report) -> str:
+    """The verdict, each cell behind it with its numbers, why and what to do, and commands to look further."""
+    page = outline(Content(report, registered_words()), Detail(together=True, cells=0, log=0, items=20))
+    return "\n".join(_lines(page))
+
+
+def _lines(page: Outline) -> Iterator[str]:
+    report, rows = page.content.report, {row.cell.cell: row for row in page.content.rows}
+    yield f"{report.verdict.upper()}: {_flat(page.headline)}"
+    for each in report.reasons[:_MOST]:
+        row = rows.get(each.cell)
+        figures = figures_of(row) if row else ""
+        yield f"  {_flat(reason(each, page.content))}{f' ({figures})' if figures else ''}"
+    for section in page.sections:
+        if section.kind not in ("why", "do", "reproduce"):
+            continue
+        yield f"{_flat(section.title)}:"
+        for block in section.blocks:
+            if isinstance(block, Bullets):
+                yield from (f"  {_flat(item)}" for item in block.items[:_MOST])
+            elif isinstance(block, Code):
+                yield from (f"  {plain(line, 1000)}" for line in block.text.splitlines())
+
+
+def _flat(pieces: Words) -> str:
+    return plain(unmarked(pieces), _LIMIT)
