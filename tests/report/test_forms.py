@@ -19,7 +19,6 @@ from tests.report import cases
 from tests.report.hostile import hostile_report
 from tests.report.toy import WORDS, ToyComparisons, ToyReport
 from validator.errors import ConfigurationError
-from validator.failure import Failure
 from validator.report import html, json, junit, schema, terminal
 from validator.verdict.results import Report
 
@@ -270,30 +269,3 @@ class TestTerminal:
         text = stream.buffer.getvalue().decode("ascii")
         assert "0.613 -> 0.341" in text
         assert "412x" in text
-
-    def test_progress_without_a_terminal_is_plain_lines(self) -> None:
-        stream = io.StringIO()
-        times = iter([9.0, 0.0, 1.2, 0.0, 2.5])
-        cells = frozenset(f"digits@{at}" for at in range(12))
-        with terminal.Progress(Console(file=stream, width=80), cells, clock=lambda: next(times)) as progress:
-            progress.environment("keras-3.5.0", "installing")
-            for job in ("digits@3", "digits@3/layers"):
-                progress.job_started(job)
-                progress.job_finished(job, None)
-        assert stream.getvalue().splitlines() == [
-            "keras-3.5.0: installing",
-            "[ 1/12] digits@3  done  1.2 s",
-            "        digits@3/layers  done  2.5 s",
-        ]
-
-    def test_progress_on_a_terminal_keeps_finished_lines_and_cleans_up(self) -> None:
-        stream = io.StringIO()
-        console = Console(file=stream, width=80, force_terminal=True, color_system=None)
-        cells = frozenset({"digits@legacy", "digits@a"})
-        times = iter([9.0, 0.0, 0.5])
-        with terminal.Progress(console, cells, clock=lambda: next(times)) as progress:
-            progress.environment("legacy", "resolving")
-            progress.job_started("digits@legacy")
-            progress.job_finished("digits@legacy", Failure(stage="load", error="", message=""))
-        assert "[1/2] digits@legacy  load  0.5 s" in stream.getvalue()
-        assert stream.getvalue().count("\x1b[?25h") == 1  # the cursor is back

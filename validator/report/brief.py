@@ -8,7 +8,7 @@ from validator.report.content import Content
 from validator.report.document import Bullets, Code
 from validator.report.outline import Detail, Outline, outline
 from validator.report.phrases import Words, unmarked
-from validator.report.words import registered_words
+from validator.report.words import WordsByCheck, registered_words
 from validator.report.words.run import figures_of, reason
 from validator.text import plain
 from validator.verdict.results import Report
@@ -16,10 +16,10 @@ from validator.verdict.results import Report
 _LIMIT, _MOST = 600, 6
 
 
-def brief(report: Report) -> str:
+def brief(report: Report, *, checks: WordsByCheck | None = None) -> str:
     """The verdict, each cell behind it with its numbers, why and what to do, and commands to look further."""
-    page = outline(Content(report, registered_words()), Detail(together=True, cells=0, log=0, items=20))
-    return "\n".join(_lines(page))
+    content = Content(report, checks or registered_words())
+    return "\n".join(_lines(outline(content, Detail(cells=0, log=0, items=20))))
 
 
 def _lines(page: Outline) -> Iterator[str]:

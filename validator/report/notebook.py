@@ -13,8 +13,8 @@ from validator.report.document import Entry, Table, shortened
 from validator.report.figures import NONE
 from validator.report.outline import Detail, outline
 from validator.report.phrases import Piece, Words, unmarked, words
+from validator.report.words import WordsByCheck, registered_words
 from validator.report.words import arrays as wording
-from validator.report.words import registered_words
 from validator.report.words.outputs import WORDS
 from validator.text import plain
 from validator.verdict.results import Report
@@ -33,9 +33,10 @@ def comparison(verdict: CellVerdict, outputs: Sequence[OutputFinding], noise: No
     return _page(wording.headline(verdict, outputs), tables, [wording.basis(outputs, noise)])
 
 
-def run(report: Report, html: str) -> str:
+def run(report: Report, html: str, *, checks: WordsByCheck | None = None) -> str:
     """A run: the verdict, a row a cell, worst first, and where its page lies."""
-    page = outline(Content(report, registered_words()), Detail(wide=True, together=True, cells=0, log=0))
+    content = Content(report, checks or registered_words())
+    page = outline(content, Detail(wide=True, together=True, cells=0, log=0))
     tables = [page.table] if isinstance(page.table, Table) else []
     verdict = words(Piece(report.verdict.upper(), "strong"), " ", *page.headline)
     return _page(verdict, tables, [words("Full report: ", Piece(html, "name"))])
@@ -52,7 +53,8 @@ def _table(whole: Table) -> Markup:
     block = shortened(whole, _ROWS, _ROWS)
     assert isinstance(block, Table)  # noqa: S101 - as what it shortens
     kept = [at for at in range(len(block.headings)) if any(_shows(row[at]) for row in block.rows)]
-    head = Markup("").join(_cell("th", escape(block.headings[at].text)) for at in kept)
+    titles = [block.headings[at].text for at in kept]
+    head = Markup("").join(_cell("th" if title else "td", escape(title)) for title in titles)
     rows = [Markup("").join(_cell("td", _entry(row[at])) for at in kept) for row in block.rows]
     rows += [_cell("td", escape(f"{block.hidden:,} more"))] if block.hidden else []
     body = Markup("").join(Markup("<tr>{}</tr>").format(row) for row in rows)

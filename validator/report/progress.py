@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -135,7 +136,8 @@ class Progress:
         self._finished = self._failed = 0
         self._search = ""
         self._lock = threading.RLock()
-        self._printed, self._last = -PAUSE, ""
+        self._printed = -math.inf
+        self._state: tuple[str, ...] = ()
         self._ended = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
         self._live: Live | None = None
@@ -204,10 +206,11 @@ class Progress:
         """Print a line, unless the last is too fresh, or says the same and is not old."""
         with self._lock:
             now, line = self._clock(), self._line()
+            state = (line, *(lane.work() for lane in self._lanes.values()))
             waited = now - self._printed
-            if not line or waited < PAUSE or (waited < SILENCE and line == self._last):
+            if not line or waited < PAUSE or (waited < SILENCE and state == self._state):
                 return
-            self._printed, self._last = now, line
+            self._printed, self._state = now, state
             elapsed = self._doing(now)
         self._print(" · ".join(part for part in (line, elapsed, self._left()) if part))
 
@@ -237,7 +240,7 @@ class Progress:
             return ""
         busy = [(name, lane) for name, lane in self._lanes.items() if lane.work()]
         parts = [
-            f"{plain(lane.job or f'{name}: {lane.state}', 80)} ({seconds(round(now - lane.since))})"
+            f"{plain(lane.job or f'{name}: {lane.state}', 80)} ({_elapsed(now - lane.since)})"
             for name, lane in busy[:4]
         ]
         return ", ".join([*parts, *([f"{len(busy) - 4} more"] if busy[4:] else [])])
@@ -264,7 +267,7 @@ class Progress:
             lanes = sorted(self._lanes.items(), key=lambda item: not item[1].work())
             for name, lane in lanes[:room]:
                 done, total = self._schedule.count(name)
-                spent = seconds(round(now - lane.since)) if lane.work() else ""
+                spent = _elapsed(now - lane.since) if lane.work() else ""
                 row = (
                     plain(name, 40),
                     plain(lane.work() or lane.state, 60),
@@ -286,6 +289,11 @@ class Progress:
 
     def _print(self, line: str) -> None:
         self._console.print(Text(encoded(line, self._console)), soft_wrap=True)
+
+
+def _elapsed(spent: float) -> str:
+    """Whole seconds: they run."""
+    return f"{spent:.0f} s" if spent < 100 else seconds(spent)
 
 
 def _rounded(left: float) -> str:
