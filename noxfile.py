@@ -75,6 +75,13 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into `site/`, warnings as errors; `-- serve` shows it while you write."""
+    _equip(session)
+    session.run("mkdocs", *(session.posargs or ["build"]), env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Print what the README claims: time, throughput, memory."""
     _equip(session)

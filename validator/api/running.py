@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from validator.errors import ConfigurationError, Exit
-from validator.matrix import Selection
+from validator.matrix import MatrixSelection
 from validator.pipeline.run import Request, produce
 from validator.report import notebook
 from validator.report.brief import brief
@@ -117,7 +117,7 @@ def run(  # noqa: PLR0913 - the public call, all but one by name
     """
     if jobs is not None and jobs < 1:
         raise ConfigurationError(f"jobs must be a positive number, not {jobs}")
-    selection = Selection(_names(models), baseline, _names(against))
+    selection = MatrixSelection(_names(models), baseline, _names(against))
     folder = None if output is None else Path(output)
     request = Request(
         Path(config), _names(only), folder, False, jobs, base, head, selection=selection, quiet=not progress

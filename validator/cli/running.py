@@ -40,11 +40,11 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     With --base or --event, the requirements of both commits become the environments `base` and `head`, before
     those of the matrix. If nothing relevant changed between them, nothing runs.
     """
-    from validator.matrix import Selection
+    from validator.matrix import MatrixSelection
     from validator.pipeline.publish import run_in_actions
     from validator.pipeline.run import Request, run_matrix
 
-    selection = Selection(tuple(model or ()), baseline, tuple(against or ()))
+    selection = MatrixSelection(tuple(model or ()), baseline, tuple(against or ()))
     request = Request(config, tuple(only or ()), output, json, jobs, base, head, event, selection)
     raise typer.Exit(int(run_in_actions(request) if event else run_matrix(request)))
 
@@ -61,11 +61,11 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     event: FromEvent = False,
 ) -> None:
     """Print the environments and cells of a run without running them."""
-    from validator.matrix import Selection
+    from validator.matrix import MatrixSelection
     from validator.pipeline.run import Request
     from validator.pipeline.show import show_plan
 
-    selection = Selection(tuple(model or ()), baseline, tuple(against or ()))
+    selection = MatrixSelection(tuple(model or ()), baseline, tuple(against or ()))
     only_cells = tuple(only or ())
     show_plan(Request(config, only_cells, None, json, base=base, head=head, event=event, selection=selection))
 

@@ -8,7 +8,7 @@ from validator.matrix.environment import Environment
 from validator.matrix.plan import Cell, Plan, make_plan
 from validator.matrix.pull_request import BASE, HEAD, environments, install_of, install_with
 from validator.matrix.requirements import common_requirements
-from validator.matrix.selection import CURRENT, Selection, current_environment
+from validator.matrix.selection import CURRENT, MatrixSelection, current_environment
 from validator.matrix.variants import AS_SAVED, Variant, impossible, own_setting, written
 
 __all__ = [
@@ -18,8 +18,8 @@ __all__ = [
     "HEAD",
     "Cell",
     "Environment",
+    "MatrixSelection",
     "Plan",
-    "Selection",
     "Variant",
     "common_requirements",
     "current_environment",

@@ -26,7 +26,7 @@ _ON = frozenset({"1", "true", "True"})  # as TensorFlow reads TF_USE_LEGACY_KERA
 
 
 @dataclass(frozen=True)
-class Selection:
+class MatrixSelection:
     """What a command asks for; where it is empty, everything of validator.yml.
 
     `baseline` and `against`: names of environments, versions of Keras (added where the matrix lacks them),

@@ -16,8 +16,8 @@ from validator.matrix import (
     BASE,
     CURRENT,
     HEAD,
+    MatrixSelection,
     Plan,
-    Selection,
     common_requirements,
     current_environment,
     environments,
@@ -48,7 +48,7 @@ class Project:
     plan: Plan
     index: Index = field(default_factory=Index)
     pull_request: PullRequest | None = None
-    selection: Selection = field(default_factory=Selection)
+    selection: MatrixSelection = field(default_factory=MatrixSelection)
 
     @property
     def folder(self) -> Path:
@@ -121,7 +121,7 @@ def open_project(
     path: Path,
     only: Sequence[str] = (),
     pull_request: PullRequest | None = None,
-    selection: Selection = Selection(),  # noqa: B008 - frozen
+    selection: MatrixSelection = MatrixSelection(),  # noqa: B008 - frozen
 ) -> Project:
     """Read a validator.yml and lay out its plan.
 

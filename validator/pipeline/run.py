@@ -17,7 +17,7 @@ from validator.config.settings import OriginSettings
 from validator.environments import Uv, UvInstaller
 from validator.errors import ConfigurationError, Exit, ValidatorError
 from validator.github import read_context
-from validator.matrix import BASE, Selection
+from validator.matrix import BASE, MatrixSelection
 from validator.pipeline import pull_request
 from validator.pipeline.project import Project, check_files, display_path, open_project
 from validator.pipeline.pull_request import PullRequest
@@ -32,7 +32,7 @@ from validator.verdict.results import Reason, Report
 class Request:
     """What the command line asks for; `base`, `head` and `event` name the commits that are compared.
 
-    `quiet`: no progress is shown.
+    `quiet`: no progress is view.
     """
 
     config: Path
@@ -43,7 +43,7 @@ class Request:
     base: str | None = None
     head: str | None = None
     event: bool = False
-    selection: Selection = field(default_factory=Selection)
+    selection: MatrixSelection = field(default_factory=MatrixSelection)
     quiet: bool = False
 
     def __post_init__(self) -> None:
@@ -145,8 +145,8 @@ def progress(project: Project, jobs: int, *, quiet: bool = False) -> Iterator[Wa
     in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
     live = console.is_terminal and not (console.is_dumb_terminal or quiet or in_ci)
     cells = frozenset(cell.id for cell in project.plan.cells)
-    with Progress(console, cells, live=live, workers=jobs) as shown:
-        yield Watcher(shown.environment, shown.job_started, shown.job_finished, shown.learnt, shown.planned)
+    with Progress(console, cells, live=live, workers=jobs) as view:
+        yield Watcher(view.environment, view.job_started, view.job_finished, view.learnt, view.planned)
 
 
 def _unchanged(request: Request, change: PullRequest) -> Report:

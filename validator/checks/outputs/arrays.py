@@ -126,7 +126,7 @@ def _predicted(sides: Mapping[Side, Tensors], own: OwnModel, bands: Bands) -> Si
         if finding.verdict == "changed":
             raise CannotJudgeError(
                 f"the model predicts neither side from these inputs: output {finding.output} is off by "
-                f"{_shown(comparison.max_abs)} from the nearer one; pass the model and the inputs that gave "
+                f"{_size_text(comparison.max_abs)} from the nearer one; pass the model and the inputs that gave "
                 "one of the two"
             )
     return side
@@ -142,5 +142,5 @@ def _rms(rms: float | None, compared: bool, mismatched: int) -> float:
     return float("inf") if not compared else float(mismatched) if rms is None else rms
 
 
-def _shown(size: float | None) -> str:
+def _size_text(size: float | None) -> str:
     return "more than numbers can tell" if size is None else f"{size:.3g}"
