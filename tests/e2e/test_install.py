@@ -107,6 +107,12 @@ def test_every_way_to_start(shop: Shop, python: Path, program: str) -> None:
     assert shop.run(*start, "--version").stdout.startswith("keras-validator ")
 
 
+def test_pytest_has_the_fixture(shop: Shop, python: Path, tmp_path: Path) -> None:
+    shop.run(find_uv_bin(), "pip", "install", "--quiet", "--python", str(python), "pytest")
+    listed = shop.run(str(python), "-m", "pytest", "--fixtures", "-q", cwd=tmp_path)
+    assert "keras_validator" in listed.stdout
+
+
 def test_the_data_of_the_package_is_there(shop: Shop, python: Path, tmp_path: Path) -> None:
     write_keras(tmp_path / "m.keras", functional(entry("x", [None, 4])))
     program = str(python.parent / "keras-validator")

@@ -126,8 +126,8 @@ def _predicted(sides: Mapping[Side, Tensors], own: OwnModel, bands: Bands) -> Si
         if finding.verdict == "changed":
             raise CannotJudgeError(
                 f"the model predicts neither side from these inputs: output {finding.output} is off by "
-                f"{_size_text(comparison.max_abs)} from the nearer one; pass the model and the inputs that gave "
-                "one of the two"
+                f"{_size_text(comparison.max_abs)} from the nearer one; pass the model and the inputs that "
+                "gave one of the two"
             )
     return side
 

@@ -59,14 +59,13 @@ def compare_outputs(
     )
     if comparison.obstacles:
         return comparison
-    tensors = {tensor.name: tensor for tensor in baseline.outputs}
     own = {side: recording.response.self_difference for side, recording in sides.items()}
     outputs = tuple(
         numbers.model_copy(
             update={
                 "unsteady": _unsteady(own, numbers, bands),
                 "classes": _classes(numbers, model),
-                "ranked": _ranked(numbers, model, tensors),
+                "ranked": numbers.ranked or _ranked(numbers, model),
             }
         )
         for numbers in output_numbers(baseline.outputs, candidate.outputs, model.tolerance)
@@ -86,7 +85,10 @@ def output_numbers(
     match = match_outputs(baseline, candidate)
     for pair in match.pairs:
         comparison = compare_tensors(*pair, tolerance)
-        yield OutputNumbers(name=pair.baseline.name, comparison=comparison, tolerance=tolerance)
+        ranked = comparison.flips is not None and _are_probabilities(pair.baseline)
+        yield OutputNumbers(
+            name=pair.baseline.name, comparison=comparison, tolerance=tolerance, ranked=ranked
+        )
     for tensor in match.missing:
         yield OutputNumbers(name=tensor.name, only_in="baseline")
     for tensor in match.extra:
@@ -112,14 +114,15 @@ def _classes(numbers: OutputNumbers, model: ModelSettings) -> tuple[str, ...]:
     return model.classes if shape[1:] and shape[-1] == len(model.classes) else ()
 
 
-def _ranked(numbers: OutputNumbers, model: ModelSettings, tensors: Mapping[str, StoredTensor]) -> bool:
-    """Whether the largest value of a row is a prediction: rows are probabilities, or asked to be scores."""
-    comparison = numbers.comparison
-    if comparison is None or comparison.flips is None:
+def _ranked(numbers: OutputNumbers, model: ModelSettings) -> bool:
+    """Whether the largest value of a row is asked to be a prediction, though rows are no probabilities."""
+    if numbers.comparison is None or numbers.comparison.flips is None:
         return False
-    if model.decode is not None or any(_RANKING.match(metric) for metric in model.metrics):
-        return True
-    tensor = tensors[numbers.name]
+    return model.decode is not None or any(_RANKING.match(metric) for metric in model.metrics)
+
+
+def _are_probabilities(tensor: StoredTensor) -> bool:
+    """Whether the first rows of an output are probabilities."""
     width, count = tensor.shape[-1], min(tensor.size, _ROWS * tensor.shape[-1])
     first = Decoder(tensor.dtype, kind_of(tensor), count)(tensor.open().values[:count])
     rows = np.asarray(first, np.float64).reshape(-1, width)
