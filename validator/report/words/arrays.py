@@ -46,9 +46,3 @@ def text(verdict: CellVerdict, outputs: Sequence[OutputFinding], noise: NoiseSou
     """All of it in plain text."""
     every = [headline(verdict, outputs), *lines(outputs), basis(outputs, noise)]
     return "\n".join(unmarked(each) for each in every)
-
-
-def outside(verdict: CellVerdict, outputs: Sequence[OutputFinding], noise: NoiseSource | None) -> str:
-    """Why an assertion fails: what is not within the noise, worst first, and what the noise is."""
-    worse = [output for output in outputs if output.verdict not in ("identical", "rounding")]
-    return f"outputs are not within noise ({text(verdict, worse or outputs, noise)})"
