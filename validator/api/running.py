@@ -93,6 +93,7 @@ def run(  # noqa: PLR0913 - the public call, all but one by name
     output: str | Path | None = None,
     jobs: int | None = None,
     progress: bool = True,
+    origin: bool = True,
 ) -> RunResult:
     """Run the models of a validator.yml in their environments, compare, and write the report.
 
@@ -110,6 +111,8 @@ def run(  # noqa: PLR0913 - the public call, all but one by name
             `.keras-validator/only` for a part of it.
         jobs: how many environments compute at a time. Default: one a core.
         progress: whether stderr shows what goes on.
+        origin: whether a change is traced to a release and its lines, within `origin.seconds` of the
+            settings.
 
     Raises:
         ConfigurationError: the configuration, a file that it names, or an argument cannot be used.
@@ -120,7 +123,15 @@ def run(  # noqa: PLR0913 - the public call, all but one by name
     selection = MatrixSelection(_names(models), baseline, _names(against))
     folder = None if output is None else Path(output)
     request = Request(
-        Path(config), _names(only), folder, False, jobs, base, head, selection=selection, quiet=not progress
+        Path(config),
+        _names(only),
+        folder,
+        jobs=jobs,
+        base=base,
+        head=head,
+        selection=selection,
+        quiet=not progress,
+        origin=origin,
     )
     return RunResult(worded(produce(request)), request.folder.root)
 

@@ -32,7 +32,7 @@ from validator.verdict.results import Reason, Report
 class Request:
     """What the command line asks for; `base`, `head` and `event` name the commits that are compared.
 
-    `quiet`: no progress is view.
+    `quiet`: no progress is shown. `origin`: whether what moved is traced, as far as the settings allow.
     """
 
     config: Path
@@ -45,6 +45,7 @@ class Request:
     event: bool = False
     selection: MatrixSelection = field(default_factory=MatrixSelection)
     quiet: bool = False
+    origin: bool = True
 
     def __post_init__(self) -> None:
         if self.event and self.head is not None:
@@ -112,9 +113,7 @@ def opened(request: Request, change: PullRequest | None) -> Project:
 def run_cells(request: Request, change: PullRequest | None) -> Report:
     """Run the cells of a request without a search for their origin, and write the report."""
     with locked(request.folder.root, "the run"):
-        project = opened(request, change)
-        settings = project.settings.model_copy(update={"origin": OriginSettings(seconds=0)})
-        report = _run(request, replace(project, settings=settings))
+        report = _run(replace(request, origin=False), opened(request, change))
         write(request.folder, report)
         return report
 
@@ -122,6 +121,9 @@ def run_cells(request: Request, change: PullRequest | None) -> Report:
 def _run(request: Request, project: Project) -> Report:
     check_files(project)
     clear(request.folder)
+    if not request.origin:
+        settings = project.settings.model_copy(update={"origin": OriginSettings(seconds=0)})
+        project = replace(project, settings=settings)
     jobs = workers(project, request.jobs)
     with progress(project, jobs, quiet=request.json or request.quiet) as watcher:
         return validate(Run(project, request.folder, jobs, watcher))

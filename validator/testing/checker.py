@@ -31,6 +31,7 @@ class Checker:
         against: Names = CURRENT,
         config: str | Path | None = None,
         allow: Names = (),
+        origin: bool = False,
     ) -> RunResult:
         """Run a model of validator.yml in two environments, and fail the test where it predicts differently.
 
@@ -42,6 +43,7 @@ class Checker:
                 runs the test.
             config: the validator.yml. Default: that of pytest's root folder.
             allow: verdicts of cells that pass beside `identical` and `rounding`, as in docs/verdicts.md.
+            origin: whether a change is traced to a release and its lines, which may take minutes.
 
         Returns:
             The run, whose folder keeps the report.
@@ -60,7 +62,15 @@ class Checker:
         names = (against,) if isinstance(against, str) else tuple(against)
         part = _UNSAFE.sub("_", "-".join([model, baseline or "baseline", *names]))[:120]
         output = path.resolve().parent / WORK / "tests" / part
-        outcome = run(path, models=model, baseline=baseline, against=names, output=output, progress=False)
+        outcome = run(
+            path,
+            models=model,
+            baseline=baseline,
+            against=names,
+            output=output,
+            progress=False,
+            origin=origin,
+        )
         allowed = {"identical", "rounding", *((allow,) if isinstance(allow, str) else allow)}
         if not outcome.passed or any(cell.verdict not in allowed for cell in outcome.cells):
             raise AssertionError(f"{model} is not validated\n{outcome}")
