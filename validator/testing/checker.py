@@ -23,7 +23,7 @@ class Checker:
 
     assert_within_noise = staticmethod(assert_within_noise)
 
-    def check(
+    def check(  # noqa: PLR0913 - the public call, all but one by name
         self,
         model: str,
         *,
