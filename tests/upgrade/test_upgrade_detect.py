@@ -20,6 +20,7 @@ from validator.upgrade.types import (
     FileReason,
     Installer,
     IrrelevantReason,
+    NoFrameworkReason,
     PackageReason,
     PythonReason,
     UnresolvedReason,
@@ -160,8 +161,11 @@ def test_extras_and_groups_are_those_asked_for_or_those_with_a_framework(repo: R
         found = detect(repo.folder, PULL_REQUEST, Options(python="3.11", **wanted))
         return {text.split("==")[0] for text in found.head.requirements}
 
-    assert names() == {"keras", "numpy", "iniconfig"}
-    assert names(groups=()) == {"keras", "numpy"}
+    assert names() == {
+        "keras",
+        "numpy",
+    }  # the project names keras itself, so its developers' group adds nothing
+    assert names(groups=("dev",)) == {"keras", "numpy", "iniconfig"}
     assert names(groups=(), extras=("serve",)) == {"keras", "numpy", "six"}
 
 
@@ -275,9 +279,8 @@ def test_other_packages_move_and_nothing_runs(repo: Repo) -> None:
         {"requirements-dev.txt": "pytest==8.1\nruff==0.1\n"},
     )
 
-    assert [change.name for change in found.upgrade.changes] == ["pytest"]
-    assert not found.upgrade.relevant
-    assert found.upgrade.reasons == (IrrelevantReason(packages=1),)
+    assert found.upgrade.changes == ()  # a developer's file beside the project's own
+    assert found.upgrade.reasons == (IrrelevantReason(),)
     assert found.head.requirements == ("keras==3.5.0",)
 
 
@@ -376,6 +379,7 @@ def test_a_deleted_manifest_takes_its_packages_along(repo: Repo) -> None:
         ),
     )
     assert found.upgrade.reasons == (
+        NoFrameworkReason(side="head", path=None),
         PackageReason(name="keras", old="3.3.3", new=None, manifest="requirements.txt"),
     )
     assert found.head.requirements == ()
@@ -465,22 +469,18 @@ def test_a_folder_of_the_repository_is_the_project_itself_and_not_a_package(repo
     assert found.head.requirements == ("keras==3.5.0",)
 
 
-def test_two_projects_of_one_repository_each_tell_their_own(repo: Repo) -> None:
+def test_of_two_projects_the_one_beside_the_configuration_decides(repo: Repo) -> None:
     found = pull(
         repo,
-        {
-            "a/requirements.txt": "keras==3.3.3\n",
-            "b/requirements.txt": "keras==3.4.0\n",
-            "c/requirements.txt": "keras==3.0\n",
-        },
+        {"a/requirements.txt": "keras==3.3.3\n", "b/requirements.txt": "keras==3.4.0\n"},
         {"a/requirements.txt": "keras==3.5.0\n", "b/requirements.txt": "keras==3.5.0\n"},
+        Options(configuration="b/validator.yml"),
     )
 
     assert [(change.manifest, change.old) for change in found.upgrade.changes] == [
-        ("a/requirements.txt", "3.3.3"),
-        ("b/requirements.txt", "3.4.0"),
+        ("b/requirements.txt", "3.4.0")
     ]
-    assert found.base.requirements == ("keras==3.3.3", "keras==3.4.0")
+    assert found.base.requirements == ("keras==3.4.0",)
 
 
 def test_listed_manifests_are_the_only_ones_read(repo: Repo) -> None:

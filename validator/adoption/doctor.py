@@ -64,6 +64,7 @@ def _lines(config: Path) -> Iterator[Fact]:
         yield from (Fact("fail", line) for line in str(error).splitlines())
         return
     yield Fact("ok", f"{config} is understood: {len(project.plan.cells)} cells")
+    uv = Uv.bundled(os.environ, project.install.variables)
     yield from _disk(project)
     yield from (Fact("warn", f"{each.what} is left out: {each.reason}") for each in project.plan.left_out)
     files = list(_files(project))

@@ -43,6 +43,8 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=
 Function = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 Module = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
 Direction = Literal["higher", "lower"]
+IndexStrategy = Literal["first-index", "unsafe-first-match", "unsafe-best-match"]
+EnvironmentVariable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$", max_length=200)]
 Arguments = dict[str, str | int | float | bool]
 Version = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 
@@ -321,6 +323,16 @@ class Install(Frozen):
     extra_index_urls: tuple[str, ...] = Field(default=(), description="Additional package indexes.")
     find_links: tuple[str, ...] = Field(default=(), description="Directories or pages with packages.")
     no_index: bool = Field(default=False, description="Install from `find_links` only.")
+    index_strategy: IndexStrategy | None = Field(
+        default=None,
+        description="Which index a package comes from: uv's `first-index`, `unsafe-first-match` or "
+        "`unsafe-best-match`. Default: pip's best match where a requirements file names an additional index, "
+        "else the first index that has the package.",
+    )
+    variables: tuple[EnvironmentVariable, ...] = Field(
+        default=(),
+        description="Environment variables that `${NAME}` may stand for in an address of packages.",
+    )
     prereleases: bool = Field(default=False, description="Allow pre-releases.")
     exclude_newer: str | None = Field(default=None, description="Resolve as of this date (RFC 3339).")
     build_from_source: tuple[str, ...] = Field(
@@ -335,7 +347,13 @@ class UpgradeSettings(Frozen):
     """How the upgrade of a pull request is detected. Paths are relative to the root of the repository."""
 
     manifests: tuple[str, ...] | None = Field(
-        default=None, description="Manifests to read. Default: those that change, with their lock files."
+        default=None,
+        description="Manifests to read. Default: those of the project nearest to validator.yml that names a "
+        "framework. With a list, no other file counts.",
+    )
+    ignore: tuple[str, ...] = Field(
+        default=(),
+        description="Files that do not count although they install packages: `Dockerfile`, `docker/*`.",
     )
     extras: tuple[str, ...] | None = Field(
         default=None, description="Extras to install. Default: those that name a framework."

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from packaging.requirements import Requirement
-
-from validator.config.settings import Install
+from validator.config.settings import IndexStrategy, Install
 from validator.environments.uv import Uv, index_arguments
 from validator.failure import Failure
-from validator.upgrade import Requirements, exact, name_of
+from validator.upgrade import Requirements, name_of, pinned
 
 #: Settings of the caller's uv, which a comparison of two sides must not depend on.
 _SETTINGS = ("UV_CONFIG_FILE", "UV_EXCLUDE_NEWER", "UV_PROJECT", "UV_FROZEN", "UV_LOCKED")
@@ -24,12 +22,17 @@ class UvInstaller:
 
     uv: Uv
     seconds: float = 300
+    index_strategy: IndexStrategy | None = None
 
     def resolve(self, requirements: Requirements, exclude_newer: str) -> Mapping[str, str] | Failure:
         """Return the version of every package that would be installed, or the failure in uv's own words."""
         index = requirements.index
         links = tuple(place for place in index.find_links if "://" in place)
-        install = Install(**{**dict(index), "find_links": links}, exclude_newer=exclude_newer)
+        strategy = self.index_strategy or ("unsafe-best-match" if index.best_match else None)
+        options = {key: value for key, value in dict(index).items() if key != "best_match"}
+        install = Install(
+            **{**options, "find_links": links}, index_strategy=strategy, exclude_newer=exclude_newer
+        )
         arguments = index_arguments(install)
         arguments += [f"--python-version={requirements.python}"] if requirements.python else []
         limits = {"constraint": requirements.constraints}
@@ -43,7 +46,7 @@ class UvInstaller:
         # Not as pylock.toml: packaging refuses one for the name of a single file that it finds unusual.
         arguments = ["export", "--format=requirements.txt", "--frozen", "--offline", "--no-python-downloads"]
         arguments += ["--no-config", "--all-packages", "--no-default-groups"]
-        arguments += ["--no-header", "--no-annotate", "--no-hashes"]
+        arguments += ["--no-header", "--no-annotate"]
         arguments += [f"--extra={name}" for name in extras]
         arguments += [f"--group={name}" for name in groups]
         with tempfile.TemporaryDirectory() as folder:
@@ -61,5 +64,5 @@ class UvInstaller:
 def versions(compiled: str) -> dict[str, str]:
     """Return name → version of a compiled requirements text; what is no exact version is left out."""
     lines = (line.partition(" #")[0].strip() for line in compiled.splitlines())
-    pinned = {name_of(line): exact(Requirement(line)) for line in lines if name_of(line)}
-    return {name: version for name, version in pinned.items() if version is not None}
+    locked = {name_of(line): pinned(line) for line in lines if name_of(line)}
+    return {name: version for name, version in locked.items() if version is not None}

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from validator.upgrade import exact, name_of
+from validator.upgrade import name_of, pinned
 
 _CODE = frozenset({".py", ".so"})  # what runs: TensorFlow alone has 10,000 headers beside it
 _CLOCK_SECONDS = 2.0  # by which the clocks of two file systems may be off
@@ -52,8 +51,8 @@ class RecordedFile:
 
 def pins(lock: str) -> dict[str, Version | None]:
     """Package → version of a lock; None for what is pinned to a URL."""
-    lines = (line.partition(" #")[0].strip() for line in lock.splitlines())
-    named = {name_of(line): exact(Requirement(line)) for line in lines if name_of(line)}
+    lines = (line.partition(" #")[0].rstrip("\\ ").strip() for line in lock.splitlines())
+    named = {name_of(line): pinned(line) for line in lines if name_of(line)}
     return {name: Version(version) if version else None for name, version in named.items()}
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from validator.config.settings import Install
 from validator.environments.uv import Uv, index_arguments
 from validator.failure import Failure
 from validator.matrix import Environment
+from validator.upgrade import name_of, pinned
 
 _HEADER = "# keras-validator lock, inputs "
 
@@ -32,9 +34,20 @@ def lock(environment: Environment, install: Install, python: Path, folder: Path,
         return resolved
     folder.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(f"{header}\n{resolved}", encoding="utf-8")
+    temporary.write_text(f"{header}\n{hashed(resolved, dict(environment.hashes))}", encoding="utf-8")
     temporary.replace(path)
     return path
+
+
+def hashed(lock: str, hashes: Mapping[str, tuple[str, ...]]) -> str:
+    """A lock with the hashes that the project gives its packages, which uv then holds every file against."""
+    return "".join(f"{_with_hashes(line, hashes)}\n" for line in lock.splitlines())
+
+
+def _with_hashes(line: str, hashes: Mapping[str, tuple[str, ...]]) -> str:
+    name, version = name_of(line), pinned(line)
+    own = hashes.get(f"{name}=={version}" if version else name, ()) if name else ()
+    return " \\\n    ".join((line, *(f"--hash={each}" for each in own)))
 
 
 def resolvable(environment: Environment, install: Install, uv: Uv) -> Failure | None:
@@ -56,5 +69,6 @@ def _inputs(environment: Environment, install: Install) -> str:
         environment.overrides,
         install.model_dump(mode="json", exclude_defaults=True),
         environment.constraints,
+        *([environment.hashes] if environment.hashes else []),
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

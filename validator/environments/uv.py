@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from validator.config.settings import Install
 from validator.failure import Failure, Stage
@@ -21,6 +22,14 @@ _HIDDEN = re.compile(
     r"^(VIRTUAL_ENV|CONDA_PREFIX|PYTHON(PATH|HOME)|UV_(PYTHON|PROJECT_ENVIRONMENT))$"
     r"|^(GITHUB_|GH_|ACTIONS_|INPUT_)"
 )
+#: What pip and uv expand in a requirements file.
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+#: Options whose values uv also takes from its environment: the variable, and what separates values in it.
+_BY_ENVIRONMENT = {
+    "--index-url": ("UV_INDEX_URL", " "),
+    "--extra-index-url": ("UV_EXTRA_INDEX_URL", " "),
+    "--find-links": ("UV_FIND_LINKS", ","),
+}
 #: Becomes its arguments after asking Linux (prctl 1: the parent's death signal) that they are killed when the
 #: thread that waits for them ends, however it does. Elsewhere an interrupted installation runs to its end.
 _BECOME = """
@@ -41,19 +50,31 @@ class Uv:
     binary: str
     environ: Mapping[str, str]
     seconds: float = 1800
+    variables: frozenset[str] = frozenset()
 
     @classmethod
-    def bundled(cls, environ: Mapping[str, str]) -> Uv:
-        """Return the uv that came with this tool, without the variables that would mislead it."""
+    def bundled(cls, environ: Mapping[str, str], variables: Collection[str] = ()) -> Uv:
+        """Return the uv that came with this tool, without the variables that would mislead it.
+
+        `variables` are those that `${NAME}` may stand for in an address: `install.variables`.
+        """
         from uv import find_uv_bin
 
         passed = {name: value for name, value in environ.items() if not _HIDDEN.match(name)}
-        return cls(find_uv_bin(), passed)
+        allowed = {name: environ[name] for name in variables if name in environ}
+        return cls(find_uv_bin(), {**passed, **allowed}, variables=frozenset(variables))
 
     def run(
         self, stage: Stage, arguments: Sequence[str], stdin: str = "", cwd: Path | None = None
     ) -> str | Failure:
-        """Run uv to its end: its stdout, or the failure in its own words, without credentials."""
+        """Run uv to its end: its stdout, or the failure in its own words, without credentials.
+
+        An address with `${NAME}` reaches uv in its environment, where no list of processes shows it.
+        """
+        refused = self.refused(stage, (*arguments, stdin))
+        if refused is not None:
+            return refused
+        arguments, addresses = self._expanded(arguments)
         try:
             done = subprocess.run(
                 [*_TIED, self.binary, "--no-progress", "--color=never", *arguments],
@@ -63,7 +84,7 @@ class Uv:
                 encoding="utf-8",
                 errors="replace",
                 cwd=cwd,
-                env={**self.environ, "RUST_BACKTRACE": "0"},
+                env={**self.environ, **addresses, "RUST_BACKTRACE": "0"},
                 timeout=self.seconds,
                 check=False,
             )
@@ -74,9 +95,44 @@ class Uv:
             return Failure(stage=stage, error="uv", message=f"uv cannot be started: {error}")
         if done.returncode == 0:
             return done.stdout
-        stderr = redact(done.stderr)
+        stderr = self._hidden(redact(done.stderr))
         message = _message(stderr) or f"uv ended with {_ending(done.returncode)} and without a message"
         return Failure(stage=stage, error="uv", message=message, log=stderr[-4000:])
+
+    def refused(self, stage: Stage, texts: Iterable[str]) -> Failure | None:
+        """Why a `${NAME}` in what uv is given is not expanded; None where every one may be."""
+        for name in dict.fromkeys(name for text in texts for name in _VARIABLE.findall(text)):
+            if name not in self.variables:
+                problem = (
+                    f"${{{name}}} is not on the list: add {name} to `install.variables` in validator.yml"
+                )
+            elif name not in self.environ:
+                problem = f"${{{name}}} is not set: set the environment variable {name}"
+            else:
+                continue
+            return Failure(stage=stage, error="UnknownVariable", message=problem)
+        return None
+
+    def _expanded(self, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+        """Return the arguments without addresses that name variables, and these for uv's environment."""
+        kept, addresses = list(arguments), {}
+        for option, (variable, separator) in _BY_ENVIRONMENT.items():
+            own = [each for each in kept if each.startswith(f"{option}=")]
+            if any(_VARIABLE.search(each) for each in own):
+                kept = [each for each in kept if each not in own]
+                values = [_VARIABLE.sub(self._value, each.partition("=")[2]) for each in own]
+                addresses[variable] = separator.join(values)
+        return kept, addresses
+
+    def _value(self, match: re.Match[str]) -> str:
+        return self.environ[match[1]]
+
+    def _hidden(self, text: str) -> str:
+        """Return a text without the values of the variables that addresses may name."""
+        for name in sorted(self.variables & self.environ.keys(), key=lambda each: -len(self.environ[each])):
+            for value in {self.environ[name], quote(self.environ[name], safe="")} - {""}:
+                text = text.replace(value, "***")
+        return text
 
     def compile(
         self, requirements: Sequence[str], limits: Mapping[str, Sequence[str]], arguments: Sequence[str]
@@ -87,6 +143,9 @@ class Uv:
         with tempfile.TemporaryDirectory() as folder:
             for option, lines in limits.items():
                 if lines:
+                    refused = self.refused("resolve", lines)
+                    if refused is not None:
+                        return refused
                     file = Path(folder, f"{option}s.txt")
                     file.write_text("\n".join((*lines, "")), encoding="utf-8")
                     command.append(f"--{option}={file}")
@@ -101,6 +160,7 @@ def index_arguments(install: Install) -> list[str]:
         *(f"--extra-index-url={url}" for url in install.extra_index_urls),
         *(f"--find-links={place}" for place in install.find_links),
         *(["--no-index"] if install.no_index else []),
+        *([f"--index-strategy={install.index_strategy}"] if install.index_strategy else []),
         *(["--prerelease=allow"] if install.prereleases else []),
         *([f"--exclude-newer={install.exclude_newer}"] if install.exclude_newer else []),
         "--only-binary=:all:",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
 
-from validator.upgrade import exact, name_of
+from validator.upgrade import name_of, pinned
 
 
 @dataclass(frozen=True)
@@ -15,6 +14,7 @@ class Environment:
     """What is installed, and with which variables a worker starts. `axes` is its place in the matrix.
 
     `interpreter`: of an environment that is there already, and is used as it is.
+    `hashes` are those of the files that may be installed, by `name==version`, or by name for a reference.
     """
 
     name: str
@@ -27,13 +27,14 @@ class Environment:
     axes: tuple[tuple[str, str], ...] = ()
     constraints: tuple[str, ...] = ()
     interpreter: str = ""
+    hashes: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def keras(self) -> Version | None:
         """The version of Keras that is asked for; None where only the resolver will know, and for legacy."""
         lines = () if self.legacy else (*self.requirements, *self.constraints)
-        pinned = (exact(Requirement(line)) for line in lines if name_of(line) == "keras")
-        return next((version_of(version) for version in pinned if version is not None), None)
+        versions = (pinned(line) for line in lines if name_of(line) == "keras")
+        return next((version_of(version) for version in versions if version is not None), None)
 
 
 def version_of(text: str) -> Version | None:

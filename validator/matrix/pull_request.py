@@ -28,8 +28,10 @@ def environments(settings: Settings, detected: Detected) -> tuple[Environment, E
 
 def install_with(install: Install, index: Index) -> Install:
     """How packages are installed: as validator.yml says, and from the indexes that manifests name."""
-    own = Index.model_validate(install, from_attributes=True)
-    return install.model_copy(update=dict(own + index))
+    merged = Index.model_validate(install, from_attributes=True) + index
+    strategy = install.index_strategy or ("unsafe-best-match" if merged.best_match else None)
+    options = {key: value for key, value in dict(merged).items() if key in Install.model_fields}
+    return install.model_copy(update={**options, "index_strategy": strategy})
 
 
 def install_of(install: Install, side: Side, instant: str) -> Install:
@@ -65,6 +67,7 @@ def _environment(settings: Settings, side: Side) -> Environment:
         legacy=variables.get("TF_USE_LEGACY_KERAS", "").lower() in {"1", "true"},
         backend=variables["KERAS_BACKEND"],
         constraints=_joined(side.constraints, resolved),
+        hashes=tuple(sorted(side.hashes.items())),
     )
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic import JsonValue
@@ -297,7 +296,7 @@ class Corners:
         self, environment: Environment, tasks: Mapping[str, Mapping[str, JsonValue]] | None = None
     ) -> Capture | Failure:
         """What the cell records in an environment, with some tasks in place of its own."""
-        uv = replace(Uv.bundled(os.environ), seconds=600)
+        uv = replace(Uv.bundled(os.environ, self.install.variables), seconds=600)
         root, locks = self.root / "environments", self.root / "locks"
         built = prepare(environment, self.install, root, locks, uv)
         if isinstance(built, Failure):
@@ -336,5 +335,5 @@ def _unpinned(lines: Iterable[str], names: set[str]) -> list[str]:
 def _first_by_name(lines: Sequence[str]) -> list[str]:
     kept: dict[str, str] = {}
     for line in lines:
-        kept.setdefault(name_of(line) or line, str(Requirement(line)) if name_of(line) else line)
+        kept.setdefault(name_of(line) or line, line)
     return list(kept.values())

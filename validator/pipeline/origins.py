@@ -365,7 +365,8 @@ class _Subject:
         project = self.ground.maker.project
         install = project.install_of(self.base.environment)
         python = self.ground.installed.pythons[self.base.environment]
-        return Overlays(project.work / "origin" / "overlays", python, install, Uv.bundled(os.environ))
+        uv = Uv.bundled(os.environ, install.variables)
+        return Overlays(project.work / "origin" / "overlays", python, install, uv)
 
     def corners(self, budget: Budget) -> Corners:
         """Environments of partial upgrades."""

@@ -15,7 +15,7 @@ from validator.runner import Place
 
 def places(project: Project, folder: RunFolder) -> list[Place]:
     """One place an environment of the plan."""
-    uv = Uv.bundled(os.environ)
+    uv = Uv.bundled(os.environ, project.install.variables)
     return [_place(project, folder, environment, uv) for environment in project.plan.environments]
 
 

@@ -7,10 +7,21 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from validator.config.settings import Settings
+from validator.config.settings import EnvironmentSettings, Settings
 from validator.errors import ConfigurationError
 from validator.github import Context
-from validator.upgrade import Detected, GitError, Installer, Options, Repository, Trigger, detect
+from validator.upgrade import (
+    FRAMEWORKS,
+    Detected,
+    GitError,
+    Installer,
+    Options,
+    Repository,
+    SideName,
+    Trigger,
+    detect,
+    name_of,
+)
 
 
 @dataclass(frozen=True)
@@ -80,10 +91,24 @@ def _options(settings: Settings, path: Path, instant: str) -> Options:
     root = Repository(path.parent).root
     return Options(
         **dict(settings.upgrade),
-        python=settings.python,
+        python=settings.python if "python" in settings.model_fields_set else None,
+        default_python=settings.python,
+        named=_named(settings),
         configuration=next(_inside(root, [path]), None),
         artifacts=tuple(dict.fromkeys(_inside(root, _files(settings, path.parent)))),
         exclude_newer=instant,
+    )
+
+
+def _named(settings: Settings) -> tuple[SideName, ...]:
+    """The sides for which validator.yml itself names a framework."""
+    sides: tuple[SideName, ...] = ("base", "head")
+    if settings.matrix.keras or settings.matrix.include:
+        return sides
+    common = settings.requirements if not isinstance(settings.requirements, str) else ()
+    own = {side: settings.environments.get(side) or EnvironmentSettings() for side in sides}
+    return tuple(
+        side for side in sides if FRAMEWORKS & {name_of(line) for line in (*common, *own[side].requirements)}
     )
 
 

@@ -71,7 +71,11 @@ def find_upgrade(request: Request) -> PullRequest | None:
     if asked is None:
         return None
     path = request.config.resolve()
-    return pull_request.find(path, config.load(path), asked, UvInstaller(Uv.bundled(os.environ)))
+    settings = config.load(path)
+    uv = Uv.bundled(os.environ, settings.install.variables)
+    return pull_request.find(
+        path, settings, asked, UvInstaller(uv, index_strategy=settings.install.index_strategy)
+    )
 
 
 def run_matrix(request: Request) -> Exit:
@@ -82,7 +86,8 @@ def run_matrix(request: Request) -> Exit:
 def produce(request: Request) -> Report:
     """Find the upgrade, run every cell of the plan, judge, and write the report.
 
-    Where commits are compared and nothing relevant changed between them, nothing is run.
+    Where commits are compared and nothing relevant changed between them, nothing is run; nor where what
+    changed could not be read, which is inconclusive.
 
     Raises:
         ConfigurationError: the configuration or a file it names cannot be used, or the folder is in use.
@@ -94,8 +99,9 @@ def produce(request: Request) -> Report:
         folder.report().unlink(missing_ok=True)
         try:
             change = find_upgrade(request)
-            if change is not None and not change.detected.upgrade.relevant and not request.only:
-                report = _unchanged(request, change)
+            upgrade = change.detected.upgrade if change is not None else None
+            if change and upgrade and (upgrade.undecided or not (upgrade.relevant or request.only)):
+                report = _not_run(request, change)
             else:
                 report = _run(request, opened(request, change))
         except ValidatorError as error:
@@ -151,11 +157,12 @@ def progress(project: Project, jobs: int, *, quiet: bool = False) -> Iterator[Wa
         yield Watcher(view.environment, view.job_started, view.job_finished, view.learnt, view.planned)
 
 
-def _unchanged(request: Request, change: PullRequest) -> Report:
-    """The report where nothing is run, because nothing that could move a model's numbers changed."""
+def _not_run(request: Request, change: PullRequest) -> Report:
+    """The report where nothing is run: nothing that could move a model's numbers changed, or who knows."""
+    undecided = bool(change.detected.upgrade.undecided)
     return Report(
-        verdict="pass",
-        reasons=(Reason(kind="irrelevant"),),
+        verdict="inconclusive" if undecided else "pass",
+        reasons=(Reason(kind="undecided" if undecided else "irrelevant"),),
         baseline=BASE,
         upgrade=change.detected.upgrade,
         environments=(),

@@ -109,7 +109,8 @@ def _pythons(project: Project, cell: Cell) -> dict[str, Path]:
             pythons[name] = Path(environment.interpreter)
             continue
         root, locks = project.work / "environments", project.locks_of(name)
-        built = prepare(environment, project.install_of(name), root, locks, Uv.bundled(os.environ))
+        uv = Uv.bundled(os.environ, project.install.variables)
+        built = prepare(environment, project.install_of(name), root, locks, uv)
         if isinstance(built, Failure):
             raise CannotJudgeError(f"{name} cannot be installed: {built.message}")
         pythons[name] = built.python

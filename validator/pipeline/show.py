@@ -15,7 +15,7 @@ from validator.checks.outputs import compare_stored
 from validator.documents import read_bytes
 from validator.errors import ConfigurationError, Exit
 from validator.failure import Failure
-from validator.matrix import Plan
+from validator.matrix import Environment, Plan
 from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.run import Request, find_upgrade, opened
 from validator.report import html, junit, markdown
@@ -51,10 +51,15 @@ def _plan_json(plan: Plan, change: PullRequest | None) -> dict[str, object]:
         "schema": 2,
         "baseline": plan.baseline,
         "upgrade": upgrade,
-        "environments": [asdict(environment) for environment in plan.environments],
+        "environments": [_environment_json(environment) for environment in plan.environments],
         "cells": [{"cell": cell.id, **asdict(cell)} for cell in plan.cells],
         "left_out": [asdict(part) for part in plan.left_out],
     }
+
+
+def _environment_json(environment: Environment) -> dict[str, object]:
+    """An environment without the hashes of its packages, of which a lock can have thousands."""
+    return {key: value for key, value in asdict(environment).items() if key != "hashes"}
 
 
 def read_report(run: Path) -> Report:

@@ -6,7 +6,7 @@ and locks. An `Installer` (uv, from `environments`) resolves ranges and exports 
 
 from validator.upgrade.detection import detect
 from validator.upgrade.git import GitError, Repository
-from validator.upgrade.manifest import exact, name_of
+from validator.upgrade.manifest import name_of, pinned
 from validator.upgrade.reader import read_manifest_pins, read_requirements
 from validator.upgrade.relevant import FRAMEWORKS
 from validator.upgrade.text import redact
@@ -19,6 +19,7 @@ from validator.upgrade.types import (
     Requirements,
     Revisions,
     Side,
+    SideName,
     Trigger,
     Upgrade,
     UpgradeReason,
@@ -36,12 +37,13 @@ __all__ = [
     "Requirements",
     "Revisions",
     "Side",
+    "SideName",
     "Trigger",
     "Upgrade",
     "UpgradeReason",
     "detect",
-    "exact",
     "name_of",
+    "pinned",
     "read_manifest_pins",
     "read_requirements",
     "redact",

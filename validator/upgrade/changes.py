@@ -109,15 +109,16 @@ def project_side(manifests: list[DependencyManifest]) -> ProjectSide:
     others: list[DependencyManifest] = []
     for manifest in manifests:
         stem, ending = splitext(manifest.path)
-        if manifest.kind == best or (ending == ".txt" and f"{stem}.in" in sources):
+        compiled = ending == ".lock" or (ending == ".txt" and f"{stem}.in" in sources)
+        if manifest.kind == best or (compiled and manifest.kind not in LOCKS):
             locks.append(manifest)
         elif manifest.kind not in LOCKS:
             others.append(manifest)
     return ProjectSide(
         manifests=tuple(manifests),
-        locked=tuple(pin for manifest in locks for pin in manifest.pins if not pin.local),
-        asked=tuple(pin for manifest in others for pin in manifest.pins if not pin.local),
-        limits=tuple(pin for manifest in others for pin in manifest.constraints if not pin.local),
+        locked=tuple(pin for manifest in locks for pin in manifest.pins if pin.installed),
+        asked=tuple(pin for manifest in others for pin in manifest.pins if pin.installed),
+        limits=tuple(pin for manifest in others for pin in manifest.constraints if pin.installed),
     )
 
 

@@ -9,7 +9,7 @@ from validator.failure import Failure
 from validator.upgrade import labels, revisions, sides
 from validator.upgrade.changes import Move, ProjectSide, moves, project_side, pythons
 from validator.upgrade.git import Repository, Snapshot
-from validator.upgrade.manifest import name_of, texts
+from validator.upgrade.manifest import DependencyManifest, name_of, texts
 from validator.upgrade.reader import Reader
 from validator.upgrade.relevant import Relevance
 from validator.upgrade.selection import Selection, select
@@ -29,6 +29,7 @@ from validator.upgrade.types import (
     Upgrade,
     UpgradeReason,
 )
+from validator.upgrade.undecided import Ground
 
 
 def detect(repository: Path, trigger: Trigger, options: Options, installer: Installer) -> Detected:
@@ -36,25 +37,27 @@ def detect(repository: Path, trigger: Trigger, options: Options, installer: Inst
 
     `repository` is a folder inside the checkout. The installer resolves ranges, where `options.exclude_newer`
     is set, and exports uv's locks. A commit, a manifest or a setting that cannot be used is a
-    `ConfigurationError` that says what to do.
+    `ConfigurationError` that says what to do; what was not read is a reason of the upgrade.
     """
     git = Repository(repository)
     commits = revisions.find(git, trigger)
     readers = Reader(Snapshot(git, commits.base, "base")), Reader(Snapshot(git, commits.head, "head"))
     changes = git.changes(commits.base, commits.head)
     relevance = Relevance.of(options.relevant)
-    selections = select(readers, changes, options.manifests, relevance)
-    compared = _Comparison(
-        [
-            sides.build(reader, selection.installed, options, installer)
-            for reader, selection in zip(readers, selections, strict=True)
-        ],
-        installer,
-        options.exclude_newer,
-    )
+    selections = select(readers, changes, options, relevance)
+    built = [
+        sides.build(reader, selection, options, installer)
+        for reader, selection in zip(readers, selections, strict=True)
+    ]
+    compared = _Comparison([side for side, _ in built], installer, options)
     compared.run(readers, selections)
-    reasons = (*compared.reasons(relevance), *_files(changes.touched, options))
+    moved = (*compared.reasons(relevance), *_files(changes.touched, options))
     base, head = compared.sides
+    ground = Ground(readers, selections, (base, head), changes, options, relevance)
+    undecided = tuple(ground.reasons(relevant=bool(moved)))
+    if moved:
+        undecided += tuple(dict.fromkeys(mismatch for _, mismatch in built if mismatch is not None))
+    reasons = (*undecided, *moved)
     return Detected(
         upgrade=Upgrade(
             changes=tuple(move.change for move in compared.moves),
@@ -71,24 +74,38 @@ def detect(repository: Path, trigger: Trigger, options: Options, installer: Inst
 class _Comparison:
     """Every project of both sides, compared; `sides` gain what their ranges resolved to, or why not."""
 
-    def __init__(self, built: list[Side], installer: Installer, instant: str | None) -> None:
+    def __init__(self, built: list[Side], installer: Installer, options: Options) -> None:
         self.sides = built
         self.moves: list[Move] = []
         self._installer = installer
-        self._instant = instant
+        self._instant = options.exclude_newer
+        self._options = options
         self._pythons: list[PythonReason] = []
 
     def run(self, readers: tuple[Reader, Reader], selections: tuple[Selection, Selection]) -> None:
         """Compare project by project; ranges are resolved only where something was written anew."""
         for folder in sorted({folder for selection in selections for folder in selection.compared}):
             base, head = (
-                project_side([reader.manifest(path) for path in selection.compared.get(folder, ())])
+                project_side(self._installed(selection.compared.get(folder, ()), reader, selection))
                 for reader, selection in zip(readers, selections, strict=True)
             )
             if self._instant is not None and (base.open or head.open) and base.asks() != head.asks():
                 base, head = self._resolve((base, head), self._instant)
             self.moves += moves(base, head)
             self._pythons += pythons(base, head)
+
+    def _installed(
+        self, paths: Iterable[str], reader: Reader, selection: Selection
+    ) -> list[DependencyManifest]:
+        """Return manifests without what is not installed: other extras and groups, other files."""
+        manifests = [reader.manifest(path) for path in paths]
+        sections = sides.chosen_sections(manifests, self._options)
+        return [
+            manifest.model_copy(update={"pins": (), "constraints": ()})
+            if manifest.path in selection.beside
+            else manifest.model_copy(update={"pins": tuple(sides.of_sections(manifest.pins, sections))})
+            for manifest in manifests
+        ]
 
     def reasons(self, relevance: Relevance) -> Iterator[UpgradeReason]:
         """Yield why the numbers can move."""

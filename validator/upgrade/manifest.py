@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from validator.base import Frozen
 from validator.errors import ConfigurationError
+from validator.upgrade.relevant import FOUNDATIONS, FRAMEWORKS, LIBRARIES
 from validator.upgrade.text import show
 from validator.upgrade.types import Index
 
@@ -21,33 +22,45 @@ Kind = Literal[
     "requirements",
     "constraints",
     "pyproject",
+    "setup-cfg",
     "pylock",
     "uv-lock",
     "poetry-lock",
+    "pdm-lock",
     "pipfile",
     "pipfile-lock",
     "conda",
     "python-version",
 ]
 #: Kinds whose versions are final, best first: where two lie in one folder, the first one counts.
-LOCKS: tuple[Kind, ...] = ("uv-lock", "pylock", "poetry-lock", "pipfile-lock")
+LOCKS: tuple[Kind, ...] = ("uv-lock", "pylock", "poetry-lock", "pdm-lock", "pipfile-lock")
 #: Kinds that a lock is made from: what they ask for is in the lock beside them.
-SOURCES = frozenset[Kind | None]({"pyproject", "pipfile"})
+SOURCES = frozenset[Kind | None]({"pyproject", "setup-cfg", "pipfile"})
 
 # Whole words only, so that `myrequirements.txt` counts and `not-requirements-of-mine.md` does not.
 _NAMES: tuple[tuple[re.Pattern[str], Kind], ...] = (
     (re.compile(r"^(.*[-_.])?constraints?([-_.].*)?\.(txt|in)$", re.IGNORECASE), "constraints"),
-    (re.compile(r"^(.*[-_.])?requirements?([-_.].*)?\.(txt|in)$", re.IGNORECASE), "requirements"),
+    (
+        re.compile(
+            r"^(.*[-_.])?(requirements?|reqs|deps|dependencies)([-_.].*)?\.(txt|in|lock)$", re.IGNORECASE
+        ),
+        "requirements",
+    ),
     (re.compile(r"^pyproject\.toml$"), "pyproject"),
+    (re.compile(r"^setup\.cfg$"), "setup-cfg"),
     (re.compile(r"^pylock(\.[^.]+)?\.toml$"), "pylock"),
     (re.compile(r"^uv\.lock$"), "uv-lock"),
     (re.compile(r"^poetry\.lock$"), "poetry-lock"),
+    (re.compile(r"^pdm\.lock$"), "pdm-lock"),
     (re.compile(r"^Pipfile$"), "pipfile"),
     (re.compile(r"^Pipfile\.lock$"), "pipfile-lock"),
     (re.compile(r"^(.*[-_.])?(conda|environment)([-_.].*)?\.ya?ml$", re.IGNORECASE), "conda"),
     (re.compile(r"^\.python-version$"), "python-version"),
 )
-_ENDINGS: dict[str, Kind] = {".txt": "requirements", ".in": "requirements", ".yml": "conda", ".yaml": "conda"}
+_ENDINGS: dict[str, Kind] = {
+    **dict.fromkeys((".txt", ".in", ".lock"), "requirements"),
+    **dict.fromkeys((".yml", ".yaml"), "conda"),
+}
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
 # A direct reference to somewhere else; without a scheme it is a path inside the repository.
@@ -62,7 +75,8 @@ class Pin(Frozen):
     satisfies it. `text` is the requirement as an installer takes it, without hashes and comments.
     `sections` are the extras and groups (`extra:NAME`, `group:NAME`) that ask for it, empty for what is
     always installed. `url` is a direct reference, compared by its text; `local` is a path inside the
-    repository: the project's own code, not a package. `line` counts from 1 in `manifest`.
+    repository: the project's own code, unless its name is that of a package. `hashes` are those of the files
+    that may be installed (`sha256:…`). `line` counts from 1 in `manifest`.
     """
 
     name: str
@@ -76,12 +90,17 @@ class Pin(Frozen):
     sections: tuple[str, ...] = ()
     url: bool = False
     local: bool = False
-    hashed: bool = False
+    hashes: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """What identifies the package: its name, or the text where no name is known."""
         return self.name or self.text
+
+    @property
+    def installed(self) -> bool:
+        """Whether an installer is asked for it. The project's own folders are imported from the checkout."""
+        return not self.local or self.name in FRAMEWORKS | LIBRARIES | FOUNDATIONS
 
     @property
     def conditional(self) -> bool:
@@ -111,7 +130,9 @@ class DependencyManifest(Frozen):
     """What one file says, the files it includes by `-r` and `-c` with it.
 
     `python` is the Python it asks for, or the range of them. `offered` are the extras and groups of a
-    lock whose pins do not carry them, each with packages that it names.
+    lock whose pins do not carry them, each with packages that it names; the empty section is what is always
+    installed. A lock may contradict what is asked of `overridden` packages. `members` are the folders of a
+    workspace, relative to the lock.
     """
 
     path: str
@@ -123,6 +144,8 @@ class DependencyManifest(Frozen):
     requires_python: str = ""
     includes: tuple[str, ...] = ()
     offered: tuple[tuple[str, frozenset[str]], ...] = ()
+    overridden: frozenset[str] = frozenset()
+    members: frozenset[str] = frozenset()
 
     def __add__(self, included: DependencyManifest) -> DependencyManifest:
         """Return this manifest with a file that it includes, and what that one includes."""
@@ -144,7 +167,7 @@ class DependencyManifest(Frozen):
     @property
     def closed(self) -> bool:
         """Whether its versions are final: a lock, or a requirements file in which every line has its hash."""
-        hashed = bool(self.pins) and all(pin.version is not None and pin.hashed for pin in self.pins)
+        hashed = bool(self.pins) and all(pin.version is not None and pin.hashes for pin in self.pins)
         return hashed or self.kind in LOCKS
 
 
@@ -186,7 +209,8 @@ def required_kind(path: str) -> Kind:
     if kind is None:
         raise ConfigurationError(
             f"manifests: {show(path)} is no manifest that can be read; use requirements*.txt, "
-            "pyproject.toml, pylock.toml, uv.lock, poetry.lock, Pipfile, Pipfile.lock or environment.yml."
+            "pyproject.toml, setup.cfg, pylock.toml, uv.lock, poetry.lock, pdm.lock, Pipfile, Pipfile.lock "
+            "or environment.yml."
         )
     return kind
 
@@ -221,17 +245,47 @@ def pin_at(address: str, name: str, source: Source) -> Pin:
     return Pin(name=key, text=text, manifest=source.path, url=True, local=local)
 
 
+def moved_to(pin: Pin, address: str, source: Source) -> Pin:
+    """Return a pin whose package comes from an address, as `pin_at` has it, with its section and line."""
+    placed_pin = pin_at(address, pin.name, source)
+    marker = {"marker": pin.marker, "text": f"{placed_pin.text} ; {pin.marker}"} if pin.marker else {}
+    facts = {"sections": pin.sections, "line": pin.line, **marker}
+    return placed_pin.model_copy(update=facts)
+
+
 def name_of(text: str) -> str:
-    """Return the normalised name of a requirement; empty for a bare URL."""
+    """Return the normalised name of a requirement; of a bare URL or path what its end says, if anything."""
     try:
         return canonicalize_name(Requirement(text).name)
     except InvalidRequirement:
+        return _named_by(text)
+
+
+def _named_by(address: str) -> str:
+    """Return the name in `#egg=keras`, a wheel's file, `keras.git@v3.5.0` or `./vendor/keras`."""
+    egg = re.search(r"[#&]egg=([A-Za-z0-9][A-Za-z0-9._-]*)", address)
+    if egg:
+        return canonicalize_name(egg[1])
+    path = address.removeprefix("-e ").strip().partition("#")[0]
+    last = re.split(r"\s", path, maxsplit=1)[0].rstrip("/").rpartition("/")
+    if not last[1]:
         return ""
+    wheel = re.match(r"([A-Za-z0-9][A-Za-z0-9._]*)-[0-9][^-]*(-.*\.whl$|\.tar\.|\.zip)", last[2])
+    name = wheel[1] if wheel else re.sub(r"(\.git)?(@.*)?$", "", last[2], count=1)
+    return canonicalize_name(name) if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name) else ""
+
+
+def pinned(text: str) -> str | None:
+    """Return the one version that a line of requirements allows; None for a range, a URL or a path."""
+    try:
+        return exact(Requirement(text))
+    except InvalidRequirement:
+        return None
 
 
 def texts(pins: Iterable[Pin]) -> tuple[str, ...]:
     """Return the requirements of packages, each once, without the project's own folders."""
-    return tuple(dict.fromkeys(pin.text for pin in pins if not pin.local))
+    return tuple(dict.fromkeys(pin.text for pin in pins if pin.installed))
 
 
 def exact(requirement: Requirement) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -21,25 +22,30 @@ from validator.upgrade.manifest import (
 )
 from validator.upgrade.readers import (
     conda,
+    pdm,
     pipfile,
     poetry,
     pylock,
     pyproject,
     python_version,
     requirement_files,
+    setup_cfg,
     uv_lock,
 )
 from validator.upgrade.text import decode, show
 from validator.upgrade.types import Requirements
 
+_INCLUDES = re.compile(rb"(^|\n)[ \t-]*-(r|c|-req|-const)|\bfile\b|requirements-txt")
 MAX_MANIFESTS = 2000  # of one side; a repository with more must list its own
 _READERS: dict[Kind, Callable[[Source, Files], DependencyManifest]] = {
     "requirements": requirement_files.read,
     "constraints": partial(requirement_files.read, constrain=True),
     "pyproject": pyproject.read,
+    "setup-cfg": setup_cfg.read,
     "pylock": pylock.read,
     "uv-lock": uv_lock.read,
     "poetry-lock": poetry.read_lock,
+    "pdm-lock": pdm.read_lock,
     "pipfile": pipfile.read,
     "pipfile-lock": pipfile.read_lock,
     "conda": conda.read,
@@ -82,6 +88,16 @@ class Reader:
             return self.manifest(name)
         except ConfigurationError:
             return None
+
+    def may_name(self, name: str, packages: Iterable[str]) -> bool:
+        """Whether a manifest can name one of the packages, or a file that does, without parsing it."""
+        try:
+            data = re.sub(rb"[_.]", b"-", self.snapshot.read(name).lower())
+        except ConfigurationError:
+            return True
+        if b"\0" in data or _INCLUDES.search(data):  # UTF-16 has a zero in every letter
+            return True
+        return any(package.encode() in data for package in packages)
 
     @cached_property
     def known(self) -> frozenset[str]:

@@ -67,8 +67,61 @@ class IrrelevantReason(Frozen):
     ranges: int = Field(default=0, description="Ranges that were rewritten without moving a version.")
 
 
+class UnreadReason(Frozen):
+    """A file that installs packages, and cannot be read without running it, names others than before.
+
+    `old` and `new` are what it names, as it is written; null where the side names none.
+    """
+
+    kind: Literal["unread"] = "unread"
+    path: str
+    old: str | None
+    new: str | None
+
+
+class StaleLockReason(Frozen):
+    """A lock of the head does not satisfy its manifest; `locked` is null where it lacks the package."""
+
+    kind: Literal["stale-lock"] = "stale-lock"
+    package: str
+    asked: str
+    locked: str | None
+    manifest: str
+    lock: str
+    command: str = Field(description="What brings the lock up to date.")
+
+
+class NoFrameworkReason(Frozen):
+    """No manifest names keras, tensorflow, jax or torch on one side, or on both (`side` is null).
+
+    `path` is a file that does and cannot be read without running it; null if there is none.
+    """
+
+    kind: Literal["no-framework"] = "no-framework"
+    side: SideName | None
+    path: str | None
+
+
+class AmbiguousReason(Frozen):
+    """Several manifests name a framework and are as near to validator.yml, and one of them changed."""
+
+    kind: Literal["ambiguous"] = "ambiguous"
+    manifests: tuple[str, ...]
+
+
+class PythonMismatchReason(Frozen):
+    """The project does not allow the Python that validator.yml sets."""
+
+    kind: Literal["python-mismatch"] = "python-mismatch"
+    python: str
+    required: str
+    manifest: str
+
+
+#: Why nothing can be said about an upgrade: it was not read, or not all of it.
+UndecidedReason = UnreadReason | StaleLockReason | NoFrameworkReason | AmbiguousReason | PythonMismatchReason
 UpgradeReason = Annotated[
-    PackageReason | PythonReason | FileReason | UnresolvedReason | IrrelevantReason,
+    PackageReason | PythonReason | FileReason | UnresolvedReason | IrrelevantReason | UndecidedReason,
     Field(discriminator="kind"),
 ]
 
@@ -81,9 +134,12 @@ class Upgrade(Frozen):
     source: str = Field(
         default="", description="dependabot, renovate, or empty. A label, trusted for nothing."
     )
-    reasons: tuple[UpgradeReason, ...] = Field(
-        default=(), description="Why models run, or the one reason why none does."
-    )
+    reasons: tuple[UpgradeReason, ...] = Field(default=(), description="Why models run, or why none does.")
+
+    @property
+    def undecided(self) -> tuple[UndecidedReason, ...]:
+        """Why nothing can be said about it; empty where it was read."""
+        return tuple(reason for reason in self.reasons if isinstance(reason, UndecidedReason))
 
 
 class Index(Frozen):
@@ -94,6 +150,7 @@ class Index(Frozen):
     find_links: tuple[str, ...] = ()
     no_index: bool = False
     prereleases: bool = False
+    best_match: bool = Field(default=False, description="The best version of all indexes counts, as for pip.")
 
     def __add__(self, other: Index) -> Index:
         """Return both: this one's index URL wins, lists are joined without repeats."""
@@ -103,6 +160,7 @@ class Index(Frozen):
             find_links=tuple(dict.fromkeys((*self.find_links, *other.find_links))),
             no_index=self.no_index or other.no_index,
             prereleases=self.prereleases or other.prereleases,
+            best_match=self.best_match or other.best_match,
         )
 
 
@@ -118,11 +176,14 @@ class Requirements(Frozen):
 class Side(Requirements):
     """One side of the upgrade.
 
-    `resolved` is what its ranges resolved to where that was asked (name → version); `failure` says, in uv's
-    words, why they did not.
+    `hashes` has those of the files that may be installed, by `name==version`, or by name for a reference.
+    `local` are the requirements that are paths of the repository. `resolved` is what its ranges resolved to
+    where that was asked (name → version); `failure` says, in uv's words, why they did not.
     """
 
     name: SideName
+    hashes: dict[str, tuple[str, ...]] = {}
+    local: tuple[str, ...] = ()
     resolved: dict[str, str] = {}
     failure: Failure | None = None
 
@@ -153,12 +214,16 @@ class Revisions(Frozen):
 class Options(UpgradeSettings):
     """What the configuration says about the search, by paths relative to the root of the repository.
 
-    `python` counts where no manifest names one. `configuration` and `artifacts` are files and folders that
-    move a model's numbers without any package. `exclude_newer` (RFC 3339) is the instant as of which ranges
-    are resolved (None: they are compared as written).
+    `python` is what the configuration sets and counts where no manifest names one, `default_python` where the
+    project allows it. `named` are the sides whose frameworks the configuration itself names.
+    `configuration` and `artifacts` are files and folders that move a model's numbers without any package.
+    `exclude_newer` (RFC 3339) is the instant as of which ranges are resolved (None: they are compared as
+    written).
     """
 
     python: str | None = None
+    default_python: str | None = None
+    named: tuple[SideName, ...] = ()
     configuration: str | None = None
     artifacts: tuple[str, ...] = ()
     exclude_newer: str | None = None

@@ -81,9 +81,12 @@ class EnvironmentResult(Frozen):
 
 
 class Reason(Frozen):
-    """One reason for the verdict of a run: a cell with the rules that decided, or an error."""
+    """One reason for the verdict of a run: a cell with the rules that decided, or an error.
 
-    kind: Literal["cell", "nothing-compared", "irrelevant", "error"]
+    `undecided`: the upgrade was not read, or not all of it; its own reasons say which file and what to do.
+    """
+
+    kind: Literal["cell", "nothing-compared", "irrelevant", "undecided", "error"]
     cell: str = ""
     rules: tuple[GateRule, ...] = ()
     error: Text = Field(

@@ -14,7 +14,7 @@ from validator.report.packages import RUNS, differences
 from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
 from validator.report.words.cell import VERDICTS, aside, result
 from validator.report.words.failures import STAGES, failed
-from validator.report.words.upgrade import moved_package, why_it_runs
+from validator.report.words.upgrade import moved_package, why_it_runs, why_undecided
 from validator.verdict.bands import BANDS, GREEN, SEVERITY, Aside
 from validator.verdict.results import EnvironmentResult, Reason, Verdict
 
@@ -305,6 +305,9 @@ def reason(why: Reason, content: Content) -> Words:
         return words("no cell was compared with the baseline")
     if why.kind == "irrelevant":
         return words("nothing in this upgrade can change a model's numbers")
+    if why.kind == "undecided":
+        undecided = content.report.upgrade.undecided if content.report.upgrade else ()
+        return joined([why_undecided(each) for each in undecided[:_MOST_MODELS]], "; ")
     if why.kind == "error":
         return words(why.error)
     row = next((row for row in content.rows if row.cell.cell == why.cell), None)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from validator.report.phrases import Words, name, plural, words
+from validator.report.phrases import Words, listed, name, plural, words
 from validator.report.words.failures import error_line
 from validator.upgrade.types import (
+    AmbiguousReason,
     FileReason,
     IrrelevantReason,
+    NoFrameworkReason,
     PackageChange,
     PackageReason,
+    PythonMismatchReason,
     PythonReason,
+    StaleLockReason,
+    UndecidedReason,
+    UnreadReason,
     UnresolvedReason,
     UpgradeReason,
 )
+
+_LIST = "list under `upgrade.manifests`"
 
 
 def moved_package(change: PackageChange) -> str:
@@ -43,6 +51,54 @@ def why_it_runs(reason: UpgradeReason) -> Words:
             return words(f"the requirements of the {side} commit cannot be resolved: {error_line(failure)}")
         case IrrelevantReason():
             return _irrelevant(reason)
+        case _:
+            return why_undecided(reason)
+
+
+def why_undecided(reason: UndecidedReason) -> Words:
+    """Why nothing is known about the upgrade, and the setting or command that settles it."""
+    match reason:
+        case UnreadReason():
+            return _unread(reason)
+        case StaleLockReason(package=package, lock=lock, manifest=manifest, command=command):
+            has = f"has {reason.locked}" if reason.locked else "lacks it"
+            asks = words(name(manifest), " asks for ", name(f"{package} {reason.asked}"))
+            return words(
+                *asks, ", but ", name(lock), f" {has}: run ", name(command), " and commit the result"
+            )
+        case NoFrameworkReason():
+            return _no_framework(reason)
+        case AmbiguousReason(manifests=manifests):
+            which = listed([name(each) for each in manifests], most=4)
+            return words("either of ", which, f" could be the project's: {_LIST} the one that is")
+        case PythonMismatchReason(python=python, required=required, manifest=manifest):
+            return words(
+                name(manifest),
+                f" requires Python {required}, but validator.yml sets {python}: change ",
+                name("python"),
+                " in validator.yml, or remove it",
+            )
+
+
+def _unread(reason: UnreadReason) -> Words:
+    named = (name(reason.old) if reason.old else "none", name(reason.new) if reason.new else "none")
+    return words(
+        name(reason.path),
+        " changes a framework (",
+        named[0],
+        " → ",
+        named[1],
+        f") and cannot be read without running it: {_LIST} the manifests that decide, or add the file to ",
+        name("upgrade.ignore"),
+    )
+
+
+def _no_framework(reason: NoFrameworkReason) -> Words:
+    where = f" at the {reason.side} commit" if reason.side else ""
+    but = words(", and ", name(reason.path), " cannot be read without running it") if reason.path else ()
+    return words(
+        f"no manifest{where} names keras, tensorflow, jax or torch", *but, f": {_LIST} the file that does"
+    )
 
 
 def _irrelevant(reason: IrrelevantReason) -> Words:

@@ -34,6 +34,10 @@ class _Settings(Document):
         return plain_python(self.requires.python_full_version or self.requires.python_version)
 
 
+class _Locked(Dependency):
+    hashes: list[str] = []
+
+
 def read(source: Source, _files: Files) -> DependencyManifest:
     """Return a Pipfile: `[packages]`, and every other table of packages as a group."""
     document = parse_toml(source.text, source.where)
@@ -63,8 +67,9 @@ def read_lock(source: Source, _files: Files) -> DependencyManifest:
         group = _GROUPS.get(category, canonicalize_name(category))
         sections = () if category == "default" else (f"group:{group}",)
         for name, item in table(packages, source.where, category).items():
-            pin = _locked(name, validated(Dependency, item, source.where, name), lines, source)
-            pins.append(pin.model_copy(update={"sections": sections}))
+            package = validated(_Locked, item, source.where, name)
+            pin = _locked(name, package, lines, source)
+            pins.append(pin.model_copy(update={"sections": sections, "hashes": tuple(package.hashes)}))
     index = index_of(meta.sources)
     return DependencyManifest(
         path=source.path,

@@ -133,10 +133,17 @@ class _Origin(Document):
     resolved_reference: str = ""
 
 
+class LockedFile(Document):
+    """A file of a locked package, with its hash (`sha256:…`)."""
+
+    hash: str = ""
+
+
 class _Package(Document):
     name: str = ""
     version: str = ""
     optional: bool = False
+    files: list[LockedFile] = []
     groups: list[str] = []
     markers: str | dict[str, str] = ""
     dependencies: dict[str, object] = {}
@@ -147,7 +154,7 @@ class _Package(Document):
         sections: tuple[str, ...] = (ANY_EXTRA,) if self.optional else ()
         if self.groups and "main" not in self.groups:
             sections = tuple(f"group:{canonicalize_name(group)}" for group in self.groups)
-        return pin.model_copy(update={"sections": sections})
+        return pin.model_copy(update={"sections": sections, "hashes": hashes_of(self.files)})
 
     def _marker(self) -> str:
         # Poetry 2 writes one marker, or one for each group; which groups count is decided later.
@@ -159,6 +166,11 @@ class _Package(Document):
         if self.source.type == "git":
             return f"git+{self.source.url}@{self.source.resolved_reference or self.source.reference}"
         return self.source.url if self.source.type in {"url", "directory", "file"} else ""
+
+
+def hashes_of(files: Iterable[LockedFile]) -> tuple[str, ...]:
+    """Return the hashes of a locked package's files."""
+    return tuple(dict.fromkeys(each.hash for each in files if each.hash))
 
 
 class _Metadata(Document):

@@ -28,7 +28,8 @@ def read(source: Source, _files: Files) -> DependencyManifest:
     for package, line in zip(lock.packages, lines, strict=True):
         version, marker = (str(each or "") for each in (package.version, package.marker))
         pin = locked(source, package.name, version, _address(package), marker)
-        pins.append(pin.model_copy(update={"line": line, "direct": package.name not in needed}))
+        facts = {"line": line, "direct": package.name not in needed, "hashes": _hashes(package)}
+        pins.append(pin.model_copy(update=facts))
     return DependencyManifest(
         path=source.path,
         kind="pylock",
@@ -36,6 +37,13 @@ def read(source: Source, _files: Files) -> DependencyManifest:
         index=other_indexes(package.index for package in lock.packages),
         requires_python=str(lock.requires_python or ""),
     )
+
+
+def _hashes(package: Package) -> tuple[str, ...]:
+    files = [*(each.hashes for each in package.wheels or ())]
+    files += [each.hashes for each in (package.sdist, package.archive) if each is not None]
+    pairs = (pair for hashes in files for pair in hashes.items())
+    return tuple(dict.fromkeys(f"{algorithm}:{digest}" for algorithm, digest in pairs))
 
 
 def _address(package: Package) -> str:

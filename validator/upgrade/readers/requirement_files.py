@@ -12,7 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from validator.errors import ConfigurationError
-from validator.upgrade.manifest import DependencyManifest, Files, Pin, Source, pin_of, placed
+from validator.upgrade.manifest import DependencyManifest, Files, Pin, Source, name_of, pin_of, placed
 from validator.upgrade.text import join, show
 from validator.upgrade.types import Index
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:  # imported where a file is parsed, which most commands never 
 
 _DEPTH = 32  # files that include each other, one below the other
 _ABSOLUTE = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*:|/)")
-_NAME_IN_URL = re.compile(r"(?:[#&]egg=)([A-Za-z0-9][A-Za-z0-9._-]*)")
-# git+https://host/owner/name.git@revision
-_NAME_OF_GIT = re.compile(r"/([A-Za-z0-9][A-Za-z0-9._-]*?)\.git(?:[@#].*)?$")
 # Options that pip takes on a requirement since the parser was cut from it. None of them chooses a version.
 _NEWER_OPTIONS = re.compile(r"\s--config-settings?[ =](\"[^\"]*\"|'[^']*'|\S+)")
 
@@ -58,6 +55,15 @@ def read(
     return manifest
 
 
+def included(name: str, source: Source, files: Files, section: str = "") -> DependencyManifest:
+    """Return a requirements file that a project's metadata names, as a part of an extra or group if given."""
+    manifest = read(_included(name, source.where, source, files), files)
+    if not section:
+        return manifest
+    pins = tuple(pin.model_copy(update={"sections": (section,)}) for pin in manifest.pins)
+    return manifest.model_copy(update={"pins": pins})
+
+
 def _parsed(source: Source) -> RequirementsFile:
     """Return a requirements text as the parser sees it, its includes left alone."""
     from pip_requirements_parser import IncorrectRequirementLine, RequirementsFile
@@ -87,14 +93,13 @@ def _included(name: str, where: str, source: Source, files: Files) -> Source:
 
 def _pin(requirement: InstallRequirement, source: Source) -> Pin:
     text = _without_options(str(requirement.line))
-    facts = {"line": requirement.line_number, "hashed": bool(requirement.hash_options)}
+    facts = {"line": requirement.line_number, "hashes": tuple(requirement.hash_options)}
     if not requirement.is_editable:
         try:
             return pin_of(Requirement(text), source).model_copy(update=facts)
         except InvalidRequirement:
             pass  # a bare URL or a path: pip takes it, PEP 508 has no form for it
-    named = _NAME_IN_URL.search(text) or _NAME_OF_GIT.search(text)
-    name = requirement.name or (named[1] if named else "")
+    name = requirement.name or name_of(text)
     return Pin(
         name=canonicalize_name(name) if name else "",
         text=text,
@@ -114,7 +119,9 @@ def _without_options(line: str) -> str:
 
 def _index(options: dict[str, object], source: Source) -> Index:
     known = {key: value for key, value in options.items() if key in Index.model_fields and value}
-    index = Index.model_validate({**known, "prereleases": bool(options.get("pre"))})
+    # pip takes the best version that any of the indexes has.
+    best = bool(options.get("extra_index_urls"))
+    index = Index.model_validate({**known, "prereleases": bool(options.get("pre")), "best_match": best})
     folder = posixpath.dirname(source.path)
     links = (link if _ABSOLUTE.match(link) else join(folder, link, source.where) for link in index.find_links)
     return index.model_copy(update={"find_links": tuple(links)})

@@ -53,13 +53,23 @@ class _Origin(Document):
         return f"git+{address}@{commit}" + (f"#{folder}" if folder else "")
 
 
+class _File(Document):
+    hash: str = ""
+
+
 class _Package(Document):
     name: str
     version: str | None = None
     source: _Origin = _Origin()
+    sdist: _File = _File()
+    wheels: list[_File] = []
     dependencies: list[_Name] = []
     optional_dependencies: dict[str, list[_Name]] = {}
     dev_dependencies: dict[str, list[_Name]] = {}
+
+    def hashes(self) -> tuple[str, ...]:
+        """Return the hashes of its files."""
+        return tuple(dict.fromkeys(file.hash for file in (self.sdist, *self.wheels) if file.hash))
 
     def sections(self) -> Iterator[tuple[str, frozenset[str]]]:
         """Yield the extras and groups, each with the packages that it names."""
@@ -91,21 +101,23 @@ class _Lock(Document):
     def offered(self) -> tuple[tuple[str, frozenset[str]], ...]:
         """Return the extras and groups that can be chosen, each with packages that it names."""
         root = _Package(name="", dev_dependencies=self.manifest.dependency_groups)
-        return tuple(pair for package in (root, *self.own) for pair in package.sections())
+        always = (("", _names(package.dependencies)) for package in self.own)
+        return (*always, *(pair for package in (root, *self.own) for pair in package.sections()))
 
 
 def read(source: Source, _files: Files) -> DependencyManifest:
     """Return the lock's packages without the project's own. `direct` is what the project itself names."""
     lock = _parsed(source)
     offered = lock.offered()
-    direct = _names(each for package in lock.own for each in package.dependencies)
-    direct = direct.union(*(names for _, names in offered))
+    direct = frozenset[str]().union(*(names for _, names in offered))
     lines = Lines(source.text).blocks("[[package]]", len(lock.package))
     pins = []
     for package, line in zip(lock.package, lines, strict=True):
-        if package.source.folder is None:
-            pin = locked(source, package.name, package.version, package.source.address)
-            pins.append(pin.model_copy(update={"line": line, "direct": pin.name in direct}))
+        address = package.source.folder or package.source.address
+        pin = locked(source, package.name, package.version, address)
+        if package.source.folder is None or pin.installed:
+            facts = {"line": line, "direct": pin.name in direct, "hashes": package.hashes()}
+            pins.append(pin.model_copy(update=facts))
     registries = (package.source.registry for package in lock.package)
     return DependencyManifest(
         path=source.path,
@@ -114,6 +126,7 @@ def read(source: Source, _files: Files) -> DependencyManifest:
         index=other_indexes(url for url in registries if url and "://" in url),
         requires_python=lock.requires_python,
         offered=offered,
+        members=frozenset(join("", package.source.folder or "", source.where) for package in lock.own),
     )
 
 
@@ -122,7 +135,7 @@ def exported(source: Source, sections: frozenset[str], installer: Installer) -> 
     lock = _parsed(source)
     if not lock.own and not lock.manifest.dependency_groups:
         raise ConfigurationError(f"{source.where} names no project whose packages could be installed.")
-    chosen = [section.split(":", 1) for section in sorted(sections & dict(lock.offered()).keys())]
+    chosen = [each.split(":", 1) for each in sorted(sections & dict(lock.offered()).keys() - {""})]
     extras = tuple(name for kind, name in chosen if kind == "extra")
     groups = tuple(name for kind, name in chosen if kind == "group")
     answer = installer.export(_project(lock, source), extras, groups)
