@@ -121,7 +121,8 @@ def test_compiled_lines() -> None:
 def test_a_pull_request_with_ranges_through_the_real_uv(repo: Repo, installer: UvInstaller) -> None:
     repo.commit({"requirements.txt": "iniconfig<1.1\n"})
     repo.pull_request({"requirements.txt": "iniconfig>=1\n"})
-    options = Options(exclude_newer=THEN, python="3.11", relevant=("iniconfig",))
+    named = ("base", "head")
+    options = Options(exclude_newer=THEN, python="3.11", relevant=("iniconfig",), named=named)
 
     found = detect(repo.folder, Trigger(event="pull_request"), options, installer)
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -232,3 +233,68 @@ def test_an_override_that_wins_over_the_matrix_is_refused(tmp_path: Path, uv: Uv
     assert isinstance(failure, Failure)
     assert failure.stage == "resolve"
     assert "keras 3.5.0, but its lock has keras 3.6.0" in failure.message
+
+
+WRONG = "sha256:" + "ab" * 32
+
+
+def test_a_hash_of_the_project_that_no_file_has_refuses_the_installation(tmp_path: Path, uv: Uv) -> None:
+    hashed = replace(environment("packaging==24.1"), hashes=(("packaging==24.1", (WRONG,)),))
+    refused = prepare(hashed, Install(), tmp_path, tmp_path / "locks", uv)
+    assert isinstance(refused, Failure)
+    assert refused.stage == "install"
+    assert "Hash mismatch for `packaging==24.1`" in refused.message
+
+
+def test_the_hashes_of_the_project_are_in_the_lock(tmp_path: Path, uv: Uv) -> None:
+    own = "sha256:5b8f2217dbdbd2f7f384c41c628544e6d52f2d0f53c6d0c3ea61aa5d1d7ff124"
+    hashed = replace(environment("packaging==24.1"), hashes=(("packaging==24.1", (WRONG, own)),))
+    built = prepare(hashed, Install(), tmp_path, tmp_path / "locks", uv)
+    assert isinstance(built, Built)
+    assert f"--hash={own}" in built.lock.read_text()
+    again = prepare(hashed, Install(), tmp_path, tmp_path / "locks", uv)
+    assert isinstance(again, Built)
+    assert again.reused
+
+
+SECRET = "s3cret/of~the job"
+
+
+@pytest.mark.parametrize(
+    ("requirement", "install"),
+    [
+        ("packaging @ https://u:${TOKEN}@127.0.0.1:9/${TOKEN}/packaging-1.0-py3-none-any.whl", Install()),
+        ("packaging", Install(index_url="http://127.0.0.1:9/${TOKEN}/simple")),
+        ("packaging", Install(extra_index_urls=("http://127.0.0.1:9/${TOKEN}/simple",))),
+    ],
+)
+def test_a_variable_in_an_address_is_expanded_and_not_shown(
+    tmp_path: Path, requirement: str, install: Install
+) -> None:
+    uv = Uv.bundled({**os.environ, "TOKEN": SECRET, "UV_HTTP_RETRIES": "0"}, ("TOKEN",))
+    refused = prepare(environment(requirement), install, tmp_path, tmp_path / "locks", uv)
+    assert isinstance(refused, Failure)
+    assert "127.0.0.1:9" in refused.message
+    assert "***" in refused.message
+    shown = refused.model_dump_json() + "".join(path.read_text() for path in tmp_path.glob("locks/*"))
+    assert SECRET not in shown
+    assert "s3cret" not in shown
+
+
+@pytest.mark.parametrize(
+    ("variables", "allowed", "words"),
+    [
+        ({"TOKEN": SECRET}, (), "add TOKEN to `install.variables`"),
+        ({}, ("TOKEN",), "set the environment variable TOKEN"),
+    ],
+)
+def test_a_variable_that_is_not_listed_or_not_set_is_named(
+    tmp_path: Path, variables: dict[str, str], allowed: tuple[str, ...], words: str
+) -> None:
+    uv = Uv.bundled({**os.environ, **variables}, allowed)
+    for install in (Install(index_url="http://127.0.0.1:9/${TOKEN}"), Install()):
+        line = "packaging" if install.index_url else "packaging @ http://127.0.0.1:9/${TOKEN}/p.whl"
+        refused = prepare(environment(line), install, tmp_path, tmp_path / "locks", uv)
+        assert isinstance(refused, Failure)
+        assert words in refused.message
+        assert SECRET not in refused.model_dump_json()

@@ -265,7 +265,7 @@ def test_the_configuration_can_name_the_framework_itself(repo: Repo) -> None:
 @pytest.mark.parametrize(
     ("manifest", "text", "lock", "locked", "command"),
     [
-        ("pyproject.toml", project("keras=={}"), "uv.lock", "version = 1\n[[package]]\nname = 'w'\nsource = {{virtual = '.'}}\ndependencies = [{{name = 'keras'}}]\n[[package]]\nname = 'keras'\nversion = '{}'\nsource = {{registry = 'https://pypi.org/simple'}}\n", "uv lock"),
+        ("pyproject.toml", project("keras=={}"), "uv.lock", "version = 1\nrequires-python = '>=3.9'\n[[package]]\nname = 'w'\nsource = {{virtual = '.'}}\ndependencies = [{{name = 'keras'}}]\n[[package]]\nname = 'keras'\nversion = '{}'\nsource = {{registry = 'https://pypi.org/simple'}}\n", "uv lock"),
         ("pyproject.toml", "[tool.poetry.dependencies]\npython = '>=3.9'\nkeras = '{}'\n", "poetry.lock", "[[package]]\nname = 'keras'\nversion = '{}'\ngroups = ['main']\n", "poetry lock"),
         ("pyproject.toml", project("keras~={}"), "pdm.lock", "[[package]]\nname = 'keras'\nversion = '{}'\ngroups = ['default']\n", "pdm lock"),
         ("Pipfile", "[packages]\nkeras = '=={}'\n", "Pipfile.lock", '{{"default": {{"keras": {{"version": "=={}"}}}}}}', "pipenv lock"),

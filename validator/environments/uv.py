@@ -125,13 +125,14 @@ class Uv:
         return kept, addresses
 
     def _value(self, match: re.Match[str]) -> str:
-        return self.environ[match[1]]
+        return _in_url(self.environ[match[1]])
 
     def _hidden(self, text: str) -> str:
         """Return a text without the values of the variables that addresses may name."""
         for name in sorted(self.variables & self.environ.keys(), key=lambda each: -len(self.environ[each])):
-            for value in {self.environ[name], quote(self.environ[name], safe="")} - {""}:
-                text = text.replace(value, "***")
+            value = self.environ[name]
+            for form in filter(None, (value, _in_url(value), quote(value, safe=""))):
+                text = text.replace(form, "***")
         return text
 
     def compile(
@@ -150,6 +151,11 @@ class Uv:
                     file.write_text("\n".join((*lines, "")), encoding="utf-8")
                     command.append(f"--{option}={file}")
             return self.run("resolve", command, "\n".join((*requirements, "")), Path(folder))
+
+
+def _in_url(value: str) -> str:
+    """Return a value as a URL has it: what separates addresses is escaped, as uv itself does."""
+    return quote(value, safe="/~:@!$&'()*+;=%?#[]")
 
 
 def index_arguments(install: Install) -> list[str]:

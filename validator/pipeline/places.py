@@ -9,6 +9,7 @@ from validator.environments import Uv, prepare
 from validator.failure import Failure
 from validator.matrix import Environment
 from validator.pipeline.project import Project
+from validator.pipeline.references import placed
 from validator.pipeline.run_folder import RunFolder
 from validator.runner import Place
 
@@ -23,8 +24,11 @@ def _place(project: Project, folder: RunFolder, environment: Environment, uv: Uv
     def build() -> Path | Failure:
         if environment.interpreter:
             return Path(environment.interpreter)
+        complete = placed(project, environment)
+        if isinstance(complete, Failure):
+            return complete
         built = prepare(
-            environment,
+            complete,
             project.install_of(environment.name),
             project.work / "environments",
             project.locks_of(environment.name),

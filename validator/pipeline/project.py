@@ -80,16 +80,17 @@ class Project:
 
     def install_of(self, environment: str) -> Install:
         """How an environment is installed: `base` and `head` also from the indexes of their manifests."""
-        side = self._side(environment)
+        side = self.side(environment)
         if side is None or self.pull_request is None:
             return self.install
         return install_of(self.install, side, self.pull_request.instant)
 
     def locks_of(self, environment: str) -> Path:
         """Where an environment's lock is kept. Those of `base` and `head` are another pull request's soon."""
-        return self.locks if self._side(environment) is None else self.work / "locks"
+        return self.locks if self.side(environment) is None else self.work / "locks"
 
-    def _side(self, environment: str) -> Side | None:
+    def side(self, environment: str) -> Side | None:
+        """The side of the pull request that an environment is built from; None for one of the matrix."""
         if self.pull_request is None:
             return None
         detected = self.pull_request.detected

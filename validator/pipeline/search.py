@@ -17,6 +17,7 @@ from validator.pipeline.jobs import JobMaker
 from validator.pipeline.origins import Ground, Installed, aspect_of, explained, trace_cell
 from validator.pipeline.project import Project, check_files, open_project
 from validator.pipeline.pull_request import PullRequest
+from validator.pipeline.references import placed
 from validator.pipeline.run import Request, find_upgrade, run_cells
 from validator.pipeline.run_folder import WORK, RunFolder, locked
 from validator.pipeline.show import read_report
@@ -104,10 +105,13 @@ def _pythons(project: Project, cell: Cell) -> dict[str, Path]:
     """The interpreters of the cell's environments, built where they are gone."""
     pythons = {}
     for name in dict.fromkeys((project.plan.baseline, cell.environment)):
-        environment = project.plan.environment(name)
-        if environment.interpreter:
-            pythons[name] = Path(environment.interpreter)
+        asked = project.plan.environment(name)
+        if asked.interpreter:
+            pythons[name] = Path(asked.interpreter)
             continue
+        environment = placed(project, asked)
+        if isinstance(environment, Failure):
+            raise CannotJudgeError(f"{name} cannot be installed: {environment.message}")
         root, locks = project.work / "environments", project.locks_of(name)
         uv = Uv.bundled(os.environ, project.install.variables)
         built = prepare(environment, project.install_of(name), root, locks, uv)

@@ -5,7 +5,7 @@ and locks. An `Installer` (uv, from `environments`) resolves ranges and exports 
 """
 
 from validator.upgrade.detection import detect
-from validator.upgrade.git import GitError, Repository
+from validator.upgrade.git import GitError, Repository, Snapshot
 from validator.upgrade.manifest import name_of, pinned
 from validator.upgrade.reader import read_manifest_pins, read_requirements
 from validator.upgrade.relevant import FRAMEWORKS
@@ -38,6 +38,7 @@ __all__ = [
     "Revisions",
     "Side",
     "SideName",
+    "Snapshot",
     "Trigger",
     "Upgrade",
     "UpgradeReason",

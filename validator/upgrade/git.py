@@ -274,6 +274,15 @@ class Snapshot:
             )
         return data
 
+    def below(self, path: str) -> list[str]:
+        """Return the files in a folder, or the file itself; no symbolic link, no submodule."""
+        plain = (name for name, entry in self.entries.items() if entry.mode not in {_LINK, _SUBMODULE})
+        return [name for name in plain if name == path or name.startswith(f"{path}/")]
+
+    def content(self, name: str) -> bytes:
+        """Return the bytes of a file of any size; a `GitError` where git lacks them."""
+        return self._repository.run("cat-file", "blob", self.entries[name].oid)
+
     def _follow(self, name: str) -> str | None:
         """Return the path of the file behind every symbolic link, or None where there is none."""
         current = name

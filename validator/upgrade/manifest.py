@@ -240,9 +240,14 @@ def pin_of(asked: str | Requirement, source: Source, line: int | None = None, se
 def pin_at(address: str, name: str, source: Source) -> Pin:
     """Return the pin of a direct reference: `git+<url>@<revision>`, a URL, or a path in the repository."""
     key = canonicalize_name(name)
-    local = _REMOTE.match(address) is None
+    local = not is_remote(address)
     text = address if local else f"{key} @ {address}"
     return Pin(name=key, text=text, manifest=source.path, url=True, local=local)
+
+
+def is_remote(address: str) -> bool:
+    """Whether a direct reference leads out of the repository, by its scheme."""
+    return _REMOTE.match(address) is not None
 
 
 def moved_to(pin: Pin, address: str, source: Source) -> Pin:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from posixpath import dirname, join, normpath
 
 from packaging.markers import default_environment
 from packaging.utils import canonicalize_name
 
-from validator.upgrade.manifest import LOCKS, SOURCES, DependencyManifest, Pin, texts
+from validator.upgrade.git import Snapshot
+from validator.upgrade.manifest import LOCKS, SOURCES, DependencyManifest, Pin, is_remote, texts
 from validator.upgrade.places import is_aside_section, is_later_section, upwards
 from validator.upgrade.pythons import python_of
 from validator.upgrade.reader import Reader, read
@@ -48,7 +50,7 @@ def build(
         index=sum((manifest.index for manifest in counting), Index()),
         python=python,
         hashes=_hashes(pins),
-        local=tuple(pin.text for pin in pins if pin.local),
+        local=_local(pins, reader.snapshot),
     )
     return side, mismatch
 
@@ -62,6 +64,19 @@ def is_covered(manifest: DependencyManifest, manifests: Iterable[DependencyManif
     """Whether what a manifest asks for is in a lock beside it, or in that of the workspace around it."""
     locked = {each.folder for each in manifests if each.kind in LOCKS}
     return manifest.kind in SOURCES and not locked.isdisjoint(upwards(manifest.folder))
+
+
+def _local(pins: Iterable[Pin], snapshot: Snapshot) -> dict[str, str]:
+    """Return the path of each requirement that is one, as seen from its manifest or else from the root."""
+    paths = {}
+    for pin in pins:
+        address = pin.text.partition(" ; ")[0].rpartition(" @ ")[2].removeprefix("-e ").strip()
+        relative = address.removeprefix("file:").partition("#")[0]
+        if pin.url and not is_remote(relative) and not relative.startswith("/"):
+            folders = (dirname(pin.manifest), "")
+            tried = [normpath(join(folder, relative)) for folder in folders]
+            paths[pin.text] = next((path for path in tried if snapshot.below(path)), tried[0])
+    return paths
 
 
 def _hashes(pins: Iterable[Pin]) -> dict[str, tuple[str, ...]]:

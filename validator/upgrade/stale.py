@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from posixpath import basename, dirname, splitext
+from posixpath import basename, dirname, relpath, splitext
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -57,7 +57,10 @@ def stale(
 
 def _is_made_from(lock: DependencyManifest, manifest: DependencyManifest) -> bool:
     if lock.kind in LOCKS:
-        near = manifest.folder == lock.folder or manifest.folder in lock.members
+        near = (
+            manifest.folder == lock.folder
+            or relpath(manifest.folder or ".", lock.folder or ".") in lock.members
+        )
         return manifest.kind in _MADE_FROM[lock.kind] and near
     # requirements.txt compiled from requirements.in
     stem, ending = splitext(lock.path)

@@ -177,13 +177,14 @@ class Side(Requirements):
     """One side of the upgrade.
 
     `hashes` has those of the files that may be installed, by `name==version`, or by name for a reference.
-    `local` are the requirements that are paths of the repository. `resolved` is what its ranges resolved to
-    where that was asked (name → version); `failure` says, in uv's words, why they did not.
+    `local` leads from requirements that are paths to these, from the root of the repository. `resolved` is
+    what its ranges resolved to where that was asked (name → version); `failure` says, in uv's words, why they
+    did not.
     """
 
     name: SideName
     hashes: dict[str, tuple[str, ...]] = {}
-    local: tuple[str, ...] = ()
+    local: dict[str, str] = {}
     resolved: dict[str, str] = {}
     failure: Failure | None = None
 

@@ -126,7 +126,7 @@ def read(source: Source, _files: Files) -> DependencyManifest:
         index=other_indexes(url for url in registries if url and "://" in url),
         requires_python=lock.requires_python,
         offered=offered,
-        members=frozenset(join("", package.source.folder or "", source.where) for package in lock.own),
+        members=frozenset(posixpath.normpath(package.source.folder or ".") for package in lock.own),
     )
 
 
