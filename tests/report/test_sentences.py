@@ -26,12 +26,18 @@ from validator.report.words.remedies import advice
 from validator.report.words.upgrade import changed_package, why_it_runs
 from validator.report.words.workarounds import WORDS as WORKAROUNDS
 from validator.upgrade.types import (
+    AmbiguousReason,
     FileReason,
     IrrelevantReason,
+    NoFrameworkReason,
     PackageChange,
     PackageReason,
+    PythonMismatchReason,
     PythonReason,
+    StaleLockReason,
+    UnreadReason,
     UnresolvedReason,
+    Upgrade,
 )
 from validator.verdict.results import CellResult, Reason, Report, Verdict
 
@@ -252,10 +258,63 @@ class TestUpgrades:
                 "no dependency that can move a model's numbers changed (2 other packages moved, "
                 "1 range changed without moving a version)",
             ),
+            (
+                UnreadReason(path="Dockerfile", old="==3.3.3", new="==3.5.0"),
+                "Dockerfile changes ==3.3.3 to ==3.5.0, and cannot be read without running it: list the "
+                "manifest with the packages of the models under upgrade.manifests, or this file under "
+                "upgrade.ignore",
+            ),
+            (
+                UnreadReason(path="setup.py", old=None, new="keras==3.5.0"),
+                "setup.py now installs keras==3.5.0, and cannot be read without running it: list the "
+                "manifest with the packages of the models under upgrade.manifests, or this file under "
+                "upgrade.ignore",
+            ),
+            (
+                StaleLockReason(
+                    package="keras",
+                    asked="==3.5.0",
+                    locked="3.3.3",
+                    manifest="pyproject.toml",
+                    lock="uv.lock",
+                    command="uv lock",
+                ),
+                "pyproject.toml asks for keras ==3.5.0, but uv.lock has 3.3.3: run uv lock and commit "
+                "the result",
+            ),
+            (
+                NoFrameworkReason(side="base", path="setup.py"),
+                "no manifest of the project at the base commit names keras, tensorflow, jax or torch "
+                "(setup.py cannot be read without running it): list the file that does under "
+                "upgrade.manifests",
+            ),
+            (
+                AmbiguousReason(manifests=("a/requirements.txt", "b/requirements.txt")),
+                "a/requirements.txt and b/requirements.txt are equally near to validator.yml, and one of "
+                "them changed: list the one that counts under upgrade.manifests",
+            ),
+            (
+                PythonMismatchReason(python="3.11", required=">=3.12", manifest="pyproject.toml"),
+                "pyproject.toml requires Python >=3.12, but validator.yml sets Python 3.11: change or remove "
+                "python there",
+            ),
         ],
     )
     def test_why_models_run(self, reason: Any, words: str) -> None:
         assert unmarked(why_it_runs(reason)) == words
+
+    def test_an_upgrade_that_was_not_read_is_inconclusive_with_every_reason(self) -> None:
+        undecided = (
+            UnreadReason(path="a.sh", old="keras==1", new=None),
+            NoFrameworkReason(side=None, path=None),
+        )
+        upgrade = Upgrade(changes=(), relevant=True, reasons=undecided)
+        reasons = (Reason(kind="undecided"),)
+        report = cases.report("inconclusive", upgrade=upgrade, reasons=reasons)
+        first, last = summary(report)
+        assert "a.sh no longer installs keras==1" in first
+        assert "no manifest of the project names keras" in first
+        assert last == "This run says nothing about the upgrade, good or bad."
 
     def test_packages(self) -> None:
         moved = PackageChange(name="keras", old="3.3.3", new="3.5.0", direct=False, manifest="uv.lock")

@@ -1,4 +1,4 @@
-"""Every kind of manifest, with keras at a given version; the locks as their tools write them, without hashes."""
+"""Every kind of manifest, with keras at a given version; the locks as their tools write them; only pylock.toml has true hashes."""
 
 # ruff: noqa: E501 — a lock is written in long lines
 
@@ -7,6 +7,11 @@ from __future__ import annotations
 from tests.upgrade.conftest import Files
 
 HASH = "0" * 64
+#: Of keras-<version>-py3-none-any.whl, by PyPI.
+KERAS_WHEELS = {
+    "3.3.3": "260df9ef71c6b89eb6816ce1c60f139c38ccdddd16f24e7005d2be127cdef8e4",
+    "3.5.0": "d37a3c623935713473ceb25241b52bce9d1e0ff5b36e5d0f6f47ed55f8500c9a",
+}
 
 
 def uv_lock(keras: str, numpy: str = "1.26.4") -> str:
@@ -111,14 +116,17 @@ requires-python = ">=3.10, <3.12"
 name = "keras"
 version = "{keras}"
 index = "https://pypi.org/simple"
-wheels = [{{ url = "https://files.pythonhosted.org/packages/keras-{keras}-py3-none-any.whl", hashes = {{ sha256 = "00" }} }}]
+wheels = [{{ url = "https://files.pythonhosted.org/packages/keras-{keras}-py3-none-any.whl", hashes = {{ sha256 = "{KERAS_WHEELS[keras]}" }} }}]
 
 [[packages]]
 name = "numpy"
 version = "1.26.4"
 marker = "python_full_version >= '3.11'"
 index = "https://packages.example.org/simple"
-wheels = [{{ url = "https://files.pythonhosted.org/packages/numpy-1.26.4-py3-none-any.whl", hashes = {{ sha256 = "00" }} }}]
+wheels = [
+    {{ url = "https://files.pythonhosted.org/packages/numpy-1.26.4-cp311-cp311-manylinux_2_17_aarch64.manylinux2014_aarch64.whl", hashes = {{ sha256 = "7ab55401287bfec946ced39700c053796e7cc0e3acbef09993a9ad2adba6ca6e" }} }},
+    {{ url = "https://files.pythonhosted.org/packages/numpy-1.26.4-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl", hashes = {{ sha256 = "666dbfb6ec68962c033a450943ded891bed2d54e6755e35e5835d63f4f6931d5" }} }},
+]
 
 [[packages]]
 name = "iniconfig"

@@ -33,6 +33,7 @@ def build(
     counting = [each for each in manifests if not is_covered(each, manifests)]
     sections = chosen_sections(manifests, options)
     machine = machine_of(python)
+    limits = [pin for manifest in counting for pin in manifest.constraints]
     pins: list[Pin] = []
     for manifest in counting:
         asked = list(of_sections(manifest.pins, sections))
@@ -46,10 +47,10 @@ def build(
     side = Side(
         name=reader.snapshot.side,
         requirements=texts(pins),
-        constraints=texts(pin for manifest in counting for pin in manifest.constraints),
+        constraints=texts(limits),
         index=sum((manifest.index for manifest in counting), Index()),
         python=python,
-        hashes=_hashes(pins),
+        hashes=_hashes((*pins, *limits)),
         local=_local(pins, reader.snapshot),
     )
     return side, mismatch

@@ -20,7 +20,7 @@ from validator.upgrade.types import (
     UpgradeReason,
 )
 
-_LIST = "list under `upgrade.manifests`"
+_UNDER = words(" under ", name("upgrade.manifests"))
 
 
 def moved_package(change: PackageChange) -> str:
@@ -60,45 +60,47 @@ def why_undecided(reason: UndecidedReason) -> Words:
     match reason:
         case UnreadReason():
             return _unread(reason)
-        case StaleLockReason(package=package, lock=lock, manifest=manifest, command=command):
-            has = f"has {reason.locked}" if reason.locked else "lacks it"
-            asks = words(name(manifest), " asks for ", name(f"{package} {reason.asked}"))
-            return words(
-                *asks, ", but ", name(lock), f" {has}: run ", name(command), " and commit the result"
-            )
+        case StaleLockReason():
+            return _stale_lock(reason)
         case NoFrameworkReason():
             return _no_framework(reason)
         case AmbiguousReason(manifests=manifests):
             which = listed([name(each) for each in manifests], most=4)
-            return words("either of ", which, f" could be the project's: {_LIST} the one that is")
+            near = " are equally near to validator.yml, and one of them changed: list the one that counts"
+            return words(which, near, *_UNDER)
         case PythonMismatchReason(python=python, required=required, manifest=manifest):
-            return words(
-                name(manifest),
-                f" requires Python {required}, but validator.yml sets {python}: change ",
-                name("python"),
-                " in validator.yml, or remove it",
+            setting = (
+                f" requires Python {required}, but validator.yml sets Python {python}: change or remove "
             )
+            return words(name(manifest), setting, name("python"), " there")
 
 
 def _unread(reason: UnreadReason) -> Words:
-    named = (name(reason.old) if reason.old else "none", name(reason.new) if reason.new else "none")
+    old, new = (name(each) if each else "nothing" for each in (reason.old, reason.new))
+    moved = words(" changes ", old, " to ", new) if reason.old else words(" now installs ", new)
+    moved = moved if reason.new else words(" no longer installs ", old)
     return words(
         name(reason.path),
-        " changes a framework (",
-        named[0],
-        " → ",
-        named[1],
-        f") and cannot be read without running it: {_LIST} the manifests that decide, or add the file to ",
+        *moved,
+        ", and cannot be read without running it: list the manifest with the packages of the models",
+        *_UNDER,
+        ", or this file under ",
         name("upgrade.ignore"),
     )
 
 
+def _stale_lock(reason: StaleLockReason) -> Words:
+    asks = words(name(reason.manifest), " asks for ", name(f"{reason.package} {reason.asked}"))
+    has = words(" has ", name(reason.locked)) if reason.locked else words(" lacks it")
+    does = words(": run ", name(reason.command), " and commit the result")
+    return words(*asks, ", but ", name(reason.lock), *has, *does)
+
+
 def _no_framework(reason: NoFrameworkReason) -> Words:
     where = f" at the {reason.side} commit" if reason.side else ""
-    but = words(", and ", name(reason.path), " cannot be read without running it") if reason.path else ()
-    return words(
-        f"no manifest{where} names keras, tensorflow, jax or torch", *but, f": {_LIST} the file that does"
-    )
+    but = words(" (", name(reason.path), " cannot be read without running it)") if reason.path else ()
+    none = f"no manifest of the project{where} names keras, tensorflow, jax or torch"
+    return words(none, *but, ": list the file that does", *_UNDER)
 
 
 def _irrelevant(reason: IrrelevantReason) -> Words:
