@@ -29,7 +29,7 @@ from validator.upgrade.types import (
     Upgrade,
     UpgradeReason,
 )
-from validator.upgrade.undecided import Ground
+from validator.upgrade.undecided import ReadSides
 
 
 def detect(repository: Path, trigger: Trigger, options: Options, installer: Installer) -> Detected:
@@ -53,8 +53,8 @@ def detect(repository: Path, trigger: Trigger, options: Options, installer: Inst
     compared.run(readers, selections)
     moved = (*compared.reasons(relevance), *_files(changes.touched, options))
     base, head = compared.sides
-    ground = Ground(readers, selections, (base, head), changes, options, relevance)
-    undecided = tuple(ground.reasons(relevant=bool(moved)))
+    read = ReadSides(readers, selections, (base, head), changes, options, relevance)
+    undecided = tuple(read.reasons(relevant=bool(moved)))
     if moved:
         undecided += tuple(dict.fromkeys(mismatch for _, mismatch in built if mismatch is not None))
     reasons = (*undecided, *moved)

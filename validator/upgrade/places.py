@@ -35,7 +35,7 @@ _KINDS = _LISTS | _set("""
 """)
 
 
-class Place(Frozen):
+class Nearest(Frozen):
     """The folder that decides, None where none or several do; `rivals` are those several, all as near."""
 
     folder: str | None = None
@@ -80,7 +80,7 @@ def is_later_section(section: str) -> bool:
     return bool(_split(section.partition(":")[2]) & _LATER)
 
 
-def nearest(homes: Collection[str], start: str) -> Place:
+def nearest(homes: Collection[str], start: str) -> Nearest:
     """Return which of the folders with a framework decides for a validator.yml in the folder `start`.
 
     The first one upwards; else the highest one below, of `start` and then of each folder around it.
@@ -88,14 +88,14 @@ def nearest(homes: Collection[str], start: str) -> Place:
     around = list(upwards(start))
     above = next((folder for folder in around if folder in homes), None)
     if above is not None:
-        return Place(folder=above)
+        return Nearest(folder=above)
     for folder in around:
         below = [each for each in homes if not folder or each.startswith(f"{folder}/")]
         top = min((each.count("/") for each in below), default=0)
         highest = sorted(each for each in below if each.count("/") == top)
         if highest:
-            return Place(folder=highest[0]) if len(highest) == 1 else Place(rivals=tuple(highest))
-    return Place()
+            return Nearest(folder=highest[0]) if len(highest) == 1 else Nearest(rivals=tuple(highest))
+    return Nearest()
 
 
 def upwards(folder: str) -> Iterator[str]:

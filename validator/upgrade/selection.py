@@ -10,7 +10,7 @@ from validator.base import Frozen
 from validator.errors import ConfigurationError
 from validator.upgrade.git import Changes
 from validator.upgrade.manifest import LOCKS, SOURCES, DependencyManifest, Pin, kind_of, required_kind
-from validator.upgrade.places import Place, home, is_aside, nearest, order, upwards
+from validator.upgrade.places import Nearest, home, is_aside, nearest, order, upwards
 from validator.upgrade.reader import Reader
 from validator.upgrade.relevant import FOUNDATIONS, FRAMEWORKS, LIBRARIES, Relevance
 from validator.upgrade.text import join, show
@@ -80,15 +80,15 @@ def _grouped(paths: _Paths, renamed: dict[str, str]) -> Selection:
     return Selection(compared=projects, installed=frozenset(paths))
 
 
-def _places(base: _Side, head: _Side, start: str) -> tuple[Place, Place]:
+def _places(base: _Side, head: _Side, start: str) -> tuple[Nearest, Nearest]:
     """Return the deciding folder of each side: the same one, unless the project itself moved."""
     now, before = nearest(head.homes, start), nearest(base.homes, start)
     if now.folder is None or now.folder in base.homes:
         same = now.folder is not None
-        return (Place(folder=now.folder) if same else before), now
+        return (Nearest(folder=now.folder) if same else before), now
     # Another service's requirements are still its own, and not what this project had before.
     if before.folder in head.homes and before.folder not in upwards(start):
-        before = Place()
+        before = Nearest()
     return before, now
 
 
@@ -103,7 +103,7 @@ class _Side:
         )
         self.homes = {self._home(path) for path in self._holding_paths}
 
-    def refuse_unreadable(self, place: Place, touched: _Paths) -> None:
+    def refuse_unreadable(self, place: Nearest, touched: _Paths) -> None:
         """Say why the file that should decide cannot be read, rather than let another stand in for it."""
         for path in sorted(self._paths if not self._holding_paths else self._paths & touched):
             if place.folder is None or self._home(path) in {*upwards(self._start), place.folder}:
@@ -123,7 +123,7 @@ class _Side:
         manifest = self._manifest(path)
         return manifest.pins if manifest is not None else ()
 
-    def selection(self, place: Place, touched: _Paths) -> Selection:
+    def selection(self, place: Nearest, touched: _Paths) -> Selection:
         """Return what counts in the deciding folder, whatever the order in which its files are listed."""
         if place.folder is None:
             near = (path for path in self._holding_paths if self._home(path) in place.rivals)

@@ -75,8 +75,8 @@ def _local(pins: Iterable[Pin], snapshot: Snapshot) -> dict[str, str]:
         relative = address.removeprefix("file:").partition("#")[0]
         if pin.url and not is_remote(relative) and not relative.startswith("/"):
             folders = (dirname(pin.manifest), "")
-            tried = [normpath(join(folder, relative)) for folder in folders]
-            paths[pin.text] = next((path for path in tried if snapshot.below(path)), tried[0])
+            candidates = [normpath(join(folder, relative)) for folder in folders]
+            paths[pin.text] = next((path for path in candidates if snapshot.below(path)), candidates[0])
     return paths
 
 

@@ -28,7 +28,7 @@ from validator.upgrade.types import (
 
 
 @dataclass(frozen=True)
-class Ground:
+class ReadSides:
     """What was read of both sides, base first, and by which rules."""
 
     readers: tuple[Reader, Reader]

@@ -31,7 +31,7 @@ _FILES = re.compile(
 _TESTS = re.compile(r"(^|/)(tox\.ini|noxfile\.py)$")
 _MOST_SCANNED = 200
 Counts = Callable[[str], bool]
-_SHOWN = 3
+_MOST_WRITTEN = 3
 
 
 def changed(
@@ -115,7 +115,7 @@ def _agree(written: Iterable[Mention], versions: Mapping[str, str]) -> bool:
     return all(each.name in versions and each.allows(versions[each.name]) for each in written)
 
 
-def _written(found: Iterable[Mention]) -> str | None:
-    texts = sorted({show(str(each)) for each in found})
-    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return ", ".join(texts[:_SHOWN]) + more if texts else None
+def _written(mentioned: Iterable[Mention]) -> str | None:
+    texts = sorted({show(str(each)) for each in mentioned})
+    more = f" and {len(texts) - _MOST_WRITTEN} more" if len(texts) > _MOST_WRITTEN else ""
+    return ", ".join(texts[:_MOST_WRITTEN]) + more if texts else None
