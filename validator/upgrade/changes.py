@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import zip_longest
 from posixpath import splitext
 from typing import NamedTuple
@@ -49,11 +50,18 @@ class ProjectSide(Frozen):
         pins = (*self.locked, *self.asked, *self.limits)
         return frozenset(pin.key for pin in pins) | frozenset(self.resolved or ())
 
+    @cached_property
+    def _by_name(self) -> tuple[dict[str, list[Pin]], ...]:
+        """The pins of each package: locked, asked, limits."""
+        groups: tuple[dict[str, list[Pin]], ...] = ({}, {}, {})
+        for group, pins in zip(groups, (self.locked, self.asked, self.limits), strict=True):
+            for pin in pins:
+                group.setdefault(pin.key, []).append(pin)
+        return groups
+
     def package(self, name: str) -> _Package:
         """Return one package, whether this side has it or not."""
-        locked, asked, limits = (
-            [pin for pin in pins if pin.key == name] for pins in (self.locked, self.asked, self.limits)
-        )
+        locked, asked, limits = (pins.get(name, []) for pins in self._by_name)
         resolved = (self.resolved or {}).get(name)
         if self.resolved is not None and resolved is None:
             limits = []  # limited, and not installed

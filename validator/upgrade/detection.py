@@ -41,7 +41,11 @@ def detect(repository: Path, trigger: Trigger, options: Options, installer: Inst
     """
     git = Repository(repository)
     commits = revisions.find(git, trigger)
-    readers = Reader(Snapshot(git, commits.base, "base")), Reader(Snapshot(git, commits.head, "head"))
+    same: dict[object, DependencyManifest] = {}
+    readers = (
+        Reader(Snapshot(git, commits.base, "base"), same),
+        Reader(Snapshot(git, commits.head, "head"), same),
+    )
     changes = git.changes(commits.base, commits.head)
     relevance = Relevance.of(options.relevant)
     selections = select(readers, changes, options, relevance)

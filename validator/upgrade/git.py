@@ -53,6 +53,11 @@ class TreeEntry(NamedTuple):
     oid: str
 
     @property
+    def link(self) -> bool:
+        """Whether it is a symbolic link."""
+        return self.mode == _LINK
+
+    @property
     def submodule(self) -> bool:
         """Whether it is another repository."""
         return self.mode == _SUBMODULE

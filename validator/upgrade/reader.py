@@ -67,8 +67,10 @@ def read(kind: Kind, source: Source, files: Files) -> DependencyManifest:
 class Reader:
     """Reads the manifests of one side, each once. `kinds` has those of which the name does not say it."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, same: dict[object, DependencyManifest] | None = None) -> None:
+        """Read one side; `same` are the manifests of the other side, which count for this one where equal."""
         self.snapshot = snapshot
+        self._same = {} if same is None else same
         self.kinds: dict[str, Kind] = {}
         self._manifests: dict[str, DependencyManifest] = {}
 
@@ -76,7 +78,12 @@ class Reader:
         """Return what a manifest says; a `ConfigurationError` names path, side and line."""
         if name not in self._manifests:
             kind = self.kinds.get(name) or required_kind(name)
-            self._manifests[name] = read(kind, self.snapshot.source(name), self.snapshot)
+            entry = self.snapshot.entries.get(name)
+            same = (kind, name, entry and entry.oid)
+            manifest = self._same.get(same) or read(kind, self.snapshot.source(name), self.snapshot)
+            if entry is not None and not entry.link and not manifest.includes:
+                self._same[same] = manifest
+            self._manifests[name] = manifest
         return self._manifests[name]
 
     def readable(self, name: str) -> DependencyManifest | None:
