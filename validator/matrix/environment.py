@@ -12,9 +12,11 @@ from validator.upgrade import exact, name_of
 
 @dataclass(frozen=True)
 class Environment:
-    """What is installed, and with which variables a worker starts. `axes` is its place in the matrix.
+    """What is installed, and with which variables a worker starts.
 
-    `interpreter`: of an environment that is there already, and is used as it is.
+    `axes` is its place in the matrix. `interpreter`: of an environment that is there already, and is used as
+    it is. `like` names the environment whose installation it shares; with `base_files`, models run in it as
+    the base commit has them.
     """
 
     name: str
@@ -27,6 +29,13 @@ class Environment:
     axes: tuple[tuple[str, str], ...] = ()
     constraints: tuple[str, ...] = ()
     interpreter: str = ""
+    like: str = ""
+    base_files: bool = False
+
+    @property
+    def installed_as(self) -> str:
+        """The name of its installation."""
+        return self.like or self.name
 
     @property
     def keras(self) -> Version | None:

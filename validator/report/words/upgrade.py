@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from validator.report.phrases import Words, name, plural, words
 from validator.report.words.failures import error_line
+from validator.report.words.models import changed_model
 from validator.upgrade.types import (
     FileReason,
     IrrelevantReason,
+    ModelReason,
     PackageChange,
     PackageReason,
     PythonReason,
@@ -39,6 +41,8 @@ def why_it_runs(reason: UpgradeReason) -> Words:
             return words(f"Python {old or 'any'} → {new or 'any'} in ", name(manifest))
         case FileReason(path=path):
             return words(name(path), " changed")
+        case ModelReason():
+            return changed_model(reason)
         case UnresolvedReason(side=side, failure=failure):
             return words(f"the requirements of the {side} commit cannot be resolved: {error_line(failure)}")
         case IrrelevantReason():
