@@ -214,3 +214,50 @@ def test_what_a_manifest_says_cannot_speak_to_the_runner(consumer: Consumer) -> 
     assert done.returncode == 2
     lines = (done.stdout + done.stderr).splitlines()
     assert not [line for line in lines if line.startswith("::set-output")]
+
+
+SECOND = SETTINGS + "  - {name: second, builder: 'model:build', inputs: inputs.npy}\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind", "text"),
+    [
+        (SETTINGS, SECOND, "model-added", "second is new: it has no earlier version to compare with"),
+        (SECOND, SETTINGS, "model-removed", "second is no longer in validator.yml, so it was not compared"),
+    ],
+)
+def test_a_model_that_comes_or_goes_is_a_warning(
+    consumer: Consumer, before: str, after: str, kind: str, text: str
+) -> None:
+    consumer.start({**project("requirements.txt", BASE), "validator.yml": before})
+    tip = consumer.pull_request({"validator.yml": after})
+    environ = consumer.actions("pull_request", consumer.pull_request_event(tip))
+    done = consumer.run("run", "--event", environ=environ)
+    assert done.returncode == 0, done.stderr
+    report = consumer.report()
+    assert report["verdict"] == "warn"
+    assert [(reason["kind"], reason["model"]) for reason in report["reasons"]] == [(kind, "second")]
+    assert report["reasons"][0]["message"] == text
+    assert "new or gone" in Path(environ["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("keras", [BASE, HEAD])
+def test_a_changed_builder_is_planned_from_both_commits(consumer: Consumer, keras: str) -> None:
+    consumer.start(project("requirements.txt", BASE))
+    consumer.commit({**project("requirements.txt", keras), "model.py": "def build(): ...\n"})
+    plan = planned(consumer, "--base", "HEAD^")
+    assert ("model", "tiny") in [(each["kind"], each.get("model")) for each in plan["upgrade"]["reasons"]]
+    names = ["base-files", "head"] if keras == BASE else ["base-files", "base", "head"]
+    assert [environment["name"] for environment in plan["environments"]] == names
+
+
+def test_the_base_is_compared_in_a_shallow_clone_of_two_commits(consumer: Consumer, tmp_path: Path) -> None:
+    consumer.start(project("requirements.txt", BASE))
+    consumer.commit({"note": "1"})
+    tip = consumer.pull_request({"model.py": "def build(): ...\n"})
+    event = consumer.pull_request_event(tip)
+    clone = Consumer(tmp_path / "shallow")
+    clone.git("clone", "--quiet", "--depth", "2", f"file://{consumer.folder}", ".")
+    environ = clone.actions("pull_request", event)
+    plan = planned(clone, "--event", environ=environ)
+    assert [reason["kind"] for reason in plan["upgrade"]["reasons"]] == ["model"]

@@ -93,8 +93,8 @@ def test_the_settings_say_what_is_relevant_and_which_files_count(repo: Repo) -> 
     found = find(path, parse(SETTINGS, "validator.yml"), asked, Exact())
 
     reasons = found.detected.upgrade.reasons
-    assert [reason.kind for reason in reasons] == ["package", "file"]
-    assert reasons[1].path == "inputs.npz"  # type: ignore[union-attr]
+    assert [reason.kind for reason in reasons] == ["package", "model"]
+    assert reasons[1].parts[0].path == "inputs.npz"  # type: ignore[union-attr]
     assert found.detected.head.python == "3.11"
     assert (found.instant, found.commit) == ("2025-01-01T00:00:00Z", repo.git("rev-parse", "HEAD"))
 

@@ -17,7 +17,6 @@ from validator.failure import Failure
 from validator.upgrade import Detected, Options, PackageChange, Requirements, Trigger
 from validator.upgrade import detect as detect_with
 from validator.upgrade.types import (
-    FileReason,
     Installer,
     IrrelevantReason,
     NoFrameworkReason,
@@ -346,16 +345,6 @@ def test_the_python_of_each_side_is_the_one_its_manifests_name(repo: Repo) -> No
     )
 
     assert (found.base.python, found.head.python) == ("3.10", "3.11")
-
-
-@pytest.mark.parametrize("changed", ["ml/validator.yml", "models/digits.keras", "saved/variables/index"])
-def test_the_configuration_and_the_artifacts_are_reasons(repo: Repo, changed: str) -> None:
-    options = Options(configuration="ml/validator.yml", artifacts=("models/digits.keras", "saved"))
-
-    found = pull(repo, {changed: "1", "requirements.txt": "keras==3.5.0\n"}, {changed: "2"}, options)
-
-    assert found.upgrade.relevant
-    assert found.upgrade.reasons == (FileReason(path="saved" if changed.startswith("saved") else changed),)
 
 
 def test_a_renamed_manifest_is_one_manifest(repo: Repo) -> None:

@@ -15,6 +15,7 @@ from validator.checks.training.types import TrainingVerdict
 from validator.config.settings import Gate
 from validator.failure import Failure, WeightsAccount
 from validator.numbers.metrics import MetricResult
+from validator.upgrade import ModelReason
 from validator.verdict.gate import EXIT_CODES, apply_gate, judge_run, worst_first
 from validator.verdict.results import CellResult, Comparisons, ModelResult, Reason
 
@@ -175,3 +176,21 @@ def test_an_evaluate_that_fails_on_both_sides_is_not_the_upgrades_doing() -> Non
 def test_the_worst_cell_comes_first() -> None:
     cells = [cell("rounding", "m@a"), cell("changed", "m@b"), cell("changed", "m@c", gated=("changed",))]
     assert [judged.cell for judged in worst_first(cells)] == ["m@c", "m@b", "m@a"]
+
+
+def test_the_models_own_change_may_warn_where_an_upgrade_fails() -> None:
+    own, gate = cell("changed", effect="model"), Gate(model_changes="warn")
+    assert run(own)[:2] == ("fail", 1)
+    assert run(own, gate=gate)[:2] == ("warn", 0)
+    for effect in ("packages", "both", None):
+        assert run(own, cell("changed", effect=effect), gate=gate)[:2] == ("fail", 1)
+
+
+@pytest.mark.parametrize(("state", "kind"), [("added", "model-added"), ("removed", "model-removed")])
+def test_a_model_without_a_counterpart_is_no_plain_pass(state: str, kind: str) -> None:
+    change = ModelReason.model_validate({"model": "m", "state": state})
+    reason = Reason.model_validate({"kind": kind, "model": "m"})
+    assert judge_run((), [change]) == ("warn", (reason,))
+    held = ModelResult(name="n", cells=(cell("identical"),))
+    assert judge_run([held], [change]) == ("warn", (reason,))
+    assert judge_run([held], [ModelReason(model="n", state="changed")]) == ("pass", ())

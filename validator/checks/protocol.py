@@ -70,6 +70,16 @@ class Subject:
         """Whether the cell is one of the baseline environment."""
         return self.cell == self.baseline
 
+    @property
+    def measures_noise(self) -> bool:
+        """Whether others are compared with the cell; where its model changed, it has a baseline itself."""
+        return self.is_baseline or self.cell.environment == self.plan.baseline
+
+    @property
+    def is_about_packages(self) -> bool:
+        """Whether packages alone differ between the cell and its baseline, so that they explain it."""
+        return self.plan.effect(self.cell) in (None, "packages")
+
 
 @dataclass(frozen=True)
 class OwnJob:

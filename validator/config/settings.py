@@ -200,6 +200,11 @@ class ModelSettings(Frozen):
     custom_objects: tuple[Module, ...] = Field(
         default=(), description="Modules with the custom layers, functions and classes of the artifact."
     )
+    files: tuple[str, ...] = Field(
+        default=(),
+        description="Further files and folders that the model's code reads: a pull request that changes one "
+        "changes the model.",
+    )
     safe_mode: bool = Field(default=True, description="Keras' `safe_mode` when the artifact is loaded.")
     compile: bool = Field(
         default=True, description="Whether to load the saved loss, metrics and optimizer of the artifact."
@@ -304,6 +309,11 @@ class Gate(Frozen):
         default=None, ge=0, le=1, description="Largest share of samples that may turn from right to wrong."
     )
     alpha: float = Field(default=0.05, gt=0, lt=0.5, description="Significance level of the accuracy rule.")
+    model_changes: Literal["fail", "warn"] = Field(
+        default="fail",
+        description="What a broken rule does where the pull request changed the model itself: its new files "
+        "against the base's, in the same packages.",
+    )
 
 
 class LimitSettings(Frozen):

@@ -5,8 +5,17 @@ Nothing is installed or run in this room.
 """
 
 from validator.matrix.environment import Environment
-from validator.matrix.plan import Cell, Plan, make_plan
-from validator.matrix.pull_request import BASE, HEAD, environments, install_of, install_with
+from validator.matrix.plan import Cell, Effect, Plan, make_plan
+from validator.matrix.pull_request import (
+    BASE,
+    BASE_FILES,
+    HEAD,
+    ModelChanges,
+    environments,
+    install_of,
+    install_with,
+    model_changes,
+)
 from validator.matrix.requirements import common_requirements
 from validator.matrix.selection import CURRENT, MatrixSelection, current_environment
 from validator.matrix.variants import AS_SAVED, Variant, impossible, own_setting, written
@@ -14,11 +23,14 @@ from validator.matrix.variants import AS_SAVED, Variant, impossible, own_setting
 __all__ = [
     "AS_SAVED",
     "BASE",
+    "BASE_FILES",
     "CURRENT",
     "HEAD",
     "Cell",
+    "Effect",
     "Environment",
     "MatrixSelection",
+    "ModelChanges",
     "Plan",
     "Variant",
     "common_requirements",
@@ -28,6 +40,7 @@ __all__ = [
     "install_of",
     "install_with",
     "make_plan",
+    "model_changes",
     "own_setting",
     "written",
 ]

@@ -11,10 +11,12 @@ from validator.upgrade import name_of, pinned
 
 @dataclass(frozen=True)
 class Environment:
-    """What is installed, and with which variables a worker starts. `axes` is its place in the matrix.
+    """What is installed, and with which variables a worker starts.
 
-    `interpreter`: of an environment that is there already, and is used as it is.
-    `hashes` are those of the files that may be installed, by `name==version`, or by name for a reference.
+    `axes` is its place in the matrix. `interpreter`: of an environment that is there already, and is used as
+    it is. `hashes` are those of the files that may be installed, by `name==version`, or by name for a
+    reference. `like` names the environment whose installation it shares; with `base_files`, models run in it
+    as the base commit has them.
     """
 
     name: str
@@ -28,6 +30,13 @@ class Environment:
     constraints: tuple[str, ...] = ()
     interpreter: str = ""
     hashes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    like: str = ""
+    base_files: bool = False
+
+    @property
+    def installed_as(self) -> str:
+        """The name of its installation."""
+        return self.like or self.name
 
     @property
     def keras(self) -> Version | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 from packaging.version import Version
 
 from validator.config.settings import EnvironmentSettings, Matrix, ModelSettings, Settings
 from validator.errors import ConfigurationError
 from validator.matrix.environment import Environment, version_of
+from validator.matrix.pull_request import BASE_FILES, ModelChanges
 from validator.matrix.requirements import environment_requirements
 from validator.matrix.variants import Variant, impossible, variants
 from validator.upgrade import Requirements
@@ -43,14 +45,24 @@ class LeftOut:
     reason: str
 
 
+#: What a difference of a cell whose model a pull request changes comes from.
+Effect = Literal["model", "packages", "both"]
+
+
 @dataclass(frozen=True)
 class Plan:
-    """Everything a run will do. Cells of the baseline environment are in it like all others."""
+    """Everything a run will do. Cells of the baseline environment are in it like all others.
+
+    Of a model that the pull request changes, the baseline's cell is itself compared with one of the base's
+    files. `joined` are models and variants whose new files cannot be run in the baseline: there everything is
+    compared with the base's files.
+    """
 
     baseline: str
     environments: tuple[Environment, ...]
     cells: tuple[Cell, ...]
     left_out: tuple[LeftOut, ...] = ()
+    joined: frozenset[tuple[str, Variant]] = frozenset()
 
     def environment(self, name: str) -> Environment:
         """The environment of that name; one that is not there is a `ConfigurationError`."""
@@ -61,8 +73,34 @@ class Plan:
         raise ConfigurationError(f"no environment is called {name!r}; the plan has {known}")
 
     def baseline_of(self, cell: Cell) -> Cell:
-        """The cell that `cell` is compared with: the same model and variant in the baseline environment."""
-        return Cell(cell.model, self.baseline, cell.variant)
+        """The cell that `cell` is compared with; itself where that is none.
+
+        The same model and variant in the baseline environment; of that one, the base's files.
+        """
+        before = replace(cell, environment=BASE_FILES)
+        joined = (cell.model, cell.variant) in self.joined
+        if before in self.cells and (joined or cell.environment == self.baseline):
+            return before
+        return cell if cell.environment == BASE_FILES else replace(cell, environment=self.baseline)
+
+    def effect(self, cell: Cell) -> Effect | None:
+        """What a cell's comparison is about; None where the model is the same on both sides of the run."""
+        before = replace(cell, environment=BASE_FILES)
+        if before not in self.cells or cell == before:
+            return None
+        if self.baseline_of(cell) != before:
+            return "packages"
+        return "model" if cell.environment == self.baseline else "both"
+
+    @property
+    def compared(self) -> tuple[Cell, ...]:
+        """The cells that are judged. New files that fail in the baseline's packages alone are not."""
+        candidates = (cell for cell in self.cells if self.baseline_of(cell) != cell)
+        return tuple(
+            cell
+            for cell in candidates
+            if not (cell.environment == self.baseline and (cell.model, cell.variant) in self.joined)
+        )
 
     def only(self, ids: Sequence[str]) -> Plan:
         """The plan cut down to some cells and the baseline cells they need."""
@@ -73,11 +111,12 @@ class Plan:
             reasons = {each.what: f"it cannot be run: {each.reason}" for each in self.left_out}
             raise ConfigurationError(f"--only {unknown}: {reasons.get(unknown, listed)}")
         chosen = {by_id[name] for name in ids}
-        chosen |= {self.baseline_of(cell) for cell in chosen}
+        for _ in range(2):  # the baseline of a changed model has one itself
+            chosen |= {self.baseline_of(cell) for cell in chosen}
         cells = tuple(cell for cell in self.cells if cell in chosen)
         used = {cell.environment for cell in cells}
         environments = tuple(environment for environment in self.environments if environment.name in used)
-        return Plan(self.baseline, environments, cells)
+        return replace(self, environments=environments, cells=cells, left_out=())
 
 
 def make_plan(
@@ -85,11 +124,13 @@ def make_plan(
     common: Requirements,
     sides: tuple[Environment, Environment] | None = None,
     further: Sequence[Environment] = (),
+    changes: ModelChanges | None = None,
 ) -> Plan:
     """Lay out the matrix, whose environments are all built from the `common` requirements.
 
     `sides` are the environments `base` and `head` of a pull request; the base side is then the baseline.
-    `further` ones stand behind those of the matrix.
+    `further` ones stand behind those of the matrix. `changes`: the models that a pull request changes; where
+    nothing else changed, `head` stands for both sides.
 
     Raises:
         ConfigurationError: the baseline is not one environment of the matrix, or a model has nothing to run.
@@ -99,22 +140,29 @@ def make_plan(
     matrix = (_environment(settings, common, each) for each in axes)
     environments = {environment.name: environment for environment in matrix}
     _check_names(settings, environments)
-    ordered = (*(sides or ()), *environments.values(), *further)
+    changes = (changes or ModelChanges()).of(settings)
+    pair = (sides or ())[1:] if changes.alone else (sides or ())
+    ordered = (*pair, *environments.values(), *further)
     if not ordered or not (sides or environments):
         raise ConfigurationError(
             "matrix.keras is empty: name at least two environments, for example "
             'matrix: {keras: ["3.3.3", "3.5.0"]}'
         )
-    baseline = sides[0].name if sides else _baseline(settings, tuple(environments.values()))
+    baseline = pair[0].name if pair else _baseline(settings, tuple(environments.values()))
+    bare = changes.alone and len(ordered) == 1  # what did not change has nothing to be compared with
+    if changes.names:
+        packages = next(environment for environment in ordered if environment.name == baseline)
+        ordered = (replace(packages, name=BASE_FILES, like=baseline, base_files=True), *ordered)
     cells = tuple(
         Cell(model.name, environment.name, variant)
         for environment in ordered
         for model in settings.models
         for variant in variants(settings.matrix, model)
         if not _excluded(settings.matrix, model, environment, variant)
+        and (model.name in changes.names or not (environment.base_files or bare))
     )
     plan = _possible(Plan(baseline, ordered, cells, tuple(left_out)), settings)
-    _check_cells(plan, settings)
+    _check_cells(plan, settings, changes)
     return plan
 
 
@@ -247,10 +295,10 @@ def _check_names(settings: Settings, environments: Mapping[str, Environment]) ->
             )
 
 
-def _check_cells(plan: Plan, settings: Settings) -> None:
+def _check_cells(plan: Plan, settings: Settings, changes: ModelChanges) -> None:
     for model in settings.models:
         cells = [cell for cell in plan.cells if cell.model == model.name]
-        if not cells:
+        if not cells and not (changes.alone and model.name not in changes.names):
             lost = next((each for each in plan.left_out if each.what.split("@")[0] == model.name), None)
             why = f"cannot be run: {lost.what}: {lost.reason}" if lost else "is excluded"
             raise ConfigurationError(f"model {model.name}: every cell {why}; nothing would be compared")

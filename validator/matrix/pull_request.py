@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 
 from validator.config.settings import EnvironmentSettings, Install, Settings
 from validator.matrix.environment import Environment
@@ -11,6 +12,8 @@ from validator.matrix.requirements import TENSORFLOWS, tensorflow_overrides
 from validator.upgrade import FRAMEWORKS, Detected, Index, Side, name_of
 
 BASE, HEAD = "base", "head"
+#: The packages of the baseline, with models as the base commit has them.
+BASE_FILES = "base-files"
 _BACKENDS = {"tensorflow": frozenset(TENSORFLOWS), "jax": frozenset({"jax"}), "torch": frozenset({"torch"})}
 
 
@@ -24,6 +27,29 @@ def environments(settings: Settings, detected: Detected) -> tuple[Environment, E
     if not FRAMEWORKS & {name_of(line) for line in lines}:
         return None
     return _environment(settings, detected.base), _environment(settings, detected.head)
+
+
+@dataclass(frozen=True)
+class ModelChanges:
+    """The models that a pull request changes: each also runs as the base commit has it.
+
+    `alone`: packages and everything else are the same on both sides, so that one environment stands for both.
+    """
+
+    names: frozenset[str] = frozenset()
+    alone: bool = False
+
+    def of(self, settings: Settings) -> ModelChanges:
+        """The same for the models of these settings, which may be fewer."""
+        return replace(self, names=self.names & {model.name for model in settings.models})
+
+
+def model_changes(detected: Detected, sides: tuple[Environment, Environment] | None) -> ModelChanges:
+    """Which models run from both commits; `sides` are the environments of both, if there are any."""
+    alike = sides is None or replace(sides[0], name=HEAD) == sides[1]
+    alone = alike and detected.only_models and detected.base.index == detected.head.index
+    reasons = [each for each in detected.reasons if each.state == "changed"]
+    return ModelChanges(frozenset(each.model for each in reasons if each.own or alone), alone)
 
 
 def install_with(install: Install, index: Index) -> Install:

@@ -107,7 +107,7 @@ class MatrixSelection:
         return replace(plan, baseline=baseline, environments=tuple(kept), cells=cells)
 
     def _asks_for(self, environment: Environment) -> bool:
-        if not self.against:
+        if not self.against or environment.base_files:  # what the base's files predict is no choice
             return environment.name != CURRENT
         return bool({environment.name, dict(environment.axes).get("keras")} & set(self.against))
 

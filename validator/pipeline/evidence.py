@@ -56,6 +56,11 @@ class Captures:
             candidate = replace(candidate, further=further)
         return baseline, candidate
 
+    def failure(self, cell: Cell) -> Failure | None:
+        """Why a cell has no predictions; None where it has some."""
+        capture = self.jobs.get(cell.id, _MISSING)
+        return capture if isinstance(capture, Failure) else None
+
     def seconds(self, cell: Cell) -> float | None:
         """What the predictions of a cell took in the worker; None where there are none."""
         capture = self.jobs.get(cell.id)

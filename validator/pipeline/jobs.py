@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,9 +10,12 @@ from pydantic import JsonValue
 
 from validator.checks.protocol import OwnJob, Subject, Task
 from validator.checks.registry import CHECKS
+from validator.config.references import is_function
 from validator.config.settings import ModelSettings
+from validator.failure import Failure
 from validator.matrix import Cell
 from validator.matrix.variants import own_setting
+from validator.pipeline.base_files import BaseFiles
 from validator.pipeline.project import Project, Recordings, prepare_recordings
 from validator.pipeline.run_folder import RunFolder
 from validator.runner import Job
@@ -25,6 +28,7 @@ class JobMaker:
 
     project: Project
     folder: RunFolder
+    base: BaseFiles | None = None
     _prepared: dict[tuple[str, str | None], Recordings] = field(default_factory=dict)
 
     def subject(self, cell: Cell) -> Subject:
@@ -67,10 +71,11 @@ class JobMaker:
 
         An artifact is ready-made: a setting with arguments for the builder takes the builder and its weights.
         """
-        model = self.project.model(cell.model)
-        setting = own_setting(model, cell.variant)
+        compared = self.project.model(cell.model)
+        model, resolve = self._loaded(cell)
+        setting = own_setting(compared, cell.variant)
         artifact = None if setting.builder_arguments else model.artifact
-        recordings, resolve = self.recordings(model), self.project.resolve
+        recordings = self.recordings(compared)
         variant = cell.variant
         return Job(
             id=cell.id,
@@ -85,13 +90,30 @@ class JobMaker:
             compile=model.compile,
             signature=model.signature,
             variant={"precision": variant.precision, "jit": variant.jit, "attention": variant.attention},
-            inputs=recordings.inputs,
+            inputs=self._data(cell, recordings.inputs),
             labels=recordings.labels,
-            batch_size=model.batch_size,
+            batch_size=compared.batch_size,
             evaluate=evaluate and recordings.labels is not None,
-            tasks={name: self._options(model, task) for name, task in tasks.items() if task.own is None},
+            tasks={name: self._options(cell, task) for name, task in tasks.items() if task.own is None},
             variables=dict(setting.variables),
         )
+
+    def _loaded(self, cell: Cell) -> tuple[ModelSettings, Callable[[str], str]]:
+        """What a cell loads: the model as the cell's commit describes it, and how its paths are resolved."""
+        if self.base is not None and self.project.plan.environment(cell.environment).base_files:
+            return self.base.models[cell.model], self.base.resolve
+        return self.project.model(cell.model), self.project.resolve
+
+    def _data(self, cell: Cell, inputs: str) -> str:
+        """What a job reads: of a function, the head's, also where the base's modules are imported."""
+        base_files = self.project.plan.environment(cell.environment).base_files
+        return f"{self.project.folder}::{inputs}" if base_files and is_function(inputs) else inputs
+
+    def refusal(self, cell: Cell) -> Failure | None:
+        """Why a cell is not run: the base's files that it needs cannot be had."""
+        if self.base is None or not self.project.plan.environment(cell.environment).base_files:
+            return None
+        return self.base.failures.get(cell.model)
 
     def own(self, cell: Cell, check: str, task: Task, *, suffix: str = "") -> Job:
         """A job of its own for one task: what goes wrong in it costs nothing else.
@@ -114,17 +136,20 @@ class JobMaker:
             id=f"{cell.id}/{check}{suffix}",
             folder=str(self.folder.capture(cell) / f"+{check}{suffix}"),
             variant={**job.variant, **({"precision": own.precision} if own.precision else {})},
-            inputs=recordings.inputs,
+            inputs=self._data(cell, recordings.inputs),
             labels=recordings.labels,
             evaluate=False,
             predict=own.predict,
-            tasks={check: self._options(model, task)},
+            tasks={check: self._options(cell, task)},
         )
 
-    def _options(self, model: ModelSettings, task: Task) -> dict[str, JsonValue]:
+    def _options(self, cell: Cell, task: Task) -> dict[str, JsonValue]:
         """The options with recordings converted."""
+        model = self.project.model(cell.model)
         converted = {
-            option: self.recordings(model.model_copy(update={"inputs": place, "labels": None})).inputs
+            option: self._data(
+                cell, self.recordings(model.model_copy(update={"inputs": place, "labels": None})).inputs
+            )
             for option, place in task.recordings.items()
         }
         return {**task.options, **converted}

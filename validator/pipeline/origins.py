@@ -87,7 +87,8 @@ def aspect_of(cell: CellResult, *, anything: bool = False) -> Aspect | None:
 def traced(ground: Ground, results: Sequence[CellResult], seconds: float) -> dict[str, Origin]:
     """Trace every cell that moved, worst first, within a time that they share. Cell id → what was found."""
     cells = {cell.id: cell for cell in ground.maker.project.plan.cells}
-    due = [(result, aspect) for result in results if (aspect := aspect_of(result)) is not None]
+    about_packages = (result for result in results if result.effect in (None, "packages"))
+    due = [(result, aspect) for result in about_packages if (aspect := aspect_of(result)) is not None]
     budget = Budget(seconds)
     return {result.cell: trace_cell(ground, cells[result.cell], result, budget) for result, _ in due}
 

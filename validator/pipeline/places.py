@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from validator.environments import Uv, prepare
 from validator.failure import Failure
 from validator.matrix import Environment
+from validator.pipeline.base_files import BaseFiles
 from validator.pipeline.project import Project
 from validator.pipeline.references import placed
 from validator.pipeline.run_folder import RunFolder
 from validator.runner import Place
 
 
-def places(project: Project, folder: RunFolder) -> list[Place]:
+def places(project: Project, folder: RunFolder, base: BaseFiles | None = None) -> list[Place]:
     """One place an environment of the plan."""
     uv = Uv.bundled(os.environ, project.install.variables)
-    return [_place(project, folder, environment, uv) for environment in project.plan.environments]
+    return [
+        _place(project, folder, environment, uv, base.folder if base and environment.base_files else None)
+        for environment in project.plan.environments
+    ]
 
 
-def _place(project: Project, folder: RunFolder, environment: Environment, uv: Uv) -> Place:
+def _place(
+    project: Project, folder: RunFolder, environment: Environment, uv: Uv, modules: Path | None
+) -> Place:
     def build() -> Path | Failure:
         if environment.interpreter:
             return Path(environment.interpreter)
@@ -28,7 +35,7 @@ def _place(project: Project, folder: RunFolder, environment: Environment, uv: Uv
         if isinstance(complete, Failure):
             return complete
         built = prepare(
-            complete,
+            replace(complete, name=environment.installed_as),
             project.install_of(environment.name),
             project.work / "environments",
             project.locks_of(environment.name),
@@ -36,4 +43,4 @@ def _place(project: Project, folder: RunFolder, environment: Environment, uv: Uv
         )
         return built if isinstance(built, Failure) else built.python
 
-    return Place(environment, folder.captures(environment.name), (project.folder,), build)
+    return Place(environment, folder.captures(environment.name), (modules or project.folder,), build)

@@ -24,6 +24,7 @@ from validator.matrix import (
     install_of,
     install_with,
     make_plan,
+    model_changes,
 )
 from validator.numbers.metrics import find_metric
 from validator.pipeline.pull_request import PullRequest
@@ -94,7 +95,8 @@ class Project:
         if self.pull_request is None:
             return None
         detected = self.pull_request.detected
-        return {BASE: detected.base, HEAD: detected.head}.get(environment)
+        sides = {BASE: detected.base, HEAD: detected.head}
+        return sides.get(self.plan.environment(environment).installed_as)
 
     def run_folder(self, output: Path | None) -> RunFolder:
         """The folder of a run: `output`, or `run` beside the environments."""
@@ -141,6 +143,7 @@ def open_project(
     settings = selection.settings(config.load(path))
     common = common_requirements(settings, path.parent)
     pair = environments(settings, pull_request.detected) if pull_request else None
+    changes = model_changes(pull_request.detected, pair) if pull_request else None
     if pull_request and pair is None and not (settings.matrix.keras or settings.matrix.include):
         raise ConfigurationError(
             "no requirements file, lock or pyproject.toml of this repository names keras, tensorflow, jax or "
@@ -150,7 +153,7 @@ def open_project(
     if pair is not None and selection.baseline:
         raise ConfigurationError("a pull request has its own baseline: leave --baseline out, or --base")
     further = [current_environment(os.environ)] if CURRENT in selection.environments else []
-    plan = make_plan(settings, common, pair, further)
+    plan = make_plan(settings, common, pair, further, changes)
     plan = selection.plan(plan) if selection else plan
     return Project(path, settings, plan.only(only) if only else plan, common.index, pull_request, selection)
 
@@ -168,6 +171,9 @@ def check_files(project: Project) -> None:
                 raise ConfigurationError(
                     f"model {model.name}: {setting} {name!r} does not exist in {project.folder}"
                 )
+        for name in model.files:
+            if not _exists(project, name):
+                raise ConfigurationError(f"model {model.name}: {name!r} of files is not in {project.folder}")
         for metric in model.metrics:
             find_metric(metric)
         recorded = {"inputs": model.inputs, "decode.prompts": model.decode.prompts if model.decode else None}
@@ -202,8 +208,8 @@ def prepare_recordings(project: Project, model: ModelSettings, folder: RunFolder
     """
     root = folder.recordings()
     with locked(root, "a recording", wait=True):
-        inputs = None if is_function(model.inputs) else _converted(project, model.inputs, root)
-        labels = None if model.labels is None else _converted(project, model.labels, root)
+        inputs = None if is_function(model.inputs) else converted(project, model.inputs, root)
+        labels = None if model.labels is None else converted(project, model.labels, root)
     if inputs and labels:
         _check_labels(model, inputs, labels)
     if inputs:
@@ -240,7 +246,8 @@ def _check_inputs(project: Project, model: ModelSettings, inputs: recording.Reco
         raise ConfigurationError(f"model {model.name}: {model.inputs} does not fit: {problem}")
 
 
-def _converted(project: Project, name: str, root: Path) -> recording.Recording:
+def converted(project: Project, name: str, root: Path) -> recording.Recording:
+    """A recording of the project as it is read: a folder, or a file that is converted into `root`."""
     source = Path(project.resolve(name))
     if source.is_dir():
         return recording.prepare(source, source)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -94,8 +93,8 @@ def _options(settings: Settings, path: Path, instant: str) -> Options:
         python=settings.python if "python" in settings.model_fields_set else None,
         default_python=settings.python,
         named=_named(settings),
-        configuration=next(_inside(root, [path]), None),
-        artifacts=tuple(dict.fromkeys(_inside(root, _files(settings, path.parent)))),
+        configuration=path.relative_to(root).as_posix() if path.is_relative_to(root) else None,
+        settings=settings,
         exclude_newer=instant,
     )
 
@@ -110,18 +109,3 @@ def _named(settings: Settings) -> tuple[SideName, ...]:
     return tuple(
         side for side in sides if FRAMEWORKS & {name_of(line) for line in (*common, *own[side].requirements)}
     )
-
-
-def _files(settings: Settings, folder: Path) -> Iterator[Path]:
-    for model in settings.models:
-        for name in (model.artifact, model.weights, model.inputs, model.labels):
-            if name is not None:
-                yield folder / name
-
-
-def _inside(root: Path, paths: Iterable[Path]) -> Iterator[str]:
-    """Yield the paths within the repository, as git names them."""
-    for path in paths:
-        absolute = path.resolve()
-        if absolute.is_relative_to(root):
-            yield absolute.relative_to(root).as_posix()

@@ -18,7 +18,7 @@ def placed(project: Project, environment: Environment) -> Environment | Failure:
 
     Only the head is checked out, so both sides come from git's objects.
     """
-    side, change = project.side(environment.name), project.pull_request
+    side, change = project.side(environment.installed_as), project.pull_request
     if side is None or change is None or not side.local:
         return environment
     commit = getattr(change.detected.revisions, side.name)

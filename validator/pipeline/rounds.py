@@ -19,6 +19,8 @@ def first_round(maker: JobMaker) -> list[Job]:
     """The jobs of every cell: predictions first, then tasks that have jobs of their own."""
     predictions, own = [], []
     for cell in maker.project.plan.cells:
+        if maker.refusal(cell) is not None:
+            continue
         tasks = maker.tasks(cell)
         predictions.append(maker.predictions(cell, tasks))
         own += [maker.own(cell, name, task) for name, task in tasks.items() if task.own is not None]
@@ -72,7 +74,9 @@ def _add_own(later: FollowUpJobs, maker: JobMaker, cell: Cell, follow: tuple[str
     first = _shared(later, maker, baseline, (check, follow_up.baseline)) if follow_up.baseline else None
     job = None
     if follow_up.candidate:
-        job = maker.own(cell, check, follow_up.candidate)
+        # Of a changed model, the same cell may be the baseline of others and record something else for them.
+        suffix = "-model" if maker.project.plan.effect(cell) == "model" else ""
+        job = maker.own(cell, check, follow_up.candidate, suffix=suffix)
         option = follow_up.candidate.baseline_folder
         if option and first:
             options = _with_folder(job.tasks[check], option, first.folder)

@@ -19,12 +19,14 @@ from validator.errors import ConfigurationError, Exit, ValidatorError
 from validator.github import read_context
 from validator.matrix import BASE, MatrixSelection
 from validator.pipeline import pull_request
+from validator.pipeline.base_files import extract_base_files, with_common_inputs
 from validator.pipeline.project import Project, check_files, display_path, open_project
 from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.run_folder import WORK, RunFolder, locked
 from validator.pipeline.validate import Run, print_report, validate, write
 from validator.report.progress import Progress
 from validator.runner import Watcher
+from validator.verdict.gate import judge_run
 from validator.verdict.results import Reason, Report
 
 
@@ -103,7 +105,9 @@ def produce(request: Request) -> Report:
             if change and upgrade and (upgrade.undecided or not (upgrade.relevant or request.only)):
                 report = _not_run(request, change)
             else:
-                report = _run(request, opened(request, change))
+                project = opened(request, change)
+                alone = change is not None and not project.plan.compared
+                report = _uncompared(request, change) if change and alone else _run(request, project)
         except ValidatorError as error:
             write(folder, _refused(request, error))
             raise
@@ -132,7 +136,9 @@ def _run(request: Request, project: Project) -> Report:
         project = replace(project, settings=settings)
     jobs = workers(project, request.jobs)
     with progress(project, jobs, quiet=request.json or request.quiet) as watcher:
-        return validate(Run(project, request.folder, jobs, watcher))
+        base = extract_base_files(project, request.folder)
+        project = with_common_inputs(project, base, request.folder) if base else project
+        return validate(Run(project, request.folder, jobs, watcher, base))
 
 
 def workers(project: Project, jobs: int | None) -> int:
@@ -142,8 +148,9 @@ def workers(project: Project, jobs: int | None) -> int:
 
 
 def clear(folder: RunFolder) -> None:
-    """Remove the captures that an earlier run left."""
-    shutil.rmtree(folder.root / "captures", ignore_errors=True)
+    """Remove the captures that an earlier run left, and its files of the base commit."""
+    for name in ("captures", "base"):
+        shutil.rmtree(folder.root / name, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -172,6 +179,12 @@ def _not_run(request: Request, change: PullRequest) -> Report:
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         commit=change.commit,
     )
+
+
+def _uncompared(request: Request, change: PullRequest) -> Report:
+    """The report where models come or go, and nothing else changed."""
+    verdict, reasons = judge_run((), change.detected.reasons)
+    return _not_run(request, change).model_copy(update={"verdict": verdict, "reasons": reasons})
 
 
 def _refused(request: Request, error: ValidatorError) -> Report:

@@ -36,6 +36,10 @@ class RunFolder:
         """Recorded inputs and labels, converted once for every environment."""
         return self.root / "recordings"
 
+    def base_files(self) -> Path:
+        """The files of the base commit, where models run as it has them."""
+        return self.root / "base"
+
     def report(self) -> Path:
         """The report."""
         return self.root / "report.json"

@@ -54,6 +54,11 @@ def search(asked: OriginRequest) -> Exit:
     check_files(project)
     folder, report = _report(asked, request, change)
     result = _cell(report, asked.cell)
+    if result.effect not in (None, "packages"):
+        raise CannotJudgeError(
+            f"{asked.cell} compares the model's files of the base commit with those of the head: the pull "
+            "request changed the model, and no release of a package explains that"
+        )
     if aspect_of(result, anything=True) is None:
         raise CannotJudgeError(
             f"{asked.cell} is {result.verdict}: nothing in it changed, so there is nothing to trace"

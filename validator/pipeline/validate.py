@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -16,8 +17,10 @@ from validator import __version__
 from validator.checks.protocol import FollowUpRound, Subject
 from validator.config.settings import LimitSettings
 from validator.errors import Exit
-from validator.matrix import CURRENT, Cell
+from validator.failure import Failure
+from validator.matrix import BASE_FILES, CURRENT, Cell, Plan
 from validator.origin import Origin
+from validator.pipeline.base_files import BaseFiles
 from validator.pipeline.evidence import Captures
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.origins import Ground, Installed, explained, traced
@@ -40,18 +43,22 @@ ROUNDS: tuple[FollowUpRound, ...] = ("measure", "explain")
 
 @dataclass(frozen=True)
 class Run:
-    """One run: the project, its folder, how many environments compute at a time, and when it began (UTC)."""
+    """One run: the project, its folder, how many environments compute at a time, and when it began (UTC).
+
+    `base` are the base commit's files, where models of it are run.
+    """
 
     project: Project
     folder: RunFolder
     jobs: int
     watcher: Watcher
+    base: BaseFiles | None = None
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
     def pool(self) -> Pool:
         """Workers for every environment of the plan; none is started yet."""
         return Pool(
-            places(self.project, self.folder),
+            places(self.project, self.folder, self.base),
             bounds_of(self.project.settings.limits),
             self.watcher,
             self.jobs,
@@ -65,11 +72,13 @@ def validate(run: Run) -> Report:
         ConfigurationError: a recording cannot be used.
         KeyboardInterrupt: passed on when every worker is gone.
     """
-    maker = JobMaker(run.project, run.folder)
+    maker = JobMaker(run.project, run.folder, run.base)
     jobs = first_round(maker)
     with run.pool() as pool:
         run.watcher.planned("predict", jobs)
-        captures = Captures(run.project.plan, pool.run(jobs))
+        captures = Captures(run.project.plan, {**pool.run(jobs), **_refused(maker)})
+        maker, captures = _joined(maker, captures)
+        run = replace(run, project=maker.project)
         judged = judge(maker, captures)
         for follows in ROUNDS:
             later = later_round(maker, judged, follows)
@@ -86,6 +95,27 @@ def validate(run: Run) -> Report:
     write(run.folder, report)  # a search that is interrupted must not cost what is known
     origins = _origins(run, maker, judged, Installed(environments, pythons))
     return conclude(run, judged, environments, origins)
+
+
+def _refused(maker: JobMaker) -> dict[str, Failure]:
+    """The cells that are not run, and why."""
+    refusals = {cell.id: maker.refusal(cell) for cell in maker.project.plan.cells}
+    return {cell: failure for cell, failure in refusals.items() if failure is not None}
+
+
+def _joined(maker: JobMaker, captures: Captures) -> tuple[JobMaker, Captures]:
+    """The same where new files cannot be run in the baseline's packages: both effects are then one."""
+    plan = maker.project.plan
+    joined = frozenset(
+        (cell.model, cell.variant)
+        for cell in plan.cells
+        if plan.effect(cell) == "model"
+        and any(plan.effect(other) == "packages" for other in plan.cells if other.model == cell.model)
+        and captures.failure(cell)
+        and not captures.failure(plan.baseline_of(cell))
+    )
+    plan = replace(plan, joined=joined)
+    return replace(maker, project=replace(maker.project, plan=plan)), replace(captures, plan=plan)
 
 
 def _origins(
@@ -114,9 +144,7 @@ def judge(
     plan = maker.project.plan
     known = {judgement.subject.cell: judgement for judgement in before}
     judged = []
-    for cell in plan.cells:
-        if cell.environment == plan.baseline:
-            continue
+    for cell in plan.compared:
         if only is not None and cell not in only:
             judged.append(known[cell])
             continue
@@ -145,12 +173,16 @@ def conclude(
             made = any(
                 _is_synthetic(each.subject) for each in judged if each.subject.cell.model == model.name
             )
-            models.append(ModelResult(name=model.name, synthetic=made, cells=worst_first(cells)))
-    verdict, reasons = judge_run(models)
+            of_base = Path(model.inputs).is_relative_to(run.folder.base_files())
+            models.append(
+                ModelResult(name=model.name, synthetic=made, inputs_of_base=of_base, cells=worst_first(cells))
+            )
+    changes = project.pull_request.detected.reasons if project.pull_request else ()
+    verdict, reasons = judge_run(models, changes)
     return Report(
         verdict=verdict,
         reasons=reasons,
-        baseline=project.plan.baseline,
+        baseline=_baseline(project.plan),
         upgrade=project.pull_request.detected.upgrade if project.pull_request else None,
         environments=environments,
         models=tuple(models),
@@ -215,7 +247,8 @@ def _names(run: Run) -> tuple[str, ...]:
 
 def _environment(run: Run, pool: Pool, name: str) -> EnvironmentResult:
     """One environment as it really ran."""
-    role: Literal["baseline", "candidate"] = "baseline" if name == run.project.plan.baseline else "candidate"
+    own = name == BASE_FILES or name == _baseline(run.project.plan)
+    role: Literal["baseline", "candidate"] = "baseline" if own else "candidate"
     failure = pool.failures().get(name)
     facts = None if failure else pool.facts().get(name)
     if facts is None or facts.keras is None:
@@ -243,7 +276,22 @@ def _label(project: Project, cell: Cell, captures: Captures) -> CellResult:
         verdict="not-compared",
         seconds=captures.seconds(cell),
         reproduce=_command(project, cell),
+        effect=project.plan.effect(cell),
+        alone=_alone(project, cell, captures),
     )
+
+
+def _alone(project: Project, cell: Cell, captures: Captures) -> Failure | None:
+    """Why the new files of a cell did not run in the baseline's packages, where that joins both effects."""
+    if project.plan.effect(cell) != "both":
+        return None
+    return captures.failure(replace(cell, environment=project.plan.baseline))
+
+
+def _baseline(plan: Plan) -> str:
+    """The environment of the report's baseline: of the base's files, where nothing else is compared."""
+    effects = {plan.effect(cell) for cell in plan.compared}
+    return BASE_FILES if effects and effects <= {"model"} else plan.baseline
 
 
 def _command(project: Project, cell: Cell) -> str:

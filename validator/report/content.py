@@ -13,6 +13,7 @@ from validator.checks.loading.types import BaselineFailed, CellFailed
 from validator.checks.outputs.types import OutputFinding, OutputNumbers, OutputsComparison
 from validator.checks.protocol import Finding
 from validator.failure import Failure
+from validator.matrix import BASE_FILES, Effect
 from validator.report.document import Block
 from validator.report.phrases import Words
 from validator.report.words import Place, WordsByCheck
@@ -38,6 +39,12 @@ _STATES: dict[CellVerdict, State] = {
     "failed": "bad",
 }
 _T = TypeVar("_T", bound=Hashable)
+#: Whose effect the cell of a changed model shows.
+_EFFECTS: dict[Effect, str] = {
+    "model": "model change alone",
+    "packages": "packages alone",
+    "both": "model and packages",
+}
 
 
 #: A check whose notes are repeated where another explains the cell.
@@ -84,9 +91,10 @@ class Row:
 
     @property
     def where(self) -> str:
-        """Environment and variant: `keras-3.5.0 float32`."""
+        """Environment and variant: `keras-3.5.0 float32`; of a changed model also whose effect it shows."""
         variant = "" if self.cell.variant in ("", "as-saved") else self.cell.variant
-        return f"{self.cell.environment} {variant}".rstrip()
+        place = f"{self.cell.environment} {variant}".rstrip()
+        return f"{place}: {_EFFECTS[self.cell.effect]}" if self.cell.effect else place
 
     @property
     def failure(self) -> Failure | None:
@@ -216,7 +224,8 @@ class Content:
     def broken(self) -> tuple[EnvironmentResult, ...]:
         """Candidate environments that never got to run a model."""
         environments = self.report.environments
-        return tuple(env for env in environments if env.failure and env.name != self.report.baseline)
+        baselines = (self.report.baseline, BASE_FILES)
+        return tuple(env for env in environments if env.failure and env.name not in baselines)
 
     @property
     def baseline_failure(self) -> Failure | None:

@@ -49,14 +49,14 @@ def _case(suite: ElementTree.Element, row: Row, content: Content) -> ElementTree
         ElementTree.SubElement(case, kind, message=message, type=overall(cell)).text = _details(row)
     elif cell.verdict == "not-compared":
         ElementTree.SubElement(case, "skipped", message=message)
-    elif not row.green:
+    elif not row.green or cell.effect:
         ElementTree.SubElement(case, "system-out").text = _details(row)
     return case
 
 
 def _details(row: Row) -> str:
     cell = row.cell
-    lines = [unmarked(result(row))]
+    lines = [f"{row.where}: {unmarked(result(row))}" if cell.effect else unmarked(result(row))]
     measured = [(heading, unmarked(entry.words), unmarked(entry.small)) for heading, entry in numbers(row)]
     lines += [f"{heading}: {text} {below}" for heading, text, below in measured if text != NONE]
     lines += [unmarked(remark.words) for remark in row.remarks]

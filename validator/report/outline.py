@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from validator.failure import Failure
-from validator.report.content import Content, Parts, Row, by_model, unique
+from validator.matrix import Effect
+from validator.report.content import Content, Parts, Row, unique
 from validator.report.document import Block, Bullets, Code, Paragraph, shortened
 from validator.report.figures import seconds
 from validator.report.lines import Line, lines, table
 from validator.report.packages import EnvironmentDifference, differences
 from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
 from validator.report.words import run
+from validator.report.words.effects import changed_models
 from validator.report.words.failures import failed
+from validator.report.words.models import changed_model
 from validator.report.words.remedies import advice
 from validator.report.words.upgrade import changed_package, moved_package
 from validator.text import tail
@@ -116,19 +119,22 @@ def _in_brackets(cells: Sequence[str]) -> Words:
 
 
 def _explanations(content: Content, detail: Detail) -> Iterator[Section]:
-    """By model, worst first: why it differs, and what to do about it; the same about several models once."""
-    models = list(by_model(content.rows).items())[: detail.items]
+    """By model and effect, worst first: why it differs, what to do; the same about several models once."""
+    grouped: dict[tuple[str, Effect | None], list[Row]] = {}
+    for row in content.rows:
+        grouped.setdefault((row.model, row.cell.effect), []).append(row)
+    models = list(grouped.items())[: detail.items]
     ways = {model: _ways(rows) for model, rows in models}
     alike: dict[tuple[Words, ...], list[str]] = {}
     for model, _ in models:
-        alike.setdefault(ways[model], []).append(model)
+        alike.setdefault(ways[model], []).append(model[0])
     for model, rows in models:
         causes = unique(each for row in rows for each in (*row.origin, *row.causes))
         further = unique(each for row in rows for each in row.further)
         yield from _sentences("why", run.why_title(rows[0]), causes)
         yield from _sentences("why", run.further_title(rows[0]), further)
         same = alike.pop(ways[model], [])
-        about = listed([name(each) for each in same])
+        about = listed([name(each) for each in unique(same)])
         yield from _sentences("do", words("What to do about ", about), ways[model] if same else ())
 
 
@@ -171,6 +177,12 @@ def _failure(failure: Failure, places: Sequence[str], log: int) -> Iterator[Bloc
 
 def _environments(content: Content, items: int) -> Iterator[Section]:
     """What the upgrade changes, and package by package what differs between the environments."""
+    models = changed_models(content)
+    if models:
+        bullets = shortened(Bullets(tuple(sentence(changed_model(each)) for each in models)), 0, items)
+        yield Section(
+            "upgrade", words(f"The pull request changes {plural(len(models), 'model')}"), (bullets,)
+        )
     changes = content.report.upgrade.changes if content.report.upgrade else ()
     if len(changes) > 1:
         bullets = shortened(Bullets(tuple(changed_package(each) for each in changes)), 0, items)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from validator.matrix import BASE_FILES
 from validator.upgrade.types import PackageChange
 from validator.verdict.results import EnvironmentResult, Report
 
@@ -29,7 +30,8 @@ def differences(report: Report) -> tuple[EnvironmentDifference, ...]:
     baseline = next((env for env in report.environments if env.name == report.baseline), None)
     if baseline is None or not baseline.packages:
         return ()
-    candidates = [env for env in report.environments if env is not baseline and env.packages]
+    others = [env for env in report.environments if env is not baseline and env.name != BASE_FILES]
+    candidates = [env for env in others if env.packages]
     return tuple(_difference(baseline, candidate) for candidate in candidates)
 
 

@@ -25,11 +25,14 @@ def print_plan(plan: Plan, upgrade: Upgrade | None, console: Console) -> None:
         return
     environments = Table("environment", "python", "requirements", title="Environments", title_justify="left")
     for environment in plan.environments:
-        role = " (baseline)" if environment.name == plan.baseline else ""
+        compared = any(cell.environment == environment.name for cell in plan.compared)
+        role = "" if compared else " (baseline)"
+        role += ", the base commit's model files" if environment.base_files else ""
         environments.add_row(environment.name + role, environment.python, ", ".join(environment.requirements))
     cells = Table("cell", "compared with", title="Cells", title_justify="left")
     for cell in plan.cells:
-        cells.add_row(cell.id, NONE if cell.environment == plan.baseline else plan.baseline_of(cell).id)
+        baseline = plan.baseline_of(cell)
+        cells.add_row(cell.id, NONE if cell == baseline else baseline.id)
     console.print(environments, cells, sep="\n")
     if plan.left_out:
         left_out = Table("cell or environment", "reason", title="Left out", title_justify="left")

@@ -4,6 +4,7 @@ In come a repository, a trigger and options; out comes a `Detected`. Only this r
 and locks. An `Installer` (uv, from `environments`) resolves ranges and exports uv's locks.
 """
 
+from validator.upgrade.checkout import Checkout, check_out
 from validator.upgrade.detection import detect
 from validator.upgrade.git import GitError, Repository, Snapshot
 from validator.upgrade.manifest import name_of, pinned
@@ -11,9 +12,12 @@ from validator.upgrade.reader import read_manifest_pins, read_requirements
 from validator.upgrade.relevant import FRAMEWORKS
 from validator.upgrade.text import redact
 from validator.upgrade.types import (
+    BaseModels,
     Detected,
     Index,
     Installer,
+    ModelPart,
+    ModelReason,
     Options,
     PackageChange,
     Requirements,
@@ -27,10 +31,14 @@ from validator.upgrade.types import (
 
 __all__ = [
     "FRAMEWORKS",
+    "BaseModels",
+    "Checkout",
     "Detected",
     "GitError",
     "Index",
     "Installer",
+    "ModelPart",
+    "ModelReason",
     "Options",
     "PackageChange",
     "Repository",
@@ -42,6 +50,7 @@ __all__ = [
     "Trigger",
     "Upgrade",
     "UpgradeReason",
+    "check_out",
     "detect",
     "name_of",
     "pinned",

@@ -8,15 +8,15 @@ from pathlib import Path
 from validator.failure import Failure
 from validator.upgrade import labels, revisions, sides
 from validator.upgrade.changes import Move, ProjectSide, moves, project_side, pythons
-from validator.upgrade.git import Repository, Snapshot
+from validator.upgrade.git import Changes, Repository, Snapshot
 from validator.upgrade.manifest import DependencyManifest, name_of, texts
+from validator.upgrade.models import ConfiguredSide, ModelComparison, compare_models
 from validator.upgrade.reader import Reader
 from validator.upgrade.relevant import Relevance
 from validator.upgrade.selection import Selection, select
-from validator.upgrade.text import join, show
+from validator.upgrade.text import join
 from validator.upgrade.types import (
     Detected,
-    FileReason,
     Installer,
     IrrelevantReason,
     Options,
@@ -55,7 +55,8 @@ def detect(repository: Path, trigger: Trigger, options: Options, installer: Inst
     ]
     compared = _Comparison([side for side, _ in built], installer, options)
     compared.run(readers, selections)
-    moved = (*compared.reasons(relevance), *_files(changes.touched, options))
+    models = _models(git, readers, changes, options)
+    moved = (*compared.reasons(relevance), *models.reasons)
     base, head = compared.sides
     read = ReadSides(readers, selections, (base, head), changes, options, relevance)
     undecided = tuple(read.reasons(relevant=bool(moved)))
@@ -72,6 +73,7 @@ def detect(repository: Path, trigger: Trigger, options: Options, installer: Inst
         base=base,
         head=head,
         revisions=commits,
+        models=models.base,
     )
 
 
@@ -150,16 +152,16 @@ def _requirements(project: ProjectSide, side: Side) -> Requirements:
     )
 
 
-def _files(touched: Iterable[str], options: Options) -> Iterator[FileReason]:
-    """Yield each configured file or folder that changed, or whose submodule moved."""
-    listed = (*filter(None, (options.configuration,)), *options.artifacts)
-    for name in dict.fromkeys(join("", each, "The configuration") for each in listed):
-        if any(_within(path, name) or _within(name, path) for path in touched):
-            yield FileReason(path=show(name))
-
-
-def _within(path: str, folder: str) -> bool:
-    return f"{path}/".startswith(f"{folder}/")
+def _models(
+    git: Repository, readers: tuple[Reader, Reader], changes: Changes, options: Options
+) -> ModelComparison:
+    """What changes about the models that the configuration names."""
+    base, head = (reader.snapshot for reader in readers)
+    if options.configuration is None or options.settings is None:
+        return ModelComparison()
+    root = git.root if git.commit("HEAD") == head.commit else None
+    side = ConfiguredSide(head, join("", options.configuration, "The configuration"), options.settings, root)
+    return compare_models(base, side, changes, git)
 
 
 def _irrelevant(others: list[Move]) -> IrrelevantReason:

@@ -11,6 +11,7 @@ from functools import cached_property
 from io import BytesIO
 from itertools import accumulate
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from validator.errors import ConfigurationError
@@ -92,7 +93,13 @@ class Repository:
                 "Run in a checkout (actions/checkout before this step)."
             ) from None
 
-    def run(self, *arguments: str, seconds: float = _SECONDS, lines: bytes = b"") -> bytes:
+    def run(
+        self,
+        *arguments: str,
+        seconds: float = _SECONDS,
+        lines: bytes = b"",
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> bytes:
         """Return what git prints, `lines` being its standard input; a failure or timeout is a `GitError`."""
         try:
             done = subprocess.run(
@@ -100,7 +107,7 @@ class Repository:
                 check=False,
                 capture_output=True,
                 input=lines,
-                env=_environment(os.environ),
+                env={**_environment(os.environ), **variables},
                 timeout=seconds,
             )
         except FileNotFoundError:
@@ -163,6 +170,12 @@ class Repository:
         return Path(raw.decode("utf-8", "surrogateescape").rstrip("\n")).resolve()
 
     @property
+    def common(self) -> Path:
+        """The folder that git keeps its objects in, that of the first where there are several work trees."""
+        raw = self.run("rev-parse", "--git-common-dir")
+        return Path(self._folder, raw.decode("utf-8", "surrogateescape").rstrip("\n")).resolve()
+
+    @property
     def shallow(self) -> bool:
         """Whether history is cut off."""
         return self.run("rev-parse", "--is-shallow-repository").strip() == b"true"
@@ -202,6 +215,11 @@ class Repository:
             return None
         return self._blobs.get(oid) or self.run("cat-file", "blob", oid)
 
+    def edited(self) -> set[str]:
+        """Return the paths that the work tree has otherwise than HEAD; untracked files are not among them."""
+        options = ("--name-only", "-z", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
+        return {path(name) for name in self._answer("diff", *options, "HEAD").split(b"\0") if name}
+
     def changes(self, base: str, head: str) -> Changes:
         """Return the paths that differ, renames found by content (`-M`)."""
         options = ("-r", "-M", "-z", "--name-status", "--no-ext-diff", "--no-textconv")
@@ -230,14 +248,14 @@ class Snapshot:
 
     def __init__(self, repository: Repository, commit: str, side: SideName) -> None:
         self.side = side
-        self._commit = commit
+        self.commit = commit
         self._repository = repository
 
     @cached_property
     def entries(self) -> Mapping[str, TreeEntry]:
         """Every path of the tree."""
         entries = {}
-        for line in self._repository.run("ls-tree", "-r", "-z", "--full-tree", self._commit).split(b"\0"):
+        for line in self._repository.run("ls-tree", "-r", "-z", "--full-tree", self.commit).split(b"\0"):
             fields, _, name = line.partition(b"\t")
             if name:
                 mode, _kind, oid = fields.decode("ascii").split()
@@ -290,11 +308,16 @@ class Snapshot:
 
     def _follow(self, name: str) -> str | None:
         """Return the path of the file behind every symbolic link, or None where there is none."""
+        target = self.target(name)
+        return target if target in self.entries else None
+
+    def target(self, name: str) -> str:
+        """Return the path behind every symbolic link, whether something lies there or not."""
         current = name
         for _ in range(_LINKS):
             link = self._first_link(name, current)
             if link is None:
-                return current if current in self.entries else None
+                return current
             target = path(self._repository.blob(self.entries[link].oid) or b"")
             rest = current[len(link) :]
             current = join(posixpath.dirname(link), target + rest, f"The symbolic link {self.where(link)}")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Protocol
 from pydantic import Field
 
 from validator.base import Frozen
-from validator.config.settings import UpgradeSettings
+from validator.config.settings import ModelSettings, Settings, UpgradeSettings
 from validator.failure import Failure
 
 SideName = Literal["base", "head"]
@@ -45,10 +45,55 @@ class PythonReason(Frozen):
 
 
 class FileReason(Frozen):
-    """A file or folder that validator.yml names, or validator.yml itself, changed."""
+    """Settings of validator.yml changed that are of no single model, such as the matrix."""
 
     kind: Literal["file"] = "file"
     path: str
+
+
+PartKind = Literal[
+    "artifact",
+    "weights",
+    "builder",
+    "custom objects",
+    "code",
+    "file",
+    "settings",
+    "inputs",
+    "labels",
+    "metric",
+    "comparison",
+]
+#: What a model is compared by. Everything else is what it is made of.
+MEASURES: frozenset[PartKind] = frozenset({"inputs", "labels", "metric", "comparison"})
+
+
+class ModelPart(Frozen):
+    """A file or folder that changed, or settings of a model in validator.yml."""
+
+    part: PartKind = Field(description="`code` is an imported module; `comparison` are settings of checks.")
+    path: str
+    old: str = Field(default="", description="Its path before it was renamed; empty if it was not.")
+    names: tuple[str, ...] = Field(default=(), description="Of `settings` and `comparison`: which.")
+
+
+class ModelReason(Frozen):
+    """The pull request changes a model itself, or what it is compared by; or adds or removes a model."""
+
+    kind: Literal["model"] = "model"
+    model: str
+    state: Literal["changed", "added", "removed"]
+    parts: tuple[ModelPart, ...] = ()
+
+    @property
+    def own(self) -> tuple[ModelPart, ...]:
+        """What the model is made of, as far as it changed."""
+        return tuple(part for part in self.parts if part.part not in MEASURES)
+
+    @property
+    def measures(self) -> tuple[ModelPart, ...]:
+        """What the model is compared by, as far as it changed."""
+        return tuple(part for part in self.parts if part.part in MEASURES)
 
 
 class UnresolvedReason(Frozen):
@@ -121,7 +166,13 @@ class PythonMismatchReason(Frozen):
 #: Why nothing can be said about an upgrade: it was not read, or not all of it.
 UndecidedReason = UnreadReason | StaleLockReason | NoFrameworkReason | AmbiguousReason | PythonMismatchReason
 UpgradeReason = Annotated[
-    PackageReason | PythonReason | FileReason | UnresolvedReason | IrrelevantReason | UndecidedReason,
+    PackageReason
+    | PythonReason
+    | FileReason
+    | ModelReason
+    | UnresolvedReason
+    | IrrelevantReason
+    | UndecidedReason,
     Field(discriminator="kind"),
 ]
 
@@ -217,7 +268,7 @@ class Options(UpgradeSettings):
 
     `python` is what the configuration sets and counts where no manifest names one, `default_python` where the
     project allows it. `named` are the sides whose frameworks the configuration itself names.
-    `configuration` and `artifacts` are files and folders that move a model's numbers without any package.
+    `configuration` is the path of the validator.yml and `settings` what it says, for what models are made of.
     `exclude_newer` (RFC 3339) is the instant as of which ranges are resolved (None: they are compared as
     written).
     """
@@ -226,17 +277,40 @@ class Options(UpgradeSettings):
     default_python: str | None = None
     named: tuple[SideName, ...] = ()
     configuration: str | None = None
-    artifacts: tuple[str, ...] = ()
+    settings: Settings | None = None
     exclude_newer: str | None = None
 
 
+class BaseModels(Frozen):
+    """Models that the head has otherwise, as the base's validator.yml describes them, by the head's names.
+
+    `folder` is that of the base's validator.yml and `files` are what each model is made of, relative to the
+    root of the repository.
+    """
+
+    folder: str = ""
+    models: dict[str, ModelSettings] = {}
+    files: dict[str, tuple[str, ...]] = {}
+
+
 class Detected(Frozen):
-    """What a pull request changes, and what the environments of both sides are built from."""
+    """What a pull request changes, and what both sides' environments and models are made from."""
 
     upgrade: Upgrade
     base: Side
     head: Side
     revisions: Revisions
+    models: BaseModels = BaseModels()
+
+    @property
+    def reasons(self) -> tuple[ModelReason, ...]:
+        """What the pull request changes about models."""
+        return tuple(each for each in self.upgrade.reasons if isinstance(each, ModelReason))
+
+    @property
+    def only_models(self) -> bool:
+        """Whether models are all that changes: neither packages nor other settings."""
+        return all(isinstance(each, ModelReason) for each in self.upgrade.reasons)
 
 
 class Installer(Protocol):

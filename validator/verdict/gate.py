@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast, get_args
+from typing import Literal, cast, get_args
 
 from validator.checks.accuracy.types import AccuracyComparison, EvaluateFailedFinding, UnscoredFinding
 from validator.checks.bands import CellVerdict
@@ -13,9 +13,15 @@ from validator.checks.outputs.types import NondeterministicFinding
 from validator.checks.training.types import TrainingVerdict
 from validator.config.settings import Gate, GateRule
 from validator.errors import Exit
+from validator.upgrade import ModelReason
 from validator.verdict.bands import ASIDE, BANDS, BREAKS, GREEN, SEVERITY, Aside
 from validator.verdict.results import CellResult, ModelResult, Reason, Verdict
 
+#: Models without a counterpart: a run with one is no plain pass.
+_UNCOMPARED: dict[str, Literal["model-added", "model-removed"]] = {
+    "added": "model-added",
+    "removed": "model-removed",
+}
 #: Findings that leave open whether all that was asked for is known.
 _OPEN = frozenset({"tasks-lost", "own-predict", "unscored", "evaluate-failed", "tensors-not-used"})
 EXIT_CODES: dict[Verdict, Exit] = {
@@ -28,13 +34,19 @@ EXIT_CODES: dict[Verdict, Exit] = {
 
 def apply_gate(cell: CellResult, gate: Gate) -> CellResult:
     """The cell with the rules of the gate that it breaks."""
+    if cell.effect == "model" and gate.model_changes == "warn":
+        return cell
     return cell.model_copy(
         update={"gated": tuple(rule for rule in broken_rules(cell) if rule in gate.fail_on)}
     )
 
 
-def judge_run(models: Sequence[ModelResult]) -> tuple[Verdict, tuple[Reason, ...]]:
+def judge_run(
+    models: Sequence[ModelResult], changes: Sequence[ModelReason] = ()
+) -> tuple[Verdict, tuple[Reason, ...]]:
     """The verdict of all gated cells, and why: one reason a cell, worst first.
+
+    `changes`: what the pull request changes about models. One that comes or goes is compared with nothing.
 
     A broken gate is a fail. Otherwise, where a baseline is unusable or nothing was compared, the run is
     inconclusive: it says nothing about the upgrade. Otherwise anything that is not green warns.
@@ -48,14 +60,19 @@ def judge_run(models: Sequence[ModelResult]) -> tuple[Verdict, tuple[Reason, ...
     baseless = [Reason(kind="cell", cell=cell.cell) for cell in cells if baseline_failed(cell)]
     if baseless:
         return "inconclusive", tuple(baseless)
-    if all(cell.verdict == "not-compared" for cell in cells):
+    uncompared = tuple(
+        Reason(kind=_UNCOMPARED[each.state], model=each.model)
+        for each in changes
+        if each.state in _UNCOMPARED
+    )
+    if all(cell.verdict == "not-compared" for cell in cells) and (cells or not uncompared):
         return "inconclusive", (Reason(kind="nothing-compared"),)
     notable = tuple(
         Reason(kind="cell", cell=cell.cell, rules=rules)
         for cell in cells
         if (rules := broken_rules(cell)) or _incomplete(cell)
     )
-    return ("warn", notable) if notable else ("pass", ())
+    return ("warn", (*notable, *uncompared)) if notable or uncompared else ("pass", ())
 
 
 def worst_first(cells: Sequence[CellResult]) -> tuple[CellResult, ...]:

@@ -17,6 +17,7 @@ from validator.checks.protocol import Comparison, Finding
 from validator.checks.registry import CHECKS
 from validator.config.settings import GateRule
 from validator.failure import Failure
+from validator.matrix import Effect
 from validator.origin.types import Origin
 from validator.upgrade.types import Upgrade
 
@@ -42,8 +43,16 @@ class CellResult(Frozen):
     cell: str
     environment: str
     variant: str
+    effect: Effect | None = Field(
+        default=None,
+        description="Where the pull request changes the model: whose effect this is. `model`: base's files "
+        "against head's in one environment; `packages`: head's files in both; `both`: head against base.",
+    )
     verdict: CellVerdict
     failure: Failure | None = None
+    alone: Failure | None = Field(
+        default=None, description="For `both`: why the head's files do not run in the base's packages."
+    )
     checks: Comparisons = Field(default_factory=Comparisons, description="The numbers of each check.")
     findings: tuple[AnyFinding, ...] = ()
     origin: Origin | None = Field(default=None, description="Where the difference comes from.")
@@ -63,6 +72,10 @@ class ModelResult(Frozen):
 
     name: str
     synthetic: bool = False
+    inputs_of_base: bool = Field(
+        default=False,
+        description="Both sides got the inputs of the base commit: its model does not take the head's.",
+    )
     cells: tuple[CellResult, ...]
 
 
@@ -81,13 +94,16 @@ class EnvironmentResult(Frozen):
 
 
 class Reason(Frozen):
-    """One reason for the verdict of a run: a cell with the rules that decided, or an error.
+    """One reason for the verdict of a run: a cell with the rules that decided, a model, or an error.
 
     `undecided`: the upgrade was not read, or not all of it; its own reasons say which file and what to do.
     """
 
-    kind: Literal["cell", "nothing-compared", "irrelevant", "undecided", "error"]
+    kind: Literal[
+        "cell", "nothing-compared", "irrelevant", "undecided", "error", "model-added", "model-removed"
+    ]
     cell: str = ""
+    model: str = Field(default="", description="Of a model that one side alone has.")
     rules: tuple[GateRule, ...] = ()
     error: Text = Field(
         default="", description="For `error`: what the run could not begin with, and what to do."

@@ -68,11 +68,11 @@ SENTENCES: list[tuple[StructuralDifference, str]] = [
     ),
     (
         difference("weight-values", name="kernel"),
-        "initial weights of norm (Norm) differ: kernel has other values",
+        "weights of norm (Norm) differ: kernel has other values",
     ),
     (
         difference("weight-values", name="kernel", before=0.25, after=0.5),
-        "initial weights of norm (Norm) differ: kernel has a standard deviation of 0.5 instead of 0.25",
+        "weights of norm (Norm) differ: kernel has a standard deviation of 0.5 instead of 0.25",
     ),
     (
         difference("vocabulary-size", before=7, after=9),

@@ -128,12 +128,11 @@ def test_findings(finding: Finding, words: str) -> None:
     [
         (
             {"kind": "weight-values", "name": "kernel", "before": 0.1206, "after": 0.2412},
-            "initial weights of heads (Attention) differ: "
-            "kernel has a standard deviation of 0.24 instead of 0.12",
+            "weights of heads (Attention) differ: kernel has a standard deviation of 0.24 instead of 0.12",
         ),
         (
             {"kind": "weight-values", "name": "kernel"},
-            "initial weights of heads (Attention) differ: kernel has other values",
+            "weights of heads (Attention) differ: kernel has other values",
         ),
         (
             {"kind": "vocabulary-size", "before": 7, "after": 9},

@@ -35,7 +35,7 @@ class Decode(Check[Decoded | Failure, types.DecodeComparison]):
             return None
         options = settings.model_dump(exclude={"prompts"})
         recordings = {} if settings.prompts is None else {"prompts": settings.prompts}
-        return Task({**options, "noise": _MEMBERS if subject.is_baseline else 0}, recordings)
+        return Task({**options, "noise": _MEMBERS if subject.measures_noise else 0}, recordings)
 
     def read(self, evidence: Evidence) -> Decoded | Failure:
         """The side's decode, with its steps along the baseline's tokens where they were recorded."""

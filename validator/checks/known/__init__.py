@@ -57,8 +57,8 @@ class Known(Check[EnvironmentFacts | None, KnownComparison]):
         candidate: EnvironmentFacts | None,
         earlier: Earlier,
     ) -> KnownComparison | None:
-        """Matches and exposure; None where a release is not known, or both sides have the same."""
-        pair = _pair(baseline, candidate)
+        """Matches and exposure; None where a release is not known, or the model itself is another."""
+        pair = _pair(baseline, candidate) if subject.is_about_packages else None
         return None if pair is None else self._compared(subject, pair, earlier)
 
     def _compared(self, subject: Subject, pair: ReleasePair, earlier: Earlier) -> KnownComparison:

@@ -57,7 +57,7 @@ class Outputs(Check[OutputsRecording, OutputsComparison]):
         half = subject.cell.variant.precision in HALF
         noise: JsonValue = {"members": _MEMBERS, "seconds": _SECONDS, "batches": None}
         reference: JsonValue = {"batches": [0], "baseline": None} if half else None
-        return Task({"noise": noise if subject.is_baseline else None, "reference": reference})
+        return Task({"noise": noise if subject.measures_noise else None, "reference": reference})
 
     def read(self, evidence: Evidence) -> OutputsRecording:
         """Outputs, noise and the float64 run."""

@@ -28,7 +28,7 @@ class Training(Check[Trained | Failure, TrainingComparison]):
         if settings is None:
             return None
         options = settings.model_dump(exclude={"inputs", "labels"})
-        if not subject.is_baseline:
+        if not subject.measures_noise:
             options["members"] = 0
         return Task(options, own=OwnJob(inputs=settings.inputs, labels=settings.labels))
 

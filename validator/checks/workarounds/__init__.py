@@ -58,8 +58,12 @@ class Workarounds(Check[_Recording, WorkaroundsComparison]):
     def compare(
         self, subject: Subject, baseline: _Recording, candidate: _Recording, earlier: Earlier
     ) -> WorkaroundsComparison | None:
-        """Every setting that has been run; None for a cell that did not move, or without a search."""
-        if not subject.settings.parity.search or not _moved(subject.bands, earlier):
+        """Every setting that has been run; None for a cell that did not move, or without a search.
+
+        None, too, where the model itself is another: no setting is meant to undo that.
+        """
+        searched = subject.settings.parity.search and subject.is_about_packages
+        if not searched or not _moved(subject.bands, earlier):
             return None
         trials = tuple(
             _trial(subject, setting, candidate.further[setting.cell], baseline.evidence, earlier)

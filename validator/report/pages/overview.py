@@ -86,7 +86,14 @@ def _matrix(content: Content, ids: Mapping[int, str]) -> CellMatrix:
             label = "" if variant in ("", "as-saved") else variant
             rows.append(MatrixRow(model, label, visible, all(row.green for row in alike.values())))
     rows.sort(key=lambda row: row.quiet)
-    return CellMatrix(tuple((each, keras.get(each, "")) for each in names), tuple(rows))
+    return CellMatrix(tuple((_column(content, each), keras.get(each, "")) for each in names), tuple(rows))
+
+
+def _column(content: Content, environment: str) -> str:
+    """The heading of an environment; where it shows changed models alone, as its cells are called."""
+    places = {row.where for row in content.rows if row.cell.environment == environment}
+    effects = {row.cell.effect for row in content.rows if row.cell.environment == environment}
+    return places.pop() if effects == {"model"} and len(places) == 1 else environment
 
 
 def _cell(row: Row, ids: Mapping[int, str]) -> MatrixCell:

@@ -76,8 +76,9 @@ def section_title(check: str, row: Row) -> str:
 
 def page_title(row: Row) -> Words:
     """`llama` changes in keras-3.5.0."""
-    does = " is in doubt in " if row.cell.verdict == "suspicious" and not row.drifts else None
-    return words(name(row.model), does or _DOES[row.cell.verdict], row.where)
+    doubtful = row.cell.verdict == "suspicious" and not row.drifts
+    does = " is in doubt in " if doubtful else _DOES[row.cell.verdict]
+    return words(name(row.model), does, row.where)
 
 
 def summary(row: Row) -> tuple[Words, ...]:

@@ -25,6 +25,17 @@ def advice(worst: Row) -> Words:
     if verdict in GREEN:
         checks = listed([strong(each) for each in worst.asides or worst.cell.gated])
         return words("predictions need nothing. Look into ", checks)
+    return _intended(worst) if worst.cell.effect == "model" else _by_metrics(worst)
+
+
+def _intended(worst: Row) -> Words:
+    """A model that the pull request changes may be meant to predict something else."""
+    worse = next((metric.metric for metric in worst.metrics if metric.worse), "")
+    falls = f". Its {worse} gets worse" if worse else ""
+    return words(f"merge if the pull request is meant to change these predictions{falls}")
+
+
+def _by_metrics(worst: Row) -> Words:
     if not worst.metrics:
         where = words(" to ", name(worst.model), " in ", name("validator.yml"))
         return words("add labels and a metric", where, ". They show whether the difference matters")

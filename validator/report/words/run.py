@@ -13,8 +13,11 @@ from validator.report.figures import number, probability, ratio, scores
 from validator.report.packages import RUNS, differences
 from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
 from validator.report.words.cell import VERDICTS, aside, result
+from validator.report.words.effects import change_of, effect_title, effects, is_model_alone
 from validator.report.words.failures import STAGES, failed
+from validator.report.words.models import changed_model
 from validator.report.words.upgrade import moved_package, why_it_runs, why_undecided
+from validator.upgrade.types import ModelReason
 from validator.verdict.bands import BANDS, GREEN, SEVERITY, Aside
 from validator.verdict.results import EnvironmentResult, Reason, Verdict
 
@@ -31,6 +34,8 @@ def headline(content: Content) -> str:
         return "Inconclusive: the baseline cannot be used" if _baseless(content) else "Inconclusive"
     if report.upgrade is not None and not report.upgrade.relevant and not report.models:
         return "No model was run: nothing relevant changed"
+    if not report.models and any(each.kind in ("model-added", "model-removed") for each in report.reasons):
+        return "No model was compared: models are new or gone"
     first, *others = _phrases(content)[:2]
     return ", ".join([first, *(phrase[0].lower() + phrase[1:] for phrase in others)])
 
@@ -91,9 +96,13 @@ def _stage(lost: Sequence[Row | EnvironmentResult]) -> str:
 def compared(content: Content) -> Words:
     """What is upgraded: `keras 3.3.3 → 3.5.0`; without an upgrade, what differs, or what was compared."""
     report = content.report
+    change = change_of(content)
+    if is_model_alone(content):
+        return change
     if report.upgrade is not None and report.upgrade.changes:
         changes = sorted(report.upgrade.changes, key=lambda moved: not moved.direct)
-        return listed([name(moved_package(moved)) for moved in changes], most=3)
+        packages = listed([name(moved_package(moved)) for moved in changes], most=3)
+        return words(packages, " and ", change) if change else packages
     candidates = [env.name for env in report.environments if env.name != report.baseline]
     lost = {env.name for env in content.broken}
     differing = lost | {row.cell.environment for row in content.rows if not row.green}
@@ -109,9 +118,11 @@ def summary(content: Content) -> tuple[Words, ...]:
     if not report.models:
         return _nothing_ran(content)
     lost = {env.name for env in content.broken}
-    rows = [row for row in content.rows if row.cell.environment not in lost]
+    ran = [row for row in content.rows if row.cell.environment not in lost]
+    rows = [row for row in ran if row.cell.effect is None]
     worrying = by_model(row for row in rows if not row.green)
     sentences = [_environment(content, each) for each in content.broken[:_MOST_MODELS]]
+    sentences += effects(content)
     if len(worrying) <= _MOST_MODELS:
         for model in worrying:
             sentences += _model([row for row in rows if row.model == model])
@@ -120,7 +131,9 @@ def summary(content: Content) -> tuple[Words, ...]:
     where = " in the other environments" if lost else ""
     sentences += _holding([row for row in rows if row.model not in worrying], where)
     if not worrying and not lost:  # what warns is none of the verdicts
-        sentences += [sentence(reason(each, content)) for each in report.reasons[:_MOST_MODELS]]
+        explained = {row.cell.cell for row in ran if row.cell.effect}
+        others = [each for each in report.reasons if each.cell not in explained]
+        sentences += [sentence(reason(each, content)) for each in others[:_MOST_MODELS]]
     return (*sentences, *_synthetic(content))
 
 
@@ -138,7 +151,8 @@ def _inconclusive(content: Content) -> tuple[Words, ...]:
     reasons = _baseless(content) or [reason(each, content) for each in content.report.reasons]
     lost, total = sum(row.baseline_failure is not None for row in content.rows), len(content.rows)
     lost = lost or sum(row.cell.verdict == "not-compared" for row in content.rows)
-    scope = "the upgrade, good or bad" if lost == total else f"{lost:,} of {plural(total, 'cell')}"
+    what = "the change of the model" if is_model_alone(content) else "the upgrade"
+    scope = f"{what}, good or bad" if lost == total else f"{lost:,} of {plural(total, 'cell')}"
     stated = [sentence(each) for each in reasons[:_MOST_MODELS]]
     return (*stated, words(f"This run says nothing about {scope}."))
 
@@ -296,20 +310,33 @@ def _sides(content: Content) -> tuple[Words, ...]:
     also = f"; {' and '.join(facts)} differ too." if facts else "."
     recorded = "" if any(model.synthetic for model in content.report.models) else "recorded "
     ran = words(f"Both sides ran on the same {recorded}inputs.")
+    if is_model_alone(content):
+        return (words(f"Both sides ran on the same {recorded}inputs and packages."),)
     return ran, words(f"Of {plural(total, 'package')}, ", packages, differ, also)
 
 
 def reason(why: Reason, content: Content) -> Words:
     """One reason for the verdict of a run."""
-    if why.kind == "nothing-compared":
-        return words("no cell was compared with the baseline")
-    if why.kind == "irrelevant":
-        return words("nothing in this upgrade can change a model's numbers")
-    if why.kind == "undecided":
-        undecided = content.report.upgrade.undecided if content.report.upgrade else ()
-        return joined([why_undecided(each) for each in undecided[:_MOST_MODELS]], "; ")
-    if why.kind == "error":
-        return words(why.error)
+    match why.kind:
+        case "cell":
+            return _of_cell(why, content)
+        case "nothing-compared":
+            text = words("no cell was compared with the baseline")
+        case "irrelevant":
+            text = words("nothing in this upgrade can change a model's numbers")
+        case "undecided":
+            undecided = content.report.upgrade.undecided if content.report.upgrade else ()
+            text = joined([why_undecided(each) for each in undecided[:_MOST_MODELS]], "; ")
+        case "model-added":
+            text = changed_model(ModelReason(model=why.model, state="added"))
+        case "model-removed":
+            text = changed_model(ModelReason(model=why.model, state="removed"))
+        case "error":
+            text = words(why.error)
+    return text
+
+
+def _of_cell(why: Reason, content: Content) -> Words:
     row = next((row for row in content.rows if row.cell.cell == why.cell), None)
     if row is None:
         return words(name(why.cell))
@@ -350,6 +377,8 @@ _WHY: dict[CellVerdict, str] = {
 def why_title(worst: Row) -> Words:
     """The words before the explanation of a model's difference."""
     verdict = worst.cell.verdict
+    if worst.cell.effect and verdict in _WHY:
+        return effect_title(worst)
     if verdict not in _WHY:
         return words("About ", name(worst.model))
     does = "is in doubt" if verdict == "suspicious" and not worst.drifts else _WHY[verdict]

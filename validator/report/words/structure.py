@@ -37,7 +37,7 @@ _SENTENCES: dict[DifferenceKind, str] = {
     "weight-count": "{call} has {after} weight{plural} instead of {before}",
     "weight-shape": "shape of {name} of {call} " + _CHANGED,
     "weight-dtype": "dtype of {name} of {call} " + _CHANGED,
-    "weight-values": "initial weights of {call} differ: {name} has {spread}",
+    "weight-values": "weights of {call} differ: {name} has {spread}",
     "vocabulary-size": "vocabulary of {call} has {after} entries instead of {before}",
     "vocabulary-entries": "vocabulary of {call} has other entries",
     "weight-order": "weights of {call} are now in another order: {before} → {after}",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from validator.report.phrases import Words, listed, name, plural, words
 from validator.report.words.failures import error_line
+from validator.report.words.models import changed_model
 from validator.upgrade.types import (
     AmbiguousReason,
     FileReason,
     IrrelevantReason,
+    ModelReason,
     NoFrameworkReason,
     PackageChange,
     PackageReason,
@@ -42,17 +44,20 @@ def why_it_runs(reason: UpgradeReason) -> Words:
     """One reason why models run, or the one why none does."""
     match reason:
         case PackageReason(name=package, old=old, new=new, manifest=manifest):
-            return words(name(package), f" {old or 'absent'} → {new or 'absent'} in ", name(manifest))
+            text = words(name(package), f" {old or 'absent'} → {new or 'absent'} in ", name(manifest))
         case PythonReason(old=old, new=new, manifest=manifest):
-            return words(f"Python {old or 'any'} → {new or 'any'} in ", name(manifest))
+            text = words(f"Python {old or 'any'} → {new or 'any'} in ", name(manifest))
         case FileReason(path=path):
-            return words(name(path), " changed")
+            text = words(name(path), " changed")
+        case ModelReason():
+            text = changed_model(reason)
         case UnresolvedReason(side=side, failure=failure):
-            return words(f"the requirements of the {side} commit cannot be resolved: {error_line(failure)}")
+            text = words(f"the requirements of the {side} commit cannot be resolved: {error_line(failure)}")
         case IrrelevantReason():
-            return _irrelevant(reason)
+            text = _irrelevant(reason)
         case _:
-            return why_undecided(reason)
+            text = why_undecided(reason)
+    return text
 
 
 def why_undecided(reason: UndecidedReason) -> Words:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 
 from keras_capture.failures import UnusableError
@@ -38,6 +41,36 @@ def _public(module: ModuleType) -> dict:
 def _defined_in(value: object, module: str) -> bool:
     origin = getattr(value, "__module__", None) or ""
     return origin == module or origin.startswith(module + ".")
+
+
+@contextlib.contextmanager
+def imports_from(folder: Path) -> Iterator[None]:
+    """Import the user's modules from another folder for a time, whatever was imported under their names."""
+
+    def is_own(name: str) -> bool:
+        top = name.partition(".")[0]
+        return (folder / f"{top}.py").is_file() or (folder / top).is_dir()
+
+    aside = {name: module for name, module in sys.modules.items() if is_own(name) and _is_users(module)}
+    for name in aside:
+        del sys.modules[name]
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in [name for name, module in sys.modules.items() if is_own(name) and _is_users(module)]:
+            del sys.modules[name]
+        sys.modules.update(aside)
+
+
+def _is_users(module: ModuleType) -> bool:
+    """Whether a module belongs to no installed package."""
+    places = [getattr(module, "__file__", None), *(getattr(module, "__path__", None) or ())]
+    paths = [Path(place) for place in places if place]
+    installed = (Path(sys.prefix), Path(sys.base_prefix))
+    return bool(paths) and not any(prefix in path.parents for path in paths for prefix in installed)
 
 
 def function(reference: str) -> Callable:

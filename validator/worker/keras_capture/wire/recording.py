@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -12,7 +13,7 @@ from typing import Dict
 import numpy as np
 
 from keras_capture.failures import InputsError
-from keras_capture.model.custom import function
+from keras_capture.model.custom import function, imports_from
 from keras_capture.model.values import dtype_name
 from keras_capture.wire.files import read_json
 from keras_capture.wire.tensors import InMemory, Rows, stored
@@ -46,9 +47,11 @@ class Recording:
 
 
 def open_recording(source: str) -> Recording:
-    """Open a folder with a manifest, or call `package.module:function`."""
-    if _FUNCTION.match(source):
-        return Recording(source, _called(source))
+    """Open a folder with a manifest, or call `package.module:function`, or that of a `/folder::`."""
+    other, _, reference = source.rpartition("::")
+    if _FUNCTION.match(reference):
+        with imports_from(Path(other)) if other else contextlib.nullcontext():
+            return Recording(reference, _called(reference))
     folder = Path(source)
     manifest = read_json(folder / "manifest.json")
     recording = Recording(source, {entry["name"]: stored(folder, entry) for entry in manifest["tensors"]})
