@@ -7,6 +7,8 @@ from typing import Annotated, Literal, get_args
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from validator.base import Frozen
+from validator.config.references import addresses, is_remote, may_be_folder
+from validator.text import redact
 
 Precision = Literal[
     "as-saved", "float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"
@@ -44,6 +46,7 @@ Function = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 Module = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
 Direction = Literal["higher", "lower"]
 Arguments = dict[str, str | int | float | bool]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 
 
@@ -191,7 +194,11 @@ class ModelSettings(Frozen):
     """One model, its recorded inputs, and what to check."""
 
     name: Name = Field(description="Name of the model in reports and cell ids.")
-    artifact: str | None = Field(default=None, description="A .keras or .h5 file, or a SavedModel directory.")
+    artifact: str | None = Field(
+        default=None,
+        description="A .keras or .h5 file, or the folder of a SavedModel, an unzipped .keras, an MLflow "
+        "model or a KerasHub preset; or its address (docs/remote.md).",
+    )
     builder: Function | None = Field(default=None, description="`package.module:function` returning a model.")
     builder_arguments: Arguments = Field(default={}, description="Keyword arguments of `builder`.")
     weights: str | None = Field(default=None, description="Weights to load into the builder's model.")
@@ -203,7 +210,11 @@ class ModelSettings(Frozen):
         default=True, description="Whether to load the saved loss, metrics and optimizer of the artifact."
     )
     signature: str = Field(default="serving_default", description="Signature of a SavedModel to call.")
-    inputs: str = Field(description="A recording, .npz, .npy or .parquet, or `package.module:function`.")
+    inputs: str = Field(
+        default="",
+        description="A recording, .npz, .npy or .parquet, its address, or `package.module:function`. May be "
+        "left out where the artifact is an MLflow model with an input example.",
+    )
     labels: str | None = Field(default=None, description="Labels: a recording, .npz, .npy or .parquet.")
     ignore_label: int | None = Field(default=None, description="Label that metrics ignore, such as padding.")
     classes: tuple[str, ...] = Field(
@@ -236,6 +247,8 @@ class ModelSettings(Frozen):
     def _loadable(self) -> ModelSettings:
         if self.artifact is None and self.builder is None:
             raise ValueError(f"model {self.name!r} needs an artifact or a builder")
+        if not self.inputs and not (self.artifact and may_be_folder(self.artifact)):
+            raise ValueError(f"model {self.name!r} has no inputs; `keras-validator record` records them")
         if self.weights is not None and self.builder is None:
             raise ValueError(f"model {self.name!r} has weights but no builder")
         if self.metrics and self.labels is None:
@@ -305,13 +318,17 @@ class Gate(Frozen):
 
 
 class LimitSettings(Frozen):
-    """Limits of one job in a worker. A job runs one cell."""
+    """Limits of one job in a worker, which runs one cell, and of what is fetched."""
 
     seconds: float = Field(default=600, gt=0, description="Time limit of one job.")
     start_seconds: float = Field(default=300, gt=0, description="Time limit of the import of Keras.")
     memory_gib: float | None = Field(
         default=None, gt=0, description="Resident memory of a worker. Default: 90 % of the machine's memory."
     )
+    fetch_seconds: float = Field(
+        default=1800, gt=0, description="Time limit of fetching one address; the next run goes on from there."
+    )
+    fetch_gib: float = Field(default=20, gt=0, description="Largest size of what one address holds.")
 
 
 class Install(Frozen):
@@ -377,6 +394,10 @@ class Settings(Frozen):
         default={}, description="Differences from the common requirements, by environment."
     )
     models: tuple[ModelSettings, ...] = Field(min_length=1)
+    sha256: dict[str, Sha256] = Field(
+        default={},
+        description="Address → SHA-256 of what it holds; `keras-validator pin` writes them (docs/remote.md).",
+    )
     gate: Gate = Gate()
     parity: ParitySettings = ParitySettings()
     origin: OriginSettings = OriginSettings()
@@ -392,3 +413,12 @@ class Settings(Frozen):
         if twice:
             raise ValueError(f"two models are named {twice[0]!r}; rename either")
         return models
+
+    @model_validator(mode="after")
+    def _pinned(self) -> Settings:
+        named = addresses(self)
+        for place in self.sha256:
+            if place not in named:
+                what = "which no model names" if is_remote(place) else "which is no address of another place"
+                raise ValueError(f"sha256 pins {redact(place)!r}, {what}; remove the line")
+        return self

@@ -9,7 +9,6 @@ from validator.upgrade.git import GitError, Repository
 from validator.upgrade.manifest import exact, name_of
 from validator.upgrade.reader import read_manifest_pins, read_requirements
 from validator.upgrade.relevant import FRAMEWORKS
-from validator.upgrade.text import redact
 from validator.upgrade.types import (
     Detected,
     Index,
@@ -44,5 +43,4 @@ __all__ = [
     "name_of",
     "read_manifest_pins",
     "read_requirements",
-    "redact",
 ]

@@ -121,7 +121,17 @@ def summary(content: Content) -> tuple[Words, ...]:
     sentences += _holding([row for row in rows if row.model not in worrying], where)
     if not worrying and not lost:  # what warns is none of the verdicts
         sentences += [sentence(reason(each, content)) for each in report.reasons[:_MOST_MODELS]]
-    return (*sentences, *_synthetic(content))
+    return (*sentences, *_synthetic(content), *_unpinned(content))
+
+
+def _unpinned(content: Content) -> list[Words]:
+    """What may be something else tomorrow: an address without a digest."""
+    loose = [each.address for each in content.report.fetched if not each.pinned]
+    if not loose:
+        return []
+    what = name(loose[0]) if len(loose) == 1 else f"{len(loose)} addresses of models and inputs"
+    verb = "is" if len(loose) == 1 else "are"
+    return [words(what, f" {verb} not pinned; `keras-validator pin` writes the SHA-256 into validator.yml.")]
 
 
 def _synthetic(content: Content) -> list[Words]:
