@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ class Fault:
     """What goes wrong with the next `times` answers that have a body.
 
     `cut`: bytes after which the connection breaks; `status`: an error instead; `announced`: bytes that the
-    Content-Length has more than there are; `slow`: seconds before every kilobyte; `etag`: whether there is one.
+    Content-Length is too large by; `slow`: seconds before every kilobyte; `etag`, `ranges`: what there is.
     """
 
     times: int = 1
@@ -94,16 +95,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def give(self, content: bytes, fault: Fault, **headers: str) -> None:
         """The content, the rest of it, or 304."""
-        etag = f'"{hashlib.md5(content).hexdigest()}"'
+        etag = f'"{hashlib.sha256(content).hexdigest()}"'
         if fault.etag and self.headers.get("If-None-Match") == etag:
             self.send_response(304)
             self.end_headers()
             return
-        start, status = 0, 200
         wanted = re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        start, end, status = 0, len(content), 200
         if wanted and fault.ranges and self.headers.get("If-Range", etag) == etag:
             start, status = int(wanted[1]), 206
-        end = int(wanted[2]) + 1 if wanted and wanted[2] and status == 206 else len(content)
+            end = int(wanted[2]) + 1 if wanted[2] else end
         if status == 206 and start >= len(content):
             self.fail(416)
             return
@@ -117,8 +118,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(body) + fault.announced))
         self.end_headers()
-        if self.command == "HEAD":
-            return
+        if self.command != "HEAD":
+            self.send(body, fault)
+
+    def send(self, body: bytes, fault: Fault) -> None:
+        """The body, or a part of it."""
         for at in range(0, len(body), 1024):
             if fault.cut is not None and at >= fault.cut:
                 break
@@ -175,13 +179,15 @@ class HubHandler(Handler):
         """Every file and folder."""
         inside = [name for name in sorted(self.web.files) if name.startswith(below)]
         parents = {name.rpartition("/")[0] for name in inside} - {"", below}
-        folders = [{"type": "directory", "path": name, "oid": "0" * 40, "size": 0} for name in sorted(parents)]
+        folders = [
+            {"type": "directory", "path": name, "oid": "0" * 40, "size": 0} for name in sorted(parents)
+        ]
         return folders + [
             {
                 "type": "file",
                 "path": name,
                 "size": len(self.web.files[name]),
-                "oid": hashlib.sha1(self.web.files[name]).hexdigest(),
+                "oid": hashlib.sha256(self.web.files[name]).hexdigest()[:40],
             }
             for name in inside
         ]
@@ -210,11 +216,13 @@ def _form(text: str) -> list[str]:
 
 
 @contextmanager
-def serving(web: Web) -> Iterator[Web]:
+def serving(web: Web, tls: ssl.SSLContext | None = None) -> Iterator[Web]:
     """Run a server on a free port."""
     base = HubHandler if isinstance(web, Hub) else Handler
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (base,), {"web": web}))
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     web.url = f"http://127.0.0.1:{server.server_address[1]}"

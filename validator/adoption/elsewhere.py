@@ -85,10 +85,11 @@ def with_pins(text: str, pins: Mapping[str, str], name: str) -> str:
     Raises:
         ConfigurationError: the file is written in a way that cannot be extended; it says what to write.
     """
+    text = text.rstrip("\n") + "\n"
     block = _block(text)
     if block is None:
         lines = _HEAD + "".join(f"  {_key(address)}: {digest}\n" for address, digest in pins.items())
-        changed = f"{text.rstrip()}\n{lines}" if pins else text
+        changed = f"{text}{lines}" if pins else text
     else:
         changed = _replaced(text, block, pins)
     try:

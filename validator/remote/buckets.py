@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ class BucketStore:
         UnusableError says which extra to install.
         """
         module, options = _BACKENDS[scheme]
+        if scheme == "hf":  # its library reads the variable once, when it is imported
+            options = {**options, "endpoint": os.environ.get("HF_ENDPOINT")}
         try:
             importlib.import_module(module)
             fsspec = importlib.import_module("fsspec")

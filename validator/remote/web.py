@@ -17,6 +17,7 @@ from validator.remote.store import (
     Holding,
     RefusedError,
     StoredFile,
+    StoreError,
     Stream,
     TransientError,
     UnusableError,
@@ -76,16 +77,24 @@ class WebStore:
         every = {"Accept-Encoding": "identity", **self.headers, **(headers or {})}
         try:
             answer = requests.get(place, headers=every, stream=True, timeout=(self.connect, self.silence))
-        except requests.exceptions.SSLError:
-            raise UnusableError(
-                "has a certificate that is not trusted; name its authority in REQUESTS_CA_BUNDLE"
-            ) from None
+        except requests.exceptions.SSLError as error:
+            raise _tls(str(error)) from None
         except _CUT as error:
             raise TransientError(_why(error)) from None
         except (requests.RequestException, LocationParseError, ValueError):  # no URL, too many redirects
             raise UnusableError("is no URL that leads to a file; correct it") from None
         _check_status(answer)
         return answer
+
+
+def _tls(text: str) -> StoreError:
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return UnusableError(
+            "has a certificate that is not trusted; name its authority in REQUESTS_CA_BUNDLE"
+        )
+    if "EOF" in text:
+        return TransientError("breaks the connection")
+    return UnusableError("has a server that speaks no TLS; correct the address")
 
 
 def _check_status(answer: requests.Response) -> None:
