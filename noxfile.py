@@ -117,7 +117,7 @@ def lock(session: nox.Session) -> None:
     compiling = [find_uv_bin(), "pip", "compile", "--quiet", "--universal", "--generate-hashes"]
     compiling += ["--python-version=3.10", "--custom-compile-command=nox -s lock", *session.posargs]
     session.run(*compiling, "--output-file", RUNTIME_LOCK, "pyproject.toml")
-    everything = ["--extra", "parquet", "--group", "dev", "--constraints", RUNTIME_LOCK]
+    everything = ["--all-extras", "--group", "dev", "--constraints", RUNTIME_LOCK]
     session.run(*compiling, *everything, "--output-file", DEVELOPMENT_LOCK, "pyproject.toml")
 
 

@@ -81,11 +81,12 @@ class Handler(BaseHTTPRequestHandler):
         self.note()
         fault = self.web.fault()
         content = self.web.files.get(unquote(urlsplit(self.path).path))
-        login = self.web.login
-        if fault.status or content is None or (login and self.headers.get("Authorization") != login):
-            self.fail(fault.status or (404 if content is None else 401))
-            return
-        self.give(content, fault)
+        if self.web.login and self.headers.get("Authorization") != self.web.login:
+            self.fail(401)
+        elif fault.status or content is None:
+            self.fail(fault.status or 404)
+        else:
+            self.give(content, fault)
 
     def fail(self, status: int) -> None:
         """An error without a body."""

@@ -6,17 +6,19 @@ https://mlflow.org/docs/latest/api_reference/rest-api.html; seen with MLflow 2.2
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from validator.remote.store import AbsentError, Holding, StoredFile, Stream, UnusableError
+from validator.remote.store import AbsentError, Holding, StoredFile, Stream, TransientError, UnusableError
 from validator.remote.web import WebStore
 
 _API = "/api/2.0/mlflow"
 _MOST_BYTES = 16 << 20
 _MOST_FILES = 10_000
+_PAUSES = (0.5, 2.0)  # seconds before a question is put again
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,14 @@ class TrackingServer:
         return self._json(f"{self.base}{_API}/{method}{query}")
 
     def _json(self, url: str) -> dict[str, Any]:
+        for pause in _PAUSES:
+            try:
+                return self._answer(url)
+            except TransientError:
+                time.sleep(pause)
+        return self._answer(url)
+
+    def _answer(self, url: str) -> dict[str, Any]:
         stream = self.web.open(StoredFile(url, ""), 0, "")
         content = b""
         for piece in stream.pieces:
