@@ -21,7 +21,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 RUNTIME = PROJECT["project"]["dependencies"]
 EXTRAS = [text for extra in PROJECT["project"]["optional-dependencies"].values() for text in extra]
 DEVELOPMENT = [*RUNTIME, *EXTRAS, *PROJECT["dependency-groups"]["dev"]]
-LOCKS = {"requirements.lock": RUNTIME, "requirements-dev.lock": DEVELOPMENT}
+LOCKS = {
+    "requirements.lock": RUNTIME,
+    "requirements-extras.lock": [*RUNTIME, *EXTRAS],
+    "requirements-dev.lock": DEVELOPMENT,
+}
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 
@@ -91,6 +95,7 @@ def test_a_lock_names_no_index_and_no_place(name: str) -> None:
 def test_development_runs_what_users_run(python: str) -> None:
     development = versions("requirements-dev.lock", python)
     assert versions("requirements.lock", python).items() <= development.items()
+    assert versions("requirements-extras.lock", python).items() <= development.items()
 
 
 def test_every_dependency_has_its_reason() -> None:

@@ -97,8 +97,10 @@ def with_pins(text: str, pins: Mapping[str, str], name: str) -> str:
             return changed
     except ConfigurationError:
         pass
-    wanted = ", ".join(f"{_key(address)}: {digest}" for address, digest in pins.items())
-    raise ConfigurationError(f"{name}: cannot be extended as it is written; add sha256: {{{redact(wanted)}}}")
+    entries = ", ".join(f"{_key(address)}: {digest}" for address, digest in pins.items())
+    raise ConfigurationError(
+        f"{name}: cannot be extended as it is written; add sha256: {{{redact(entries)}}}"
+    )
 
 
 def _block(text: str) -> tuple[yaml.Node, yaml.MappingNode] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from validator.config import is_remote, named_files
 from validator.config.settings import Settings
 from validator.errors import ConfigurationError
 from validator.github import Context
@@ -89,8 +90,8 @@ def _options(settings: Settings, path: Path, instant: str) -> Options:
 
 def _files(settings: Settings, folder: Path) -> Iterator[Path]:
     for model in settings.models:
-        for name in (model.artifact, model.weights, model.inputs, model.labels):
-            if name is not None:
+        for name in named_files(model).values():
+            if not is_remote(name):
                 yield folder / name
 
 

@@ -142,12 +142,12 @@ def _translated(error: BaseException) -> StoreError:
         return RefusedError(f"answers {status}: access is refused" if status else "refuses access")
     if status in (404, 410) or any(isinstance(each, FileNotFoundError) for each in chain):
         return AbsentError("does not exist")
-    said = plain(redact(first_line(str(error))), 200) or type(error).__name__
+    words = plain(redact(first_line(str(error))), 200) or type(error).__name__
     if status in range(400, 500) and status not in (408, 429):
-        return UnusableError(f"answers {status} ({said}); correct the address")
+        return UnusableError(f"answers {status} ({words}); correct the address")
     if isinstance(error, (ValueError, TypeError, KeyError, ImportError, NotImplementedError)):
-        return UnusableError(f"cannot be used ({said}); correct the address or the store's settings")
-    return TransientError(f"answers {status}" if status else f"cannot be reached ({said})")
+        return UnusableError(f"cannot be used ({words}); correct the address or the store's settings")
+    return TransientError(f"answers {status}" if status else f"cannot be reached ({words})")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

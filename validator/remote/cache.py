@@ -19,7 +19,7 @@ from validator.text import redact
 _BLOCK = 1 << 20
 
 
-class Entry(Frozen):
+class CachedContent(Frozen):
     """What an address held when it was fetched. `versions`: name of a file → its version."""
 
     address: str = Field(description="Without credentials.")
@@ -34,16 +34,16 @@ class Cache:
 
     folder: Path
 
-    def entry(self, address: str) -> Entry | None:
+    def entry(self, address: str) -> CachedContent | None:
         """What an address held, if that is still here, whole and unchanged."""
         try:
-            entry = read_model(self._index(address), Entry)
+            entry = read_model(self._index(address), CachedContent)
             intact = digest(self.path(entry)) == entry.sha256
         except (OSError, ValueError):
             return None
         return entry if intact else None
 
-    def path(self, entry: Entry) -> Path:
+    def path(self, entry: CachedContent) -> Path:
         """Where the content of an entry lies."""
         return self.folder / "files" / entry.sha256 / entry.name
 
@@ -51,9 +51,11 @@ class Cache:
         """A folder for the download of an address."""
         return self.folder / "partial" / _key(address)
 
-    def keep(self, address: str, content: Path, sha256: str, versions: Mapping[str, str]) -> Entry:
+    def keep(self, address: str, content: Path, sha256: str, versions: Mapping[str, str]) -> CachedContent:
         """Move a complete download to its digest, and forget the partial one."""
-        entry = Entry(address=redact(address), name=content.name, sha256=sha256, versions=dict(versions))
+        entry = CachedContent(
+            address=redact(address), name=content.name, sha256=sha256, versions=dict(versions)
+        )
         target = self.path(entry)
         target.parent.mkdir(parents=True, exist_ok=True)
         for file in files_below(content):

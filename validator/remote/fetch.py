@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from validator.errors import CannotJudgeError, ConfigurationError, ValidatorError
-from validator.remote.cache import Cache, Entry, digest, files_below
+from validator.remote.cache import Cache, CachedContent, digest, files_below
 from validator.remote.download import Download, Limits, OverdueError
 from validator.remote.store import (
     AbsentError,
@@ -64,14 +64,14 @@ class Fetcher:
                 raise self._refusal(error, address, where) from None
         if pin is not None and entry.sha256 != pin:
             raise ConfigurationError(
-                f"{where}: {shown(address)} has the SHA-256 {entry.sha256}, and validator.yml pins {pin}; "
+                f"{where}: {redacted(address)} has the SHA-256 {entry.sha256}, and validator.yml pins {pin}; "
                 "if the change is meant, run `keras-validator pin`"
             )
         path = cache.path(entry)
         size = sum(file.stat().st_size for file in files_below(path))
         return Fetched(address, path, entry.sha256, size, pin is not None)
 
-    def _current(self, cache: Cache, address: str, entry: Entry | None) -> Entry:
+    def _current(self, cache: Cache, address: str, entry: CachedContent | None) -> CachedContent:
         """What the address holds now: in the cache, or fetched."""
         store, place = store_of(address)
         holding = store.holding(place)
@@ -79,7 +79,7 @@ class Fetcher:
             return entry
         known = [file.size for file in holding.files if file.size is not None]
         size = f" ({_bytes(sum(known))})" if known else ""
-        self.say(f"fetching {shown(address)}{size}")
+        self.say(f"fetching {redacted(address)}{size}")
         download = Download(store, cache.partial(address), self.limits)
         self._check_room(sum(known), download.folder)
         content = download.run(holding)
@@ -92,7 +92,7 @@ class Fetcher:
 
     def _refusal(self, error: Exception, address: str, where: str) -> ValidatorError:
         """The sentence, and the exit code, of what went wrong."""
-        begin, scheme = f"{where}: {shown(address)}", scheme_of(address)
+        begin, scheme = f"{where}: {redacted(address)}", scheme_of(address)
         resumes = "the next run goes on from there"
         if isinstance(error, OverdueError):
             return CannotJudgeError(
@@ -113,7 +113,7 @@ class Fetcher:
         return ConfigurationError(f"{begin} {error}")
 
 
-def _is_current(store: Store, holding: Holding, entry: Entry) -> bool:
+def _is_current(store: Store, holding: Holding, entry: CachedContent) -> bool:
     names = {file.name for file in holding.files}
     versions = entry.versions
     return names == versions.keys() and all(
@@ -121,7 +121,7 @@ def _is_current(store: Store, holding: Holding, entry: Entry) -> bool:
     )
 
 
-def shown(address: str) -> str:
+def redacted(address: str) -> str:
     """An address without credentials, on one line."""
     return plain(redact(address), 300)
 

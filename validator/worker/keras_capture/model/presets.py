@@ -41,8 +41,8 @@ def load_preset(framework: Framework, job: Job) -> object:
 
 def _package(folder: Path) -> object:
     saved = _metadata(folder)
-    wanted = sorted(_PACKAGES, key=lambda name: _PACKAGES[name] not in saved)
-    for name in wanted:
+    packages = sorted(_PACKAGES, key=lambda name: _PACKAGES[name] not in saved)
+    for name in packages:
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
@@ -50,7 +50,7 @@ def _package(folder: Path) -> object:
                 raise
     raise UnusableError(
         f"the folder {folder} is a preset of KerasHub, which this environment lacks; "
-        f"add {wanted[0].replace('_', '-')} to `requirements`"
+        f"add {packages[0].replace('_', '-')} to `requirements`"
     )
 
 
