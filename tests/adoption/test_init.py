@@ -334,6 +334,15 @@ def test_broken_models_are_left_out_with_a_sentence(tmp_path: Path) -> None:
     assert any(line.startswith("left out: ") and "torn.keras: not a .keras file" in line for line in lines)
 
 
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
+    _model(tmp_path)
+    (tmp_path / "large.keras").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    )
+    _, _, lines = write(tmp_path)
+    assert f"left out: {tmp_path}/large.keras is a pointer of Git LFS; run `git lfs pull`" in lines
+
+
 def test_a_question_takes_a_path(tmp_path: Path) -> None:
     _model(tmp_path)
     np.savez(tmp_path / "mine.npz", image=np.zeros((4, 8, 8, 1), np.float32))

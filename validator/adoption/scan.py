@@ -13,6 +13,7 @@ from validator.catalogue.reading import read_description
 from validator.errors import ConfigurationError
 from validator.inputs import read_mlflow
 from validator.inputs.savedmodel import read_saved_model
+from validator.pipeline.artifacts import pointer
 from validator.storage.archives import is_preset
 from validator.upgrade import read_manifest_pins
 
@@ -139,6 +140,9 @@ def read_artifact(place: Path) -> Artifact:
     Raises:
         ConfigurationError: it holds none, or cannot be read.
     """
+    stand_in = pointer(place)
+    if stand_in is not None:
+        raise ConfigurationError(f"{stand_in} is a pointer of Git LFS; run `git lfs pull`")
     if (place / "MLmodel").is_file():
         return _mlflow(place)
     if (place / "saved_model.pb").is_file():

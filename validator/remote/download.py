@@ -93,6 +93,7 @@ class Download:
 
     def _receive(self, stream: Stream, file: StoredFile, target: Path) -> None:
         before = self.received
+        self._check_size(before + (stream.size or 0))
         self._note(file.name, stream.version)
         with target.open("r+b" if target.exists() else "w+b") as output:
             output.truncate(stream.start)
