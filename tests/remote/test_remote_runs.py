@@ -144,7 +144,7 @@ def test_the_report_says_what_is_not_pinned(finished: Finished) -> None:
         (".keras?***", False),
         ("s/inputs.npz", False),
     ]
-    assert "2 addresses of models and inputs are not pinned; `keras-validator pin`" in " ".join(
+    assert "2 addresses of models and inputs are not pinned; keras-validator pin writes" in " ".join(
         finished.process.stdout.split()
     )
 

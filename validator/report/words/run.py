@@ -131,7 +131,8 @@ def _unpinned(content: Content) -> list[Words]:
         return []
     what = name(loose[0]) if len(loose) == 1 else f"{len(loose)} addresses of models and inputs"
     verb = "is" if len(loose) == 1 else "are"
-    return [words(what, f" {verb} not pinned; `keras-validator pin` writes the SHA-256 into validator.yml.")]
+    writes = words(name("keras-validator pin"), " writes the SHA-256 into ", name("validator.yml"), ".")
+    return [words(what, f" {verb} not pinned; ", *writes)]
 
 
 def _synthetic(content: Content) -> list[Words]:
