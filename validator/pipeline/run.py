@@ -22,7 +22,7 @@ from validator.pipeline import pull_request
 from validator.pipeline.project import Project, display_path, open_project
 from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.run_folder import WORK, RunFolder, locked
-from validator.pipeline.supply import supplied
+from validator.pipeline.supply import supplied, tell
 from validator.pipeline.validate import Run, print_report, validate, write
 from validator.report.progress import Progress
 from validator.runner import Watcher
@@ -120,7 +120,7 @@ def run_cells(request: Request, change: PullRequest | None) -> Report:
 
 
 def _run(request: Request, project: Project) -> Report:
-    project = supplied(project)
+    project = supplied(project, (lambda _: None) if request.quiet else tell)
     clear(request.folder)
     if not request.origin:
         settings = project.settings.model_copy(update={"origin": OriginSettings(seconds=0)})
