@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT))
 from validator.pipeline.sessions import register  # noqa: E402
 
 RUNTIME_LOCK = "requirements.lock"
+EXTRAS_LOCK = "requirements-extras.lock"  # what the action installs with `extras: true`
 DEVELOPMENT_LOCK = "requirements-dev.lock"
 
 #: A process a core, four at most (each may hold a TensorFlow). Tests of one file share what is slow to make.
@@ -111,13 +112,15 @@ def faults(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def lock(session: nox.Session) -> None:
-    """Write requirements.lock and requirements-dev.lock; `-- --upgrade` moves what they hold."""
+    """Write the three locks; `-- --upgrade` moves what they hold."""
     from uv import find_uv_bin
 
     compiling = [find_uv_bin(), "pip", "compile", "--quiet", "--universal", "--generate-hashes"]
     compiling += ["--python-version=3.10", "--custom-compile-command=nox -s lock", *session.posargs]
     session.run(*compiling, "--output-file", RUNTIME_LOCK, "pyproject.toml")
-    everything = ["--extra", "parquet", "--group", "dev", "--constraints", RUNTIME_LOCK]
+    extras = ["--all-extras", "--constraints", RUNTIME_LOCK]
+    session.run(*compiling, *extras, "--output-file", EXTRAS_LOCK, "pyproject.toml")
+    everything = ["--all-extras", "--group", "dev", "--constraints", EXTRAS_LOCK]
     session.run(*compiling, *everything, "--output-file", DEVELOPMENT_LOCK, "pyproject.toml")
 
 

@@ -182,3 +182,22 @@ def test_ten_megabytes_cost_no_time(unit: str) -> None:
         assert len(show(value, 300)) < 3000
     text.first_line(value)
     assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("https://user:pass@host/x", "https://***@host/x"),
+        ("git+https://token@github.com/a/b@main", "git+https://***@github.com/a/b@main"),
+        ("git+ssh://git@github.com/a/b", "git+ssh://git@github.com/a/b"),
+        ("https://u:p%40@h/ and http://v:q@i/", "https://***@h/ and http://***@i/"),
+        ("https://user:p@ss@host/x", "https://***@host/x"),
+        ("a @ https://host/b@1.0", "a @ https://host/b@1.0"),
+        ("GET https://host/m.keras?X-Sig=ab&k=c answered 403", "GET https://host/m.keras?*** answered 403"),
+        ("s3://bucket/a?versionId=3#sha256", "s3://bucket/a?***#sha256"),
+        ("is it https://host/x?", "is it https://host/x?"),
+        ("'https://u:p@h/f?token=1'", "'https://***@h/f?***'"),
+    ],
+)
+def test_credentials_are_never_shown(written: str, shown: str) -> None:
+    assert text.redact(written) == shown

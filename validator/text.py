@@ -30,6 +30,10 @@ _INVISIBLE = re.compile(
     + "]"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_URL = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,40}://)(?P<login>[^/?#\s]*@)?(?P<path>[^?#\s'\"<>]*)"
+    r"(?P<query>\?[^#\s'\"<>]+)?"
+)
 _MAX_MARKS = 4  # combining marks per character; more only cover the lines above
 
 
@@ -64,6 +68,19 @@ def first_line(value: str) -> str:
     """The first line that is not blank, cleaned; empty if there is none."""
     lines = (" ".join(line.split()) for line in _visible(value.lstrip()[:4096]).split("\n"))
     return next(filter(None, lines), "")
+
+
+def redact(text: str) -> str:
+    """Replace what can hold credentials in every URL of a text by `***`: the login, and the query.
+
+    The `git@` of an SSH address stays.
+    """
+
+    def hide(match: re.Match[str]) -> str:
+        login = match["login"] if match["login"] in (None, "git@") else "***@"
+        return f"{match['scheme']}{login or ''}{match['path']}{'?***' if match['query'] else ''}"
+
+    return _URL.sub(hide, text)
 
 
 def markdown_text(value: str, limit: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,16 @@ import pytest
 from tests.adoption.commands import command, refused
 from tests.conftest import share_environments
 from tests.inputs.files import entry, functional, write_keras
+from tests.remote.servers import Web, serving
 from validator.adoption.workflows import check_workflows
 from validator.recorder.writing import SampleTable, write
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with serving(Web()) as running:
+        yield running
+
 
 CONFIG = """
 version: 1
@@ -83,6 +92,34 @@ def test_a_pointer_of_git_lfs(tmp_path: Path) -> None:
     config = tmp_path / "validator.yml"
     config.write_text(config.read_text() + "install: {no_index: true}\n")
     assert "m.keras is a pointer of Git LFS; run `git lfs pull`" in command(tmp_path, "doctor").stdout
+
+
+@pytest.mark.parametrize("name", ["m.keras", "inputs.npz", "labels.npy", "unzipped/model.weights.h5"])
+def test_a_run_refuses_pointers_of_git_lfs(tmp_path: Path, name: str) -> None:
+    project(tmp_path)
+    (tmp_path / "unzipped").mkdir()
+    (tmp_path / "unzipped" / "config.json").write_text("{}")
+    if "/" in name:
+        config = tmp_path / "validator.yml"
+        config.write_text(config.read_text().replace("artifact: m.keras", "artifact: unzipped"))
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    (tmp_path / name).write_text(pointer)
+    sentence = refused(command(tmp_path, "run"))
+    assert (
+        f"model m: {name} is a pointer of Git LFS; run `git lfs pull`, or checkout with lfs: true" in sentence
+    )
+    assert not (tmp_path / ".keras-validator" / "environments").exists()
+
+
+def test_an_address_without_a_pin_is_a_warning(tmp_path: Path, web: Web) -> None:
+    project(tmp_path)
+    web.files["/m.keras"] = (tmp_path / "m.keras").read_bytes()
+    config = tmp_path / "validator.yml"
+    text = config.read_text().replace("artifact: m.keras", f"artifact: '{web.url}/m.keras'")
+    config.write_text(text + "install: {no_index: true}\n")
+    lines = command(tmp_path, "doctor").stdout.splitlines()
+    assert f"warn  {web.url}/m.keras is not pinned; `keras-validator pin` writes its SHA-256" in lines
+    assert "ok    model m: its files are there, and the inputs fit as far as files tell" in lines
 
 
 def test_a_broken_configuration(tmp_path: Path) -> None:

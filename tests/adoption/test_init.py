@@ -140,9 +140,7 @@ def test_a_saved_model_brings_its_tensorflow(tmp_path: Path) -> None:
     assert settings["matrix"]["keras"] == ["3.3.3", "3.15.1"]
 
 
-def test_an_unzipped_model_is_packed(tmp_path: Path) -> None:
-    import zipfile
-
+def test_an_unzipped_model_is_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "hub"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(PLAIN))
@@ -150,9 +148,40 @@ def test_an_unzipped_model_is_packed(tmp_path: Path) -> None:
     (folder / "model.weights.h5").write_bytes(b"weights")
     (folder / "README.md").write_text("a card")
     settings, _, _ = write(tmp_path)
-    packed = tmp_path / settings["models"][0]["artifact"]
-    assert sorted(zipfile.ZipFile(packed).namelist()) == ["config.json", "metadata.json", "model.weights.h5"]
+    assert settings["models"][0]["artifact"] == "hub"
     assert settings["baseline"] == {"keras": "3.5.0"}
+
+
+def test_a_preset_needs_keras_hub_and_inputs(tmp_path: Path) -> None:
+    folder = tmp_path / "bert"
+    folder.mkdir()
+    config = {"module": "keras_hub.src.models.bert", "class_name": "BertBackbone", "config": {}}
+    (folder / "config.json").write_text(json.dumps({**config, "registered_name": "keras_hub>BertBackbone"}))
+    (folder / "metadata.json").write_text('{"keras_version": "3.15.0", "keras_hub_version": "0.32.0"}')
+    (folder / "model.weights.h5").write_bytes(b"weights")
+    with pytest.raises(ConfigurationError, match="record them"):
+        write(tmp_path)
+    np.savez(folder.parent / "inputs.npz", token_ids=np.zeros((4, 8), np.int32))
+    settings, _, _ = write(tmp_path)
+    assert "keras-hub" in settings["requirements"]
+    assert settings["models"] == [{"name": "bert", "artifact": "bert", "inputs": "inputs.npz"}]
+
+
+def test_what_mlflow_logged_is_the_baseline(tmp_path: Path) -> None:
+    write_keras(tmp_path / "churn" / "data" / "model.keras", functional(entry("x", [None, 3])))
+    (tmp_path / "churn" / "MLmodel").write_text("flavors: {keras: {data: data}}")
+    (tmp_path / "churn" / "requirements.txt").write_text("keras==3.4.1\ntensorflow==2.17.1\n")
+    settings, _, _ = write(tmp_path)
+    assert settings["baseline"] == {"keras": "3.4.1"}
+
+
+def test_only_the_model_that_is_named(tmp_path: Path) -> None:
+    for name in ("cats", "dogs"):
+        write_keras(tmp_path / f"{name}.keras", PLAIN)
+    settings, _, _ = write(tmp_path, model=str(tmp_path / "dogs.keras"))
+    assert [model["name"] for model in settings["models"]] == ["dogs"]
+    with pytest.raises(ConfigurationError, match=r"--model absent\.keras: there is no such file below"):
+        write(tmp_path, model="absent.keras", force=True)
 
 
 def test_a_csv_becomes_a_recording(tmp_path: Path) -> None:
@@ -303,6 +332,15 @@ def test_broken_models_are_left_out_with_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "torn.keras").write_bytes(b"PK torn")
     _, _, lines = write(tmp_path)
     assert any(line.startswith("left out: ") and "torn.keras: not a .keras file" in line for line in lines)
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
+    _model(tmp_path)
+    (tmp_path / "large.keras").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    )
+    _, _, lines = write(tmp_path)
+    assert f"left out: {tmp_path}/large.keras is a pointer of Git LFS; run `git lfs pull`" in lines
 
 
 def test_a_question_takes_a_path(tmp_path: Path) -> None:

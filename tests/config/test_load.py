@@ -36,7 +36,11 @@ def test_minimal_has_the_documented_defaults() -> None:
         ("matrix:", "matrx:", "line 2: unknown key 'matrx'; did you mean 'matrix'?"),
         ('"3.3.3"', "3.10", "line 2: matrix.keras[0]: 3.1 is a number; put it in quotes"),
         ("version: 1", "version: 2", "line 1: version: 2 is not one of 1"),
-        ("    inputs: inputs.npz\n", "", "line 4: 'models[0].inputs' is missing"),
+        (
+            "    inputs: inputs.npz\n",
+            "",
+            "line 4: model 'digits' has no inputs; `keras-validator record` records them",
+        ),
         ("    artifact: model.keras\n", "", "model 'digits' needs an artifact or a builder"),
         ("name: digits", "name: ../digits", "models[0].name"),
         (

@@ -18,7 +18,7 @@ from validator.errors import ConfigurationError
 from validator.report import json, markdown
 from validator.report.markdown import SMALLEST_BUDGET, Links
 from validator.upgrade.types import PackageChange, Upgrade
-from validator.verdict.results import Report
+from validator.verdict.results import FetchedPlace, Report
 
 MARKER = "<!-- keras-validator:default -->\n"
 LINKS = Links(report="https://example.com/report", run="https://example.com/run")
@@ -55,6 +55,20 @@ def test_the_examples_answer_a_newcomer() -> None:
         "not checked: decoding, training",
     ):
         assert answer in shown
+
+
+def test_addresses_without_a_pin_are_named() -> None:
+    kept = FetchedPlace(address="s3://models/inputs.npz", sha256="0" * 64, bytes=9, pinned=True)
+    loose = FetchedPlace(
+        address="https://***@example.com/m.keras?***", sha256="0" * 64, bytes=9, pinned=False
+    )
+    changed = cases.something_changed()
+    shown = said(comment(changed.model_copy(update={"fetched": (kept, loose)})))
+    assert "https://***@example.com/m.keras?*** is not pinned; keras-validator pin writes" in shown
+    assert "s3://models" not in shown
+    assert "pinned" not in said(comment(changed.model_copy(update={"fetched": (kept,)})))
+    both = said(comment(changed.model_copy(update={"fetched": (loose, loose)})))
+    assert "2 addresses of models and inputs are not pinned" in both
 
 
 def test_synthetic_inputs_are_named_as_such() -> None:

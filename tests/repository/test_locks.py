@@ -19,12 +19,13 @@ except ModuleNotFoundError:  # Python 3.10
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 RUNTIME = PROJECT["project"]["dependencies"]
-DEVELOPMENT = [
-    *RUNTIME,
-    *PROJECT["project"]["optional-dependencies"]["parquet"],
-    *PROJECT["dependency-groups"]["dev"],
-]
-LOCKS = {"requirements.lock": RUNTIME, "requirements-dev.lock": DEVELOPMENT}
+EXTRAS = [text for extra in PROJECT["project"]["optional-dependencies"].values() for text in extra]
+DEVELOPMENT = [*RUNTIME, *EXTRAS, *PROJECT["dependency-groups"]["dev"]]
+LOCKS = {
+    "requirements.lock": RUNTIME,
+    "requirements-extras.lock": [*RUNTIME, *EXTRAS],
+    "requirements-dev.lock": DEVELOPMENT,
+}
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 
@@ -94,11 +95,12 @@ def test_a_lock_names_no_index_and_no_place(name: str) -> None:
 def test_development_runs_what_users_run(python: str) -> None:
     development = versions("requirements-dev.lock", python)
     assert versions("requirements.lock", python).items() <= development.items()
+    assert versions("requirements-extras.lock", python).items() <= development.items()
 
 
 def test_every_dependency_has_its_reason() -> None:
     rows = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Dependencies")[2].splitlines()
     cells = [row.split("|")[1] for row in rows if row.startswith("| ") and not row.startswith("| package")]
     explained = {canonicalize_name(name.strip()) for cell in cells for name in cell.split(",")}
-    asked = [*RUNTIME, *PROJECT["project"]["optional-dependencies"]["parquet"]]
+    asked = [*RUNTIME, *EXTRAS]
     assert explained == {canonicalize_name(Requirement(text).name) for text in asked}

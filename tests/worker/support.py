@@ -93,15 +93,21 @@ class Environment:
         subprocess.run(command, env=self.variables(), check=True, capture_output=True, timeout=600)
 
     def work(
-        self, folder: Path, jobs: list[dict[str, Any]], *, legacy: bool | None = None, **variables: str
+        self,
+        folder: Path,
+        jobs: list[dict[str, Any]],
+        *,
+        legacy: bool | None = None,
+        paths: list[str] | None = None,
+        **variables: str,
     ) -> subprocess.CompletedProcess[str]:
-        """Write a request into the folder and run one worker on it."""
+        """Write a request into the folder and run one worker on it. `paths`: further places of modules."""
         request = {
             "schema": 1,
             "environment": self.name,
             "legacy": self.legacy if legacy is None else legacy,
             "backend": self.backend,
-            "pythonpath": [str(MODELS)],
+            "pythonpath": [str(MODELS), *(paths or [])],
             "seed": 0,
             "jobs": jobs,
         }

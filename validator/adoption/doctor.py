@@ -13,15 +13,15 @@ from typing import Literal
 from validator.adoption.automation import repository_root
 from validator.adoption.workflows import check_workflows
 from validator.checks.accuracy.scoring import score
-from validator.documents import open_regular
 from validator.environments import Uv, resolvable
-from validator.errors import ConfigurationError, Exit
+from validator.errors import ConfigurationError, Exit, ValidatorError
 from validator.failure import Failure
 from validator.matrix import Cell, Environment
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.places import places
-from validator.pipeline.project import Project, check_files, open_project
+from validator.pipeline.project import Project, open_project
 from validator.pipeline.run_folder import RunFolder, locked
+from validator.pipeline.supply import supplied
 from validator.pipeline.validate import bounds_of
 from validator.report.words.failures import error_line
 from validator.runner import Capture, Pool, Watcher
@@ -31,7 +31,6 @@ State = Literal["ok", "warn", "fail"]
 _MARKS: dict[State, str] = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 #: Bytes that an environment with TensorFlow takes, and what the caches of uv take beside it.
 _ENVIRONMENT, _CACHE = 2 << 30, 1 << 30
-_LFS = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,12 @@ def _lines(config: Path) -> Iterator[Fact]:
     uv = Uv.bundled(os.environ, project.install.variables)
     yield from _disk(project)
     yield from (Fact("warn", f"{each.what} is left out: {each.reason}") for each in project.plan.left_out)
-    files = list(_files(project))
+    try:
+        project = supplied(project, lambda _: None)
+    except ValidatorError as error:
+        files = [Fact("fail", str(error))]
+    else:
+        files = list(_files(project))
     yield from files
     resolved = [(each.name, *_resolve(project, each, uv)) for each in project.plan.environments]
     yield from (line for _, line, _ in resolved)
@@ -127,33 +131,17 @@ def _disk(project: Project) -> Iterator[Fact]:
 
 def _files(project: Project) -> Iterator[Fact]:
     """What can be told of the files before anything is installed."""
-    try:
-        check_files(project)
-    except ConfigurationError as error:
-        yield Fact("fail", str(error))
-        return
+    for each in project.fetched:
+        if not each.pinned:
+            yield Fact("warn", f"{each.address} is not pinned; `keras-validator pin` writes its SHA-256")
     maker = JobMaker(project, _folder(project))
     for model in project.settings.models:
-        stored = (project.resolve(name) for name in (model.artifact, model.weights) if name)
-        pointer = next((path for path in stored if _is_pointer(Path(path))), None)
-        if pointer is not None:
-            yield Fact(
-                "fail", f"{pointer} is a pointer of Git LFS; run `git lfs pull`, or checkout with lfs: true"
-            )
-            continue
         try:
             maker.recordings(model)
         except ConfigurationError as error:
             yield Fact("fail", str(error))
             continue
         yield Fact("ok", f"model {model.name}: its files are there, and the inputs fit as far as files tell")
-
-
-def _is_pointer(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with open_regular(path) as file:
-        return file.read(len(_LFS)) == _LFS
 
 
 def _resolve(project: Project, environment: Environment, uv: Uv) -> tuple[Fact, bool]:

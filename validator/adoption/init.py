@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from validator.adoption.automation import write_dependabot, write_workflow
+from validator.adoption.elsewhere import choose, fetch_pins, with_pins
 from validator.adoption.proposal import Model, metrics_for, propose_models, write_settings
-from validator.adoption.recordings import Beside, read_csv, recordings_beside, write_example, write_synthetic
+from validator.adoption.recordings import Beside, read_csv, recordings_beside, write_synthetic
 from validator.adoption.releases import ProposedMatrix, VersionFacts, propose
-from validator.adoption.scan import Artifact, Scan, scan
-from validator.config import is_function, parse
+from validator.adoption.scan import Artifact, Scan, read_pins, scan
+from validator.config import is_function, is_remote, parse
 from validator.errors import ConfigurationError
-from validator.inputs import Specification, read_specification
+from validator.inputs import Specification, read_specification, write_example
+from validator.pipeline.run_folder import WORK
 from validator.recorder import RecordingError
 from validator.recorder.writing import SampleTable, write
 from validator.storage.recording import MANIFEST
@@ -29,6 +30,7 @@ class Wish:
     """What the command line asks for. Empty texts ask for nothing."""
 
     config: Path
+    model: str = ""
     inputs: str = ""
     labels: str = ""
     since: str = ""
@@ -79,6 +81,9 @@ def initialise(wish: Wish, talk: Talk) -> None:
     if wish.labels and not wish.inputs:
         raise ConfigurationError("--labels belong to inputs: name these with --inputs, too")
     scanned = scan(config.parent)
+    if wish.model:
+        chosen = choose(wish.model, config.parent, talk.say)
+        scanned = replace(scanned, artifacts=(chosen,), skipped=())
     for sentence in scanned.skipped:
         talk.say(f"left out: {sentence}")
     if not scanned.artifacts:
@@ -89,7 +94,8 @@ def initialise(wish: Wish, talk: Talk) -> None:
     matrix = propose(_known(wish, scanned))
     plan = _planned(wish, scanned, talk)
     text = write_settings(plan.models, matrix, scanned)
-    parse(text, str(wish.config))  # what init writes, run reads
+    settings = parse(text, str(wish.config))  # what init writes, run reads
+    text = with_pins(text, fetch_pins(settings, config.parent / WORK, talk.say), str(wish.config))
     for write_recording in plan.writes:
         write_recording()
     config.write_text(text, encoding="utf-8")
@@ -109,10 +115,14 @@ def _automate(wish: Wish, talk: Talk, scanned: Scan) -> None:
 def _known(wish: Wish, scanned: Scan) -> VersionFacts:
     saved = next((each.keras for each in scanned.artifacts if each.keras), "")
     pins, manifest = dict(scanned.pins), scanned.manifest
+    requirements = scanned.requirements
+    logged = next((each.requirements for each in scanned.artifacts if each.requirements), None)
+    if logged is not None and not manifest:
+        pins, requirements, manifest = read_pins(logged), {}, "the MLflow model"
     written = next((each.tensorflow for each in scanned.artifacts if each.tensorflow), "")
     if written and not saved and not any(name.startswith("tensorflow") for name in pins):
         pins["tensorflow"], manifest = written, "the SavedModel"
-    return VersionFacts(saved, pins, scanned.requirements, manifest, wish.since, wish.until)
+    return VersionFacts(saved, pins, requirements, manifest, wish.since, wish.until)
 
 
 def _planned(wish: Wish, scanned: Scan, talk: Talk) -> _Plan:
@@ -121,13 +131,12 @@ def _planned(wish: Wish, scanned: Scan, talk: Talk) -> _Plan:
     alone = len(scanned.artifacts) == 1
     for artifact, proposed in propose_models(scanned):
         specification, why = _specification(artifact)
-        model, write_packed = _packed(artifact, proposed, scanned)
-        fed, write_inputs = _fed(_Subject(wish, scanned, artifact, specification), model, alone, talk)
+        fed, write_inputs = _fed(_Subject(wish, scanned, artifact, specification), proposed, alone, talk)
         if fed is None:
             missing.append(why)
             continue
         plan.models.append(fed)
-        plan.writes += [each for each in (write_packed, write_inputs) if each]
+        plan.writes += [write_inputs] if write_inputs else []
     if not plan.models:
         raise ConfigurationError(missing[0])
     for sentence in missing:
@@ -209,9 +218,9 @@ def _from_place(
 ) -> tuple[Model, Callable[[], None] | None]:
     """Inputs that the user names: used in place, a CSV converted."""
     folder = subject.scanned.folder
-    if is_function(place) or is_function(labels):
+    if any(is_function(each) or is_remote(each) for each in (place, labels)):
         metrics = metrics_for(subject.artifact) if labels else ()
-        named = [each if is_function(each) else _named(each, folder) for each in (place, labels) if each]
+        named = [_named(each, folder) for each in (place, labels) if each]
         return replace(model, inputs=named[0], labels=named[1] if labels else None, metrics=metrics), None
     path = Path(place).resolve()
     if not path.exists():
@@ -245,7 +254,9 @@ def _from_place(
 
 
 def _named(place: str, folder: Path) -> str:
-    """A file as the validator.yml names it."""
+    """A file as the validator.yml names it; an address or a function as it is."""
+    if is_function(place) or is_remote(place):
+        return place
     return _inside(Path(place), folder).relative_to(folder).as_posix()
 
 
@@ -256,26 +267,6 @@ def _inside(path: Path, folder: Path) -> Path:
             f"{path} is not below {folder}, where the validator.yml will be; copy it there"
         )
     return resolved
-
-
-def _packed(artifact: Artifact, model: Model, scanned: Scan) -> tuple[Model, Callable[[], None] | None]:
-    """An unzipped Keras folder becomes a `.keras` file, which every release of Keras 3 loads."""
-    if artifact.kind != "keras-folder":
-        return model, None
-    target = scanned.folder / RECORDINGS / f"{model.name}.keras"
-    packed = replace(model, artifact=target.relative_to(scanned.folder).as_posix())
-    return packed, lambda: _zip(artifact.path, target)
-
-
-def _zip(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(target, "w") as archive:
-        for path in sorted(source.rglob("*")):
-            if path.is_file() and path.parts[len(source.parts)] in _PARTS:
-                archive.write(path, path.relative_to(source).as_posix())
-
-
-_PARTS = frozenset({"config.json", "metadata.json", "model.weights.h5", "assets"})
 
 
 def _tell(wish: Wish, talk: Talk, models: list[Model], matrix: ProposedMatrix) -> None:

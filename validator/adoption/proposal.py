@@ -53,11 +53,17 @@ def propose_models(scanned: Scan) -> list[tuple[Artifact, Model]]:
         if names[name] > 1:
             name = f"{name}-{names[name]}"
         config = artifact.description.config
-        own = find_own_modules(config, scanned.folder, scanned.sources)
-        path = artifact.path.relative_to(scanned.folder).as_posix()
+        own = _own_modules(artifact, scanned)
+        path = artifact.address or artifact.path.relative_to(scanned.folder).as_posix()
         comments = tuple(_comments(own))
         proposed.append((artifact, Model(name, path, own, not has_lambda(config), comments=comments)))
     return proposed
+
+
+def _own_modules(artifact: Artifact, scanned: Scan) -> OwnModules:
+    if artifact.kind == "preset":  # its classes are KerasHub's
+        return OwnModules(packages=("keras_hub",))
+    return find_own_modules(artifact.description.config, scanned.folder, scanned.sources)
 
 
 def _name(artifact: Artifact, scanned: Scan) -> str:

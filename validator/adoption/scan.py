@@ -8,21 +8,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from validator.catalogue.description import Description
 from validator.catalogue.reading import read_description
-from validator.documents import read_bytes
 from validator.errors import ConfigurationError
+from validator.inputs import read_mlflow
 from validator.inputs.savedmodel import read_saved_model
+from validator.pipeline.artifacts import pointer
+from validator.storage.archives import is_preset
 from validator.upgrade import read_manifest_pins
 
-Kind = Literal["keras", "keras-folder", "h5", "savedmodel"]
+Kind = Literal["keras", "keras-folder", "preset", "h5", "savedmodel"]
 _FOREIGN = frozenset(
     {"node_modules", "site-packages", "venv", "env", "build", "dist", "__pycache__", "variables", "assets"}
 )
 _MOST_FILES = 50_000
-_YAML_BYTES = 1 << 20
 _FRAMEWORKS = ("keras", "tf-keras", "tensorflow", "tensorflow-cpu", "tensorflow-macos", "jax", "torch")
 
 
@@ -35,7 +34,10 @@ class Artifact:
         keras: the release that saved it; empty where it does not say.
         tensorflow: the version that wrote a SavedModel; empty for anything else.
         example: MLflow's recorded input; None without one.
+        requirements: the packages that MLflow logged it with; None without.
         description: its layers, without any where only a graph is known.
+        named: what it is called, where its path does not say.
+        address: where it lies, if elsewhere; `path` is then in the cache.
     """
 
     path: Path
@@ -44,7 +46,9 @@ class Artifact:
     keras: str = ""
     tensorflow: str = ""
     example: Path | None = None
+    requirements: Path | None = None
     named: str = ""
+    address: str = ""
 
     @property
     def name(self) -> str:
@@ -89,7 +93,7 @@ def scan(folder: Path) -> Scan:
     files = tuple(_walk(folder))
     for place in _candidates(folder, files):
         try:
-            artifacts.append(_artifact(place))
+            artifacts.append(read_artifact(place))
         except (ConfigurationError, OSError, ValueError) as error:
             skipped.append(str(error))
     requirements, pins, manifest = _manifests(folder, files)
@@ -130,7 +134,15 @@ def _candidates(folder: Path, files: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
-def _artifact(place: Path) -> Artifact:
+def read_artifact(place: Path) -> Artifact:
+    """The model that a file or folder holds.
+
+    Raises:
+        ConfigurationError: it holds none, or cannot be read.
+    """
+    stand_in = pointer(place)
+    if stand_in is not None:
+        raise ConfigurationError(f"{stand_in} is a pointer of Git LFS; run `git lfs pull`")
     if (place / "MLmodel").is_file():
         return _mlflow(place)
     if (place / "saved_model.pb").is_file():
@@ -143,35 +155,25 @@ def _artifact(place: Path) -> Artifact:
         )
     described = read_description(place)
     if place.is_dir():
-        return Artifact(place, "keras-folder", described, described.keras)
+        return Artifact(place, "preset" if is_preset(place) else "keras-folder", described, described.keras)
     kind: Kind = "keras" if place.suffix == ".keras" else "h5"
     return Artifact(place, kind, described, described.keras)
 
 
 def _mlflow(folder: Path) -> Artifact:
     """The model that an MLflow folder holds, with its input example."""
-    try:
-        about = yaml.safe_load(read_bytes(folder / "MLmodel", _YAML_BYTES))
-    except yaml.YAMLError:
-        about = None
-    if not isinstance(about, dict):
-        raise ConfigurationError(f"{folder / 'MLmodel'}: it is not YAML; log the model again")
-    flavors = about.get("flavors")
-    if not isinstance(flavors, dict) or not {"tensorflow", "keras"} & set(flavors):
-        raise ConfigurationError(f"{folder}: an MLflow model of neither Keras nor TensorFlow")
-    example = about.get("saved_input_example_info")
-    name = str(example.get("artifact_path", "")) if isinstance(example, dict) else ""
-    path = folder / name if name and (folder / name).is_file() else None
-    inner = next(_mlflow_places(folder), None)
-    if inner is None:
-        raise ConfigurationError(f"{folder}: no .keras, .h5 or SavedModel is in its folder data")
-    return replace(_artifact(inner), example=path, named=folder.name)
+    logged = read_mlflow(folder)
+    return replace(
+        read_artifact(logged.artifact),
+        example=logged.example,
+        requirements=logged.requirements,
+        named=folder.name,
+    )
 
 
-def _mlflow_places(folder: Path) -> Iterator[Path]:
-    for pattern in ("**/*.keras", "**/model.h5", "**/*.h5"):
-        yield from sorted(path for path in folder.glob(pattern) if not path.name.endswith(".weights.h5"))
-    yield from sorted(path.parent for path in folder.rglob("saved_model.pb"))
+def read_pins(manifest: Path) -> dict[str, str]:
+    """Package → version, of those that a manifest pins exactly."""
+    return {name: pin.version for name, pin in read_manifest_pins(manifest).items() if pin.version}
 
 
 def _manifests(folder: Path, files: Sequence[Path]) -> tuple[dict[str, str], dict[str, str], str]:
@@ -181,7 +183,7 @@ def _manifests(folder: Path, files: Sequence[Path]) -> tuple[dict[str, str], dic
         pins = read_manifest_pins(path)
         if not any(name in pins for name in _FRAMEWORKS):
             continue
-        exact = {name: pin.version for name, pin in pins.items() if pin.version}
+        exact = read_pins(path)
         requirements = {name: pin.text for name, pin in pins.items()}
         known = sum(name in exact for name in _FRAMEWORKS)
         if not best[2] or known > sum(name in best[1] for name in _FRAMEWORKS):

@@ -46,6 +46,7 @@ for command in (
     adopting.init,
     adopting.record,
     adopting.doctor,
+    adopting.pin,
     running.run,
     running.plan,
     running.origin,

@@ -15,6 +15,9 @@ Samples = Annotated[int, typer.Option(min=1, help="The most samples to keep, eac
 def init(  # noqa: PLR0913, PLR0917 - one parameter an option
     config: Config = Path("validator.yml"),
     yes: Yes = False,
+    model: Annotated[
+        str, typer.Option(help="Only this model: a path, or an address such as hf://org/model@revision.")
+    ] = "",
     inputs: Annotated[
         str,
         typer.Option(help="Recorded inputs: .npz, .npy, .csv, .parquet, a recording, or module:function."),
@@ -46,7 +49,7 @@ def init(  # noqa: PLR0913, PLR0917 - one parameter an option
         return str(typer.prompt(question, default=default, show_default=False))
 
     talk = Talk((lambda _, default: default) if yes else ask, typer.echo)
-    initialise(Wish(config, inputs, labels, since, until, force, workflow, dependabot), talk)
+    initialise(Wish(config, model, inputs, labels, since, until, force, workflow, dependabot), talk)
     typer.echo(f"questions: {0 if yes else talk.questions}")
 
 
@@ -99,6 +102,16 @@ def doctor(config: Config = Path("validator.yml")) -> None:
     from validator.adoption.doctor import examine
 
     raise typer.Exit(int(examine(config, typer.echo)))
+
+
+def pin(config: Config = Path("validator.yml")) -> None:
+    """Fetch what a validator.yml names elsewhere, and write its SHA-256 into the file.
+
+    From then on `run` uses nothing else under these addresses. Comments stay.
+    """
+    from validator.adoption.elsewhere import pin as write_pins
+
+    write_pins(config, typer.echo)
 
 
 def advise(  # noqa: PLR0913, PLR0917 - one parameter an option

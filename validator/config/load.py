@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from validator.config.settings import Settings
 from validator.documents import read_bytes
 from validator.errors import ConfigurationError
+from validator.text import redact
 
 _MAX_BYTES = 1 << 20
 Location = tuple[int | str, ...]
@@ -44,6 +45,13 @@ def load(path: Path) -> Settings:
 
 def parse(text: str, name: str) -> Settings:
     """Check the text of a validator.yml; messages call it `name`. Raises as `load` does."""
+    try:
+        return _parsed(text, name)
+    except ConfigurationError as error:  # an address in the file may hold credentials
+        raise ConfigurationError(redact(str(error))) from None
+
+
+def _parsed(text: str, name: str) -> Settings:
     try:
         loader = _Loader(text)  # refuses unprintable characters
         node = loader.get_single_node()

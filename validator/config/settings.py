@@ -7,17 +7,15 @@ from typing import Annotated, Literal, get_args
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from validator.base import Frozen
+from validator.config.checks import Arguments, DecodeSettings, Function, OnOff, TrainingSettings
+from validator.config.references import addresses, is_remote, may_be_folder
 
 Precision = Literal[
     "as-saved", "float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"
 ]
-#: YAML reads a bare `on` as true, but people mean the word.
-_OnOff = BeforeValidator(
-    lambda value: {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
-)
-Jit = Annotated[Literal["as-saved", "on", "off"], _OnOff]
+Jit = Annotated[Literal["as-saved", "on", "off"], OnOff]
 Attention = Literal["as-saved", "flash-on", "flash-off"]
-Onednn = Annotated[Literal["as-is", "on", "off"], _OnOff]
+Onednn = Annotated[Literal["as-is", "on", "off"], OnOff]
 Backend = Literal["tensorflow", "jax", "torch"]
 GateRule = Literal[
     "changed",
@@ -40,12 +38,11 @@ _VARIANT_NAMES = frozenset(
 )
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
-Function = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 Module = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
 Direction = Literal["higher", "lower"]
 IndexStrategy = Literal["first-index", "unsafe-first-match", "unsafe-best-match"]
 EnvironmentVariable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$", max_length=200)]
-Arguments = dict[str, str | int | float | bool]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 
 
@@ -130,70 +127,15 @@ class Tolerance(Frozen):
     atol: float = Field(ge=0, description="Absolute tolerance.")
 
 
-class TrainingSettings(Frozen):
-    """The first training steps, compared with the baseline's from the same weights and batches."""
-
-    steps: int = Field(default=10, ge=1, le=1000, description="Training steps to compare number by number.")
-    epochs: int = Field(default=0, ge=0, le=1000, description="Epochs of the loss curve that follows.")
-    batch_size: int | None = Field(default=None, ge=1, description="Samples per step. Default: the model's.")
-    function: Function | None = Field(
-        default=None,
-        description="`package.module:function` that returns the compiled model, optionally with its data.",
-    )
-    arguments: Arguments = Field(default={}, description="Keyword arguments of `function`.")
-    inputs: str | None = Field(default=None, description="Recorded inputs to train on. Default: the model's.")
-    labels: str | None = Field(default=None, description="Labels of these inputs. Default: the model's.")
-    start: Literal["shared", "own"] = Field(
-        default="shared",
-        description="`shared`: the same initial weights on both sides. `own`: those the builder leaves.",
-    )
-    dropout: Annotated[Literal["off", "on"], _OnOff] = Field(
-        default="off",
-        description="Whether random layers are active. Random generators differ between Keras versions.",
-    )
-    members: int = Field(
-        default=3,
-        ge=0,
-        le=20,
-        description="Baseline trainings from weights perturbed by one ULP, to measure noise.",
-    )
-    seeds: int = Field(default=3, ge=0, le=20, description="Random initialisations whose spread is compared.")
-
-
-class DecodeSettings(Frozen):
-    """Greedy decoding of a model that predicts the next token (docs/decode.md)."""
-
-    prompt_length: int | None = Field(
-        default=None, ge=1, description="Length of the prompt: the first tokens of each recorded sample."
-    )
-    prompts: str | None = Field(
-        default=None, description="Separate prompts: a recording, .npz, .npy, or `package.module:function`."
-    )
-    steps: int = Field(default=16, ge=1, le=64, description="Tokens to decode after each prompt.")
-    samples: int = Field(default=8, ge=1, le=64, description="Samples to decode, from the first on.")
-    input: str | None = Field(default=None, description="Input with the token ids, if there are several.")
-    pad: int | None = Field(default=None, ge=0, description="Token id of the padding.")
-    eos: int | None = Field(default=None, ge=0, description="Token id of the end of a text.")
-    protocol: Function | None = Field(
-        default=None,
-        description="`package.module:function`: takes a model, returns an object with `prefill` and `step`.",
-    )
-    detokenise: Function | None = Field(
-        default=None, description="`package.module:function`: takes a list of token ids, returns the text."
-    )
-
-    @model_validator(mode="after")
-    def _prompted(self) -> DecodeSettings:
-        if (self.prompt_length is None) == (self.prompts is None):
-            raise ValueError("decode needs either prompt_length or prompts, but not both")
-        return self
-
-
 class ModelSettings(Frozen):
     """One model, its recorded inputs, and what to check."""
 
     name: Name = Field(description="Name of the model in reports and cell ids.")
-    artifact: str | None = Field(default=None, description="A .keras or .h5 file, or a SavedModel directory.")
+    artifact: str | None = Field(
+        default=None,
+        description="A .keras or .h5 file, or the folder of a SavedModel, an unzipped .keras, an MLflow "
+        "model or a KerasHub preset; or its address (docs/remote.md).",
+    )
     builder: Function | None = Field(default=None, description="`package.module:function` returning a model.")
     builder_arguments: Arguments = Field(default={}, description="Keyword arguments of `builder`.")
     weights: str | None = Field(default=None, description="Weights to load into the builder's model.")
@@ -210,7 +152,11 @@ class ModelSettings(Frozen):
         default=True, description="Whether to load the saved loss, metrics and optimizer of the artifact."
     )
     signature: str = Field(default="serving_default", description="Signature of a SavedModel to call.")
-    inputs: str = Field(description="A recording, .npz, .npy or .parquet, or `package.module:function`.")
+    inputs: str = Field(
+        default="",
+        description="A recording, .npz, .npy or .parquet, its address, or `package.module:function`. May be "
+        "left out where the artifact is an MLflow model with an input example.",
+    )
     labels: str | None = Field(default=None, description="Labels: a recording, .npz, .npy or .parquet.")
     ignore_label: int | None = Field(default=None, description="Label that metrics ignore, such as padding.")
     classes: tuple[str, ...] = Field(
@@ -243,6 +189,8 @@ class ModelSettings(Frozen):
     def _loadable(self) -> ModelSettings:
         if self.artifact is None and self.builder is None:
             raise ValueError(f"model {self.name!r} needs an artifact or a builder")
+        if not self.inputs and not (self.artifact and may_be_folder(self.artifact)):
+            raise ValueError(f"model {self.name!r} has no inputs; `keras-validator record` records them")
         if self.weights is not None and self.builder is None:
             raise ValueError(f"model {self.name!r} has weights but no builder")
         if self.metrics and self.labels is None:
@@ -317,13 +265,17 @@ class Gate(Frozen):
 
 
 class LimitSettings(Frozen):
-    """Limits of one job in a worker. A job runs one cell."""
+    """Limits of one job in a worker, which runs one cell, and of what is fetched."""
 
     seconds: float = Field(default=600, gt=0, description="Time limit of one job.")
     start_seconds: float = Field(default=300, gt=0, description="Time limit of the import of Keras.")
     memory_gib: float | None = Field(
         default=None, gt=0, description="Resident memory of a worker. Default: 90 % of the machine's memory."
     )
+    fetch_seconds: float = Field(
+        default=1800, gt=0, description="Time limit of fetching one address; the next run goes on from there."
+    )
+    fetch_gib: float = Field(default=20, gt=0, description="Largest size of what one address holds.")
 
 
 class Install(Frozen):
@@ -405,6 +357,10 @@ class Settings(Frozen):
         default={}, description="Differences from the common requirements, by environment."
     )
     models: tuple[ModelSettings, ...] = Field(min_length=1)
+    sha256: dict[str, Sha256] = Field(
+        default={},
+        description="Address → SHA-256 of what it holds; `keras-validator pin` writes them (docs/remote.md).",
+    )
     gate: Gate = Gate()
     parity: ParitySettings = ParitySettings()
     origin: OriginSettings = OriginSettings()
@@ -420,3 +376,12 @@ class Settings(Frozen):
         if twice:
             raise ValueError(f"two models are named {twice[0]!r}; rename either")
         return models
+
+    @model_validator(mode="after")
+    def _pinned(self) -> Settings:
+        named = addresses(self)
+        for place in self.sha256:
+            if place not in named:
+                what = "which no model names" if is_remote(place) else "which is no address of another place"
+                raise ValueError(f"sha256 pins {place!r}, {what}; remove the line")
+        return self

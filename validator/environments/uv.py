@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from validator.config.settings import Install
 from validator.failure import Failure, Stage
-from validator.upgrade import redact
+from validator.text import redact
 
 #: Variables that would point uv at the caller's own environment instead of the one it is given, and GitHub's:
 #: uv needs no token of a job, and its messages are reported.

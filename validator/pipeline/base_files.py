@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from validator.config.references import is_function
+from validator.config.references import is_function, is_remote
 from validator.config.settings import ModelSettings
-from validator.errors import ConfigurationError
+from validator.errors import ConfigurationError, ValidatorError
 from validator.failure import Failure
 from validator.inputs import misfit, read_specification
 from validator.pipeline.project import Project, converted
 from validator.pipeline.run_folder import RunFolder
+from validator.pipeline.supply import supplied_model
 from validator.upgrade import Checkout, Repository, check_out
 
 
@@ -62,7 +63,13 @@ def extract_base_files(project: Project, folder: RunFolder) -> BaseFiles | None:
         for name in files.models
         if (why := _why_not(files, name, detected.models.files.get(name, ())))
     }
-    return BaseFiles(files.root, checkout, own, files.models, failures)
+    models = dict(files.models)
+    for name in models.keys() - failures.keys():
+        try:
+            models[name] = supplied_model(models[name], project, files.resolve)
+        except ValidatorError as error:
+            failures[name] = Failure(stage="load", error="fetch", message=str(error))
+    return BaseFiles(files.root, checkout, own, models, failures)
 
 
 def with_common_inputs(project: Project, files: BaseFiles, folder: RunFolder) -> Project:
@@ -109,7 +116,7 @@ def _why_not(files: BaseFiles, name: str, parts: tuple[str, ...]) -> str:
     model = files.models[name]
     for setting in ("artifact", "weights"):
         path = getattr(model, setting)
-        if path is None:
+        if path is None or is_remote(path):
             continue
         place = files.resolve(path)
         inside = Path(place).is_relative_to(files.checkout.folder)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from validator import config
-from validator.config.references import is_function
+from validator.config.references import is_function, named_files
 from validator.config.settings import Install, ModelSettings, Settings
 from validator.errors import ConfigurationError
 from validator.inputs import misfit, read_specification
@@ -27,10 +27,12 @@ from validator.matrix import (
     model_changes,
 )
 from validator.numbers.metrics import find_metric
+from validator.pipeline.artifacts import as_planned, pointer
 from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.run_folder import WORK, RunFolder, check_path, locked
 from validator.storage import recording
 from validator.upgrade import Index, Side
+from validator.verdict.results import FetchedPlace
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Project:
         index: where the requirements file that the settings name says packages come from.
         pull_request: what changes between two commits, where two are compared.
         selection: what a command asked for beside the configuration.
+        fetched: what lay elsewhere, once `supply` fetched it; the settings then name its path.
     """
 
     path: Path
@@ -50,6 +53,7 @@ class Project:
     index: Index = field(default_factory=Index)
     pull_request: PullRequest | None = None
     selection: MatrixSelection = field(default_factory=MatrixSelection)
+    fetched: tuple[FetchedPlace, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -106,6 +110,10 @@ class Project:
         """The settings of a model of the plan."""
         return next(model for model in self.settings.models if model.name == name)
 
+    def with_models(self, models: Sequence[ModelSettings]) -> Project:
+        """The same with other settings of its models."""
+        return replace(self, settings=self.settings.model_copy(update={"models": tuple(models)}))
+
     def resolve(self, name: str) -> str:
         """A path of the configuration, absolute."""
         return str((self.folder / name).resolve())
@@ -153,7 +161,7 @@ def open_project(
     if pair is not None and selection.baseline:
         raise ConfigurationError("a pull request has its own baseline: leave --baseline out, or --base")
     further = [current_environment(os.environ)] if CURRENT in selection.environments else []
-    plan = make_plan(settings, common, pair, further, changes)
+    plan = make_plan(as_planned(settings, path.parent), common, pair, further, changes)
     plan = selection.plan(plan) if selection else plan
     return Project(path, settings, plan.only(only) if only else plan, common.index, pull_request, selection)
 
@@ -162,26 +170,25 @@ def check_files(project: Project) -> None:
     """Make sure that every file and module a model names is there, before anything is installed.
 
     Raises:
-        ConfigurationError: one is missing, or a metric unknown; the sentence names it.
+        ConfigurationError: one is missing, a pointer of Git LFS, or a metric unknown; the sentence names it.
     """
     for model in project.settings.models:
-        for setting in ("artifact", "weights", "labels"):
-            name = getattr(model, setting)
-            if name is not None and not _exists(project, name):
+        for metric in model.metrics:
+            find_metric(metric)
+        for setting, name in named_files(model).items():
+            if not _exists(project, name):
                 raise ConfigurationError(
                     f"model {model.name}: {setting} {name!r} does not exist in {project.folder}"
+                )
+            stand_in = pointer(Path(project.resolve(name)))
+            if stand_in is not None:
+                raise ConfigurationError(
+                    f"model {model.name}: {display_path(stand_in)} is a pointer of Git LFS; "
+                    "run `git lfs pull`, or checkout with lfs: true"
                 )
         for name in model.files:
             if not _exists(project, name):
                 raise ConfigurationError(f"model {model.name}: {name!r} of files is not in {project.folder}")
-        for metric in model.metrics:
-            find_metric(metric)
-        recorded = {"inputs": model.inputs, "decode.prompts": model.decode.prompts if model.decode else None}
-        for setting, name in recorded.items():
-            if name is not None and not is_function(name) and not _exists(project, name):
-                raise ConfigurationError(
-                    f"model {model.name}: {setting} {name!r} does not exist in {project.folder}"
-                )
 
 
 def _exists(project: Project, name: str) -> bool:

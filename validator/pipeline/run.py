@@ -20,9 +20,10 @@ from validator.github import read_context
 from validator.matrix import BASE, MatrixSelection
 from validator.pipeline import pull_request
 from validator.pipeline.base_files import extract_base_files, with_common_inputs
-from validator.pipeline.project import Project, check_files, display_path, open_project
+from validator.pipeline.project import Project, display_path, open_project
 from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.run_folder import WORK, RunFolder, locked
+from validator.pipeline.supply import supplied, tell
 from validator.pipeline.validate import Run, print_report, validate, write
 from validator.report.progress import Progress
 from validator.runner import Watcher
@@ -129,7 +130,7 @@ def run_cells(request: Request, change: PullRequest | None) -> Report:
 
 
 def _run(request: Request, project: Project) -> Report:
-    check_files(project)
+    project = supplied(project, (lambda _: None) if request.quiet else tell)
     clear(request.folder)
     if not request.origin:
         settings = project.settings.model_copy(update={"origin": OriginSettings(seconds=0)})

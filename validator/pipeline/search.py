@@ -15,12 +15,13 @@ from validator.matrix import Cell
 from validator.origin import Budget, Origin
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.origins import Ground, Installed, aspect_of, explained, trace_cell
-from validator.pipeline.project import Project, check_files, open_project
+from validator.pipeline.project import Project, open_project
 from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.references import placed
 from validator.pipeline.run import Request, find_upgrade, run_cells
 from validator.pipeline.run_folder import WORK, RunFolder, locked
 from validator.pipeline.show import read_report
+from validator.pipeline.supply import supplied
 from validator.pipeline.validate import bounds_of, write
 from validator.report.terminal import show_origin
 from validator.runner import Watcher
@@ -50,8 +51,7 @@ def search(asked: OriginRequest) -> Exit:
     """
     request = Request(asked.config, (asked.cell,), asked.output, base=asked.base, head=asked.head)
     change = find_upgrade(request)
-    project = open_project(asked.config, (asked.cell,), change)
-    check_files(project)
+    project = supplied(open_project(asked.config, (asked.cell,), change))
     folder, report = _report(asked, request, change)
     result = _cell(report, asked.cell)
     if result.effect not in (None, "packages"):

@@ -194,6 +194,7 @@ def conclude(
         started=run.began.isoformat(timespec="seconds"),
         seconds=round((datetime.now(timezone.utc) - run.began).total_seconds(), 1),
         commit=project.pull_request.commit if project.pull_request else None,
+        fetched=project.fetched,
     )
 
 

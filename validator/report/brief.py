@@ -9,7 +9,7 @@ from validator.report.document import Bullets, Code
 from validator.report.outline import Detail, Outline, outline
 from validator.report.phrases import Words, unmarked
 from validator.report.words import WordsByCheck, registered_words
-from validator.report.words.run import figures_of, reason
+from validator.report.words.reasons import figures_of, reason
 from validator.text import plain
 from validator.verdict.results import Report
 

@@ -9,7 +9,7 @@ from validator.report.content import Content, Row
 from validator.report.phrases import joined, sentence, unmarked
 from validator.report.words import WordsByCheck, registered_words
 from validator.report.words.cell import result
-from validator.report.words.run import reason
+from validator.report.words.reasons import reason
 from validator.text import plain
 from validator.verdict.results import CellResult, Report
 

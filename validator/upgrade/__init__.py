@@ -10,7 +10,6 @@ from validator.upgrade.git import GitError, Repository, Snapshot
 from validator.upgrade.manifest import name_of, pinned
 from validator.upgrade.reader import read_manifest_pins, read_requirements
 from validator.upgrade.relevant import FRAMEWORKS
-from validator.upgrade.text import redact
 from validator.upgrade.types import (
     BaseModels,
     Detected,
@@ -56,5 +55,4 @@ __all__ = [
     "pinned",
     "read_manifest_pins",
     "read_requirements",
-    "redact",
 ]

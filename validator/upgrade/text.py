@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from validator.errors import ConfigurationError
-from validator.text import plain
+from validator.text import plain, redact
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -34,7 +34,6 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s]*@")
 
 
 class Document(BaseModel):
@@ -46,16 +45,6 @@ class Document(BaseModel):
 
 
 D = TypeVar("D", bound=Document)
-
-
-def redact(text: str) -> str:
-    """Replace the credentials of every URL in `text` by `***`, keeping the `git@` of an SSH address."""
-
-    def hide(match: re.Match[str]) -> str:
-        login = match.group()[len(match["scheme"]) :]
-        return match.group() if login == "git@" else f"{match['scheme']}***@"
-
-    return _CREDENTIALS.sub(hide, text)
 
 
 def show(text: str) -> str:

@@ -111,6 +111,15 @@ class Reason(Frozen):
     message: str = Field(default="", description="The same for people, written with report.json.")
 
 
+class FetchedPlace(Frozen):
+    """A model or recording that lies elsewhere, as it was fetched for a run."""
+
+    address: Text = Field(description="Without credentials: `***` stands for a login and for a query.")
+    sha256: str = Field(description="Of a folder: of its files' digests and names (docs/remote.md).")
+    bytes: int
+    pinned: bool = Field(description="Whether validator.yml names the digest, so that no other is used.")
+
+
 class Report(Frozen):
     """One run."""
 
@@ -127,3 +136,4 @@ class Report(Frozen):
     started: str = Field(default="", description="ISO 8601, UTC.")
     seconds: float | None = None
     commit: str | None = None
+    fetched: tuple[FetchedPlace, ...] = Field(default=(), description="What lies elsewhere.")

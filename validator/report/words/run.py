@@ -12,14 +12,13 @@ from validator.report.content import Content, Row, by_model, unique
 from validator.report.figures import number, probability, ratio, scores
 from validator.report.packages import RUNS, differences
 from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
-from validator.report.words.cell import VERDICTS, aside, result
+from validator.report.words.cell import VERDICTS, aside
 from validator.report.words.effects import change_of, effect_title, effects, is_model_alone
 from validator.report.words.failures import STAGES, failed
-from validator.report.words.models import changed_model
-from validator.report.words.upgrade import moved_package, why_it_runs, why_undecided
-from validator.upgrade.types import ModelReason
+from validator.report.words.reasons import reason
+from validator.report.words.upgrade import moved_package, why_it_runs
 from validator.verdict.bands import BANDS, GREEN, SEVERITY, Aside
-from validator.verdict.results import EnvironmentResult, Reason, Verdict
+from validator.verdict.results import EnvironmentResult, Verdict
 
 ICONS: dict[Verdict, str] = {"pass": "✅", "warn": "⚠️", "fail": "❌", "inconclusive": "❓"}
 #: What a check is called among those that were not run.
@@ -134,7 +133,18 @@ def summary(content: Content) -> tuple[Words, ...]:
         explained = {row.cell.cell for row in ran if row.cell.effect}
         others = [each for each in report.reasons if each.cell not in explained]
         sentences += [sentence(reason(each, content)) for each in others[:_MOST_MODELS]]
-    return (*sentences, *_synthetic(content))
+    return (*sentences, *_synthetic(content), *_unpinned(content))
+
+
+def _unpinned(content: Content) -> list[Words]:
+    """What may be something else tomorrow: an address without a digest."""
+    loose = [each.address for each in content.report.fetched if not each.pinned]
+    if not loose:
+        return []
+    what = name(loose[0]) if len(loose) == 1 else f"{len(loose)} addresses of models and inputs"
+    verb = "is" if len(loose) == 1 else "are"
+    writes = words(name("keras-validator pin"), " writes the SHA-256 into ", name("validator.yml"), ".")
+    return [words(what, f" {verb} not pinned; ", *writes)]
 
 
 def _synthetic(content: Content) -> list[Words]:
@@ -313,47 +323,6 @@ def _sides(content: Content) -> tuple[Words, ...]:
     if is_model_alone(content):
         return (words(f"Both sides ran on the same {recorded}inputs and packages."),)
     return ran, words(f"Of {plural(total, 'package')}, ", packages, differ, also)
-
-
-def reason(why: Reason, content: Content) -> Words:
-    """One reason for the verdict of a run."""
-    match why.kind:
-        case "cell":
-            return _of_cell(why, content)
-        case "nothing-compared":
-            text = words("no cell was compared with the baseline")
-        case "irrelevant":
-            text = words("nothing in this upgrade can change a model's numbers")
-        case "undecided":
-            undecided = content.report.upgrade.undecided if content.report.upgrade else ()
-            text = joined([why_undecided(each) for each in undecided[:_MOST_MODELS]], "; ")
-        case "model-added":
-            text = changed_model(ModelReason(model=why.model, state="added"))
-        case "model-removed":
-            text = changed_model(ModelReason(model=why.model, state="removed"))
-        case "error":
-            text = words(why.error)
-    return text
-
-
-def _of_cell(why: Reason, content: Content) -> Words:
-    row = next((row for row in content.rows if row.cell.cell == why.cell), None)
-    if row is None:
-        return words(name(why.cell))
-    # What warns about a cell that holds is none of its verdict.
-    asides = [each.words for each in row.placed("why", "note") if each.finding.verdict not in GREEN]
-    doubts = joined(unique(asides)[:3], "; ") if row.cell.verdict in GREEN else ()
-    return words(name(why.cell), ": ", doubts or result(row))
-
-
-def figures_of(row: Row) -> str:
-    """How far the predictions of a cell are apart: `max abs diff 19, drift ÷ noise 133×`."""
-    parts = []
-    if row.max_abs:
-        parts.append(f"max abs diff {number(row.max_abs)}")
-    if row.noise_ratio:
-        parts.append(f"drift ÷ noise {ratio(row.noise_ratio)}")
-    return ", ".join(parts)
 
 
 def legend(rows: Iterable[Row]) -> Words:

@@ -8,8 +8,9 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from validator.config.checks import Arguments
 from validator.config.references import is_function
-from validator.config.settings import Arguments, ModelSettings
+from validator.config.settings import ModelSettings
 from validator.upgrade.models.imports import ImportedModule, read_module
 from validator.upgrade.models.tree import SourceTree
 from validator.upgrade.types import PartKind

@@ -16,6 +16,7 @@ from keras_capture.model import attention, precision
 from keras_capture.model.custom import custom_objects, function
 from keras_capture.model.feeding import make_feed
 from keras_capture.model.imports import Framework, layers_of
+from keras_capture.model.presets import WEIGHTS, is_preset, load_preset
 from keras_capture.model.reconciling import Account, assignments, has_account, reconcile, weights_file
 from keras_capture.model.savedmodel import SavedModel
 from keras_capture.wire.recording import open_recording
@@ -53,11 +54,11 @@ class Loaded:
 
 
 def artifact_kind(path: Optional[Path]) -> Optional[str]:
-    """`keras`, `h5` or `savedmodel`; None without an artifact or for something else."""
+    """`keras`, `h5`, `preset` or `savedmodel`; None without an artifact or for something else."""
     if path is None:
         return None
     if path.is_dir():
-        return "savedmodel"
+        return "preset" if is_preset(path) else "savedmodel"
     return _KINDS.get(path.suffix.lower())
 
 
@@ -100,6 +101,8 @@ def _load_artifact(framework: Framework, job: Job, objects: dict) -> Loaded:
     _check_file(path, kind)
     if kind == "savedmodel":
         return _load_savedmodel(job)
+    if kind == "preset":
+        return _load_preset(framework, job)
     loaded = Loaded(None, "artifact", path)
     arguments = {"custom_objects": objects, "safe_mode": job.safe_mode}
     accepted = inspect.signature(framework.keras.models.load_model).parameters
@@ -115,6 +118,16 @@ def _load_artifact(framework: Framework, job: Job, objects: dict) -> Loaded:
                     _build_by_call(framework, loaded.model, job)
                     loaded.model.load_weights(str(weights))
                 _reconcile(framework, job, loaded, weights, assigned)
+    return loaded
+
+
+def _load_preset(framework: Framework, job: Job) -> Loaded:
+    loaded = Loaded(None, "artifact", job.artifact)
+    with assignments(framework) as assigned:
+        loaded.model = load_preset(framework, job)
+    weights = job.artifact / WEIGHTS
+    if has_account(weights):
+        _reconcile(framework, job, loaded, weights, assigned)
     return loaded
 
 
@@ -166,6 +179,8 @@ def _check_file(path: Path, kind: Optional[str]) -> None:
         raise FileNotFoundError(f"there is no {path}")
     if kind is None:
         raise UnusableError(f"{path} is neither .keras nor .h5, and no SavedModel folder")
+    if kind == "preset":
+        return
     if kind == "savedmodel":
         if not any((path / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt")):
             raise UnusableError(f"the folder {path} holds no saved_model.pb")
