@@ -61,6 +61,52 @@ def test_recorded_inputs_and_labels_beside_the_model(tmp_path: Path) -> None:
     assert talk.questions == 0
 
 
+def test_the_only_file_that_fits_is_found_whatever_its_name(tmp_path: Path) -> None:
+    write_keras(tmp_path / "model.keras", PLAIN)
+    np.savez(tmp_path / "eval_images.npz", image=np.zeros((4, 8, 8, 1), np.float32))
+    np.save(tmp_path / "eval_labels.npy", np.zeros(4, np.int64))
+    np.save(tmp_path / "other_labels.npy", np.zeros(5, np.int64))
+    np.save(tmp_path / "weights.npy", np.zeros((3, 3), np.float32))
+    settings, talk, lines = write(tmp_path)
+    (model,) = settings["models"]
+    assert (model["inputs"], model["labels"]) == ("eval_images.npz", "eval_labels.npy")
+    assert talk.questions == 0
+    assert "    labels: eval_labels.npy, scored by accuracy" in lines
+
+
+def test_nothing_is_guessed_where_several_files_fit(tmp_path: Path) -> None:
+    write_keras(tmp_path / "model.keras", PLAIN)
+    for name in ("january", "february"):
+        np.save(tmp_path / f"{name}.npy", np.zeros((4, 8, 8, 1), np.float32))
+    settings, talk, _ = write(tmp_path)
+    assert settings["models"][0]["inputs"].startswith("validator-inputs/")
+    assert talk.questions == 1
+
+
+def test_inputs_that_are_named_bring_their_labels(tmp_path: Path) -> None:
+    write_keras(tmp_path / "model.keras", PLAIN)
+    np.save(tmp_path / "january.npy", np.zeros((4, 8, 8, 1), np.float32))
+    settings, _, lines = write(tmp_path, inputs=str(tmp_path / "january.npy"))
+    assert "labels" not in settings["models"][0]
+    assert any("no labels: outputs are compared" in line for line in lines)
+    np.save(tmp_path / "y_january.npy", np.zeros(4, np.int64))
+    settings, _, _ = write(tmp_path, inputs=str(tmp_path / "january.npy"), force=True)
+    assert settings["models"][0]["labels"] == "y_january.npy"
+
+
+def test_without_a_terminal_a_question_is_an_error_that_says_what_to_pass(tmp_path: Path) -> None:
+    write_keras(tmp_path / "model.keras", PLAIN)
+    assert "no terminal to ask on: pass --yes, or name --inputs" in refused(command(tmp_path, "init"))
+    assert not (tmp_path / "validator.yml").exists()
+
+
+def test_a_pin_of_numpy_is_common_to_both_sides(tmp_path: Path) -> None:
+    write_keras(tmp_path / "model.keras", PLAIN)
+    (tmp_path / "requirements.txt").write_text("keras==3.3.3\ntensorflow-cpu==2.17.1\nnumpy==1.26.4\n")
+    settings, _, _ = write(tmp_path)
+    assert settings["requirements"] == ["tensorflow-cpu==2.17.1", "numpy==1.26.4"]
+
+
 def test_own_modules_are_found_by_reading(tmp_path: Path) -> None:
     write_keras(tmp_path / "model.keras", CUSTOM)
     (tmp_path / "net").mkdir()
@@ -345,11 +391,12 @@ def test_a_pointer_of_git_lfs_is_named(tmp_path: Path) -> None:
 
 def test_a_question_takes_a_path(tmp_path: Path) -> None:
     _model(tmp_path)
-    np.savez(tmp_path / "mine.npz", image=np.zeros((4, 8, 8, 1), np.float32))
-    done = command(tmp_path, "init", answers="mine.npz\n")
+    (tmp_path / "kept").mkdir()
+    np.savez(tmp_path / "kept" / "mine.npz", image=np.zeros((4, 8, 8, 1), np.float32))
+    done = command(tmp_path, "init", answers="kept/mine.npz\n")
     assert done.returncode == 0, done.stderr
     assert "questions: 1" in done.stdout
-    assert yaml.safe_load((tmp_path / "validator.yml").read_text())["models"][0]["inputs"] == "mine.npz"
+    assert yaml.safe_load((tmp_path / "validator.yml").read_text())["models"][0]["inputs"] == "kept/mine.npz"
 
 
 def test_no_folder(tmp_path: Path) -> None:

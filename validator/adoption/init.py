@@ -9,7 +9,14 @@ from pathlib import Path
 from validator.adoption.automation import write_dependabot, write_workflow
 from validator.adoption.elsewhere import choose, fetch_pins, with_pins
 from validator.adoption.proposal import Model, metrics_for, propose_models, write_settings
-from validator.adoption.recordings import Beside, read_csv, recordings_beside, write_synthetic
+from validator.adoption.recordings import (
+    Beside,
+    labels_beside,
+    read_csv,
+    recordings_beside,
+    recordings_that_fit,
+    write_synthetic,
+)
 from validator.adoption.releases import ProposedMatrix, VersionFacts, propose
 from validator.adoption.scan import Artifact, Scan, read_pins, scan
 from validator.config import is_function, is_remote, parse
@@ -166,9 +173,11 @@ def _fed(
 ) -> tuple[Model | None, Callable[[], None] | None]:
     """The model with its inputs, and what writes them; None where there is no way to them."""
     folder = subject.scanned.folder
-    beside = recordings_beside(subject.artifact, folder, alone)
     if subject.wish.inputs:
         return _from_place(model, subject, subject.wish.inputs, subject.wish.labels)
+    beside = recordings_beside(subject.artifact, folder, alone)
+    if beside.inputs is None and alone:
+        beside = recordings_that_fit(subject.artifact, subject.specification)
     if beside.inputs is not None:
         return _beside(model, subject, beside), None
     return _made(subject, model, talk)
@@ -228,7 +237,7 @@ def _from_place(
             f"{place}: there is no such file; name recorded inputs, or leave --inputs out"
         )
     if path.suffix.lower() != ".csv":
-        answers = _inside(Path(labels), folder) if labels else None
+        answers = _inside(Path(labels), folder) if labels else labels_beside(path)
         return _beside(model, subject, Beside(_inside(path, folder), answers)), None
     if labels:
         raise ConfigurationError(
@@ -283,4 +292,8 @@ def _summary(wish: Wish, models: list[Model], matrix: ProposedMatrix) -> Iterato
             "synthetic inputs; outputs are compared, accuracy is not known" if model.synthetic else "inputs"
         )
         yield f"  {model.name}: {model.artifact}, {kind}: {model.inputs}"
+        if model.labels:
+            yield f"    labels: {model.labels}, scored by {', '.join(model.metrics) or 'no metric yet'}"
+        elif not model.synthetic:
+            yield "    no labels: outputs are compared, accuracy is not known; --labels names them"
         yield from (f"    note: {comment}" for comment in model.comments)

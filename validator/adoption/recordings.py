@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +17,19 @@ from numpy.typing import NDArray
 from validator.adoption.scan import Artifact
 from validator.documents import open_regular
 from validator.errors import ConfigurationError
-from validator.inputs import Specification, synthesise
+from validator.inputs import Specification, misfit, synthesise
 from validator.inputs.synthesis import synthetic_ids
 from validator.recorder import RecordingError
 from validator.recorder.writing import SampleTable, write
+from validator.storage.recording import RecordingManifest, prepare
 
 Array = NDArray[Any]
 _ENDS = (".npz", ".npy", ".parquet", "")
 _INPUTS = ("inputs", "x_test", "test_inputs", "x")
 _LABELS = ("labels", "y_test", "test_labels", "y", "targets")
+#: A word for labels in the name of a file: `eval_labels`, `y_eval`.
+_ANSWERS = re.compile(r"(^|[_.-])(labels?|targets?|classes|y)([_.-]|$)", re.IGNORECASE)
+_MOST_FILES, _MOST_BYTES = 50, 256 << 20  # of arrays that are tried
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,44 @@ def recordings_beside(artifact: Artifact, folder: Path, alone: bool) -> Beside:
             labels = inside if inside.is_dir() else _first(place, artifact.name, _LABELS, plain=plain)
             return Beside(inputs, labels)
     return Beside()
+
+
+def recordings_that_fit(artifact: Artifact, specification: Specification | None) -> Beside:
+    """The only file beside a model whose arrays fit its inputs, whatever its name, and the labels of it."""
+    if specification is None or specification.nested:
+        return Beside()
+    near = artifact.path.parent
+    known = {path: recording for place in (near, near / "data") for path, recording in _readable(place)}
+    fitting = [
+        path
+        for path, recording in known.items()
+        if not _ANSWERS.search(path.stem) and not misfit(specification, recording.tensors)
+    ]
+    return Beside(fitting[0], labels_beside(fitting[0])) if len(fitting) == 1 else Beside()
+
+
+def labels_beside(inputs: Path) -> Path | None:
+    """The only file beside inputs that is named like labels and has as many samples; None where none is."""
+    known = dict(_readable(inputs.parent))
+    samples = known[inputs].samples if inputs in known else None
+    alike = [
+        path
+        for path, recording in known.items()
+        if path != inputs and recording.samples == samples and _ANSWERS.search(path.stem)
+    ]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _readable(place: Path) -> Iterator[tuple[Path, RecordingManifest]]:
+    """The arrays in a folder that can be read, and are not too large to try."""
+    paths = sorted(path for end in (".npz", ".npy", ".parquet") for path in place.glob(f"*{end}"))
+    for path in paths[:_MOST_FILES]:
+        if path.is_file() and path.stat().st_size <= _MOST_BYTES:
+            with tempfile.TemporaryDirectory() as folder:
+                try:
+                    yield path, prepare(path, Path(folder) / "recording").manifest
+                except ConfigurationError:
+                    continue
 
 
 def _first(place: Path, name: str, words: Sequence[str], *, plain: bool) -> Path | None:

@@ -121,7 +121,8 @@ def _requirements(
             continue
         name = LEGACY if release == LEGACY else f"keras-{release}"
         own[name + ("-jax" if backend == "jax" else "")] = tuple(_pinned(package, version))
-    return tuple(_pinned(package, first)), own
+    numpy = (f"numpy=={pins['numpy']}",) if pinned and "numpy" in pins and not own else ()
+    return (*_pinned(package, first), *numpy), own
 
 
 def _may_share(release: str) -> bool:

@@ -85,7 +85,7 @@ def _guarded() -> int:  # noqa: PLR0911 - one exit code a line
     except typer.Exit as stop:
         return stop.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        tell("interrupted; finished cells are kept in the directory of the run")
+        tell("interrupted; what a run has finished is kept in its directory")
         return int(Exit.INTERRUPTED)
     except OSError as error:
         return _storage(error)

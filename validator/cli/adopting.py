@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -44,9 +45,16 @@ def init(  # noqa: PLR0913, PLR0917 - one parameter an option
     the model says about its inputs. Nothing is loaded or run, and no file is replaced without --force.
     """
     from validator.adoption.init import Talk, Wish, initialise
+    from validator.errors import ConfigurationError
 
     def ask(question: str, default: str) -> str:
-        return str(typer.prompt(question, default=default, show_default=False))
+        try:
+            return str(typer.prompt(question, default=default, show_default=False))
+        except typer.Abort:
+            if sys.stdin.isatty():
+                raise
+            why = "init has a question, and no terminal to ask on: pass --yes, or name --inputs"
+            raise ConfigurationError(why) from None
 
     talk = Talk((lambda _, default: default) if yes else ask, typer.echo)
     initialise(Wish(config, model, inputs, labels, since, until, force, workflow, dependabot), talk)

@@ -83,7 +83,11 @@ def find_upgrade(request: Request) -> PullRequest | None:
 
 def run_matrix(request: Request) -> Exit:
     """Run what is asked for as `produce` does, and print the report."""
-    return print_report(produce(request), json=request.json)
+    code = print_report(produce(request), json=request.json)
+    page = request.folder.root / "report.html"
+    if page.is_file() and not request.json:
+        tell(f"report: {display_path(page.resolve())}")
+    return code
 
 
 def produce(request: Request) -> Report:

@@ -77,7 +77,7 @@ def input_lines(advice: Advice) -> Iterator[str]:
         yield f"{LACKS[need]}: cannot show {numbers}"
     others = sorted(advice.inputs.lacks - set(lacking))
     if others:
-        yield f"also {_list([LACKS[need] for need in others])}; no change of this list needs it"
+        yield f"{_list([LACKS[need] for need in others])}: no change of this list needs that"
     if not lacking and not others:
         yield "they can show every change of this list"
 
