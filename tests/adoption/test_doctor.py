@@ -119,7 +119,7 @@ def test_an_address_without_a_pin_is_a_warning(tmp_path: Path, web: Web) -> None
     config.write_text(text + "install: {no_index: true}\n")
     lines = command(tmp_path, "doctor").stdout.splitlines()
     assert f"warn  {web.url}/m.keras is not pinned; `keras-validator pin` writes its SHA-256" in lines
-    assert "ok    model m: its files are there, and the inputs fit as far as files tell" in lines
+    assert "ok    model m: its files are there, and the inputs fit what its file says" in lines
 
 
 def test_a_broken_configuration(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ class TestLines:
         log.progress.environment("x", "installing")
         log.wait(3600)
         assert len(log.lines) == 60
-        assert log.lines[1] == "0 of 1 cell predicted · x: installing (61 s)"
+        assert log.lines[1] == "installing, 0 of 1 cell predicted · x: installing (61 s)"
 
     def test_failures_count_and_four_environments_at_most_are_named(self) -> None:
         names = [f"m@{at}" for at in "uvwxyz"]

@@ -141,7 +141,7 @@ def _files(project: Project) -> Iterator[Fact]:
         except ConfigurationError as error:
             yield Fact("fail", str(error))
             continue
-        yield Fact("ok", f"model {model.name}: its files are there, and the inputs fit as far as files tell")
+        yield Fact("ok", f"model {model.name}: its files are there, and the inputs fit what its file says")
 
 
 def _resolve(project: Project, environment: Environment, uv: Uv) -> tuple[Fact, bool]:

@@ -228,7 +228,9 @@ class Progress:
             return f"searching for the origin: {self._search}"
         if not self._lanes:
             return ""
-        return ", ".join(filter(None, (_ROUNDS.get(self._schedule.round, ""), self._counted())))
+        begins = all(lane.state == "installing" for lane in self._lanes.values())
+        phase = "installing" if begins else _ROUNDS.get(self._schedule.round, "")
+        return ", ".join(filter(None, (phase, self._counted())))
 
     def _counted(self) -> str:
         failed = f", {self._failed:,} failed" if self._failed else ""
