@@ -36,7 +36,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
         for name, wanted in precisions.items()
     )
     (folder / "validator.yml").write_text(
-        'version: 1\norigin: {seconds: 0}\npython: "3.11"\n'
+        'version: 1\norigin: {seconds: 0}\nparity: {search: false}\npython: "3.11"\n'
         "requirements: [tensorflow-cpu==2.17.1, numpy==1.26.4]\n"
         f'matrix: {{keras: ["3.3.3", "3.5.0"]}}\ngate: {{fail_on: []}}\nmodels:\n{models}'
     )

@@ -122,6 +122,8 @@ def stage(name: str, where: str = "") -> Iterator[None]:
 def _message(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the model's code called sys.exit({error.code!r})"
+    if isinstance(error, KeyboardInterrupt):
+        return "the model's code raised KeyboardInterrupt"
     try:
         text = _plainly(str(error))
     except Exception as broken:
