@@ -127,7 +127,7 @@ def test_one_comment_is_created_edited_and_left_alone(hub: Hub) -> None:
     (edited,) = second.writes()
     assert edited.startswith("PATCH /repos/acme/widget/issues/comments/")
     (body,) = comments(hub)
-    assert "predicts differently" in body
+    assert "### ❌ Predictions change" in body
     assert f"commit `{hub.tip[:7]}`" in body
     assert "::error file=requirements.txt,line=1," in second.log or "tiny in head: changed" in second.log
     assert_no_secret(hub)
@@ -155,7 +155,7 @@ def test_one_comment_is_created_edited_and_left_alone(hub: Hub) -> None:
     fork = hub.act("fork-safe", "workflow_run", event)
     assert fork.jobs == {"report": "success"}, fork.log
     assert fork.writes() == ["POST /repos/acme/widget/issues/7/comments"]
-    assert "predicts differently" in comments(hub)[0]
+    assert "### ❌ Predictions change" in comments(hub)[0]
 
     # A report about another commit than the pull request's head is refused, and creates nothing.
     hub.state["comments"] = []
