@@ -336,3 +336,34 @@ def test_what_is_edited_but_not_committed_counts(repo: Repo) -> None:
     found = detect(repo.folder, Trigger(event="push", base_sha="HEAD^", head_sha="HEAD"), options, Silent())
 
     assert parts(found) == [("code", "shapes/deep/leaf.py")]
+
+
+REMOTE = """version: 1
+models:
+  - {{name: waves, artifact: "https://example.org/waves.keras", inputs: "https://example.org/in.npz"}}
+sha256: {{"https://example.org/waves.keras": "{model}", "https://example.org/in.npz": "{inputs}"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("moved", "part", "name"),
+    [
+        ("model", "settings", "sha256 of artifact"),
+        ("inputs", "comparison", "sha256 of inputs"),
+    ],
+)
+def test_another_digest_of_the_same_address_is_another_model(
+    repo: Repo, moved: str, part: str, name: str
+) -> None:
+    pins = {"model": "a" * 64, "inputs": "b" * 64}
+    other = {**pins, moved: "c" * 64}
+    common = {"requirements.txt": "keras==3.5.0\n"}
+    detected = compared(
+        repo,
+        {**common, "validator.yml": REMOTE.format(**pins)},
+        {**common, "validator.yml": REMOTE.format(**other)},
+    )
+    (reason,) = detected.reasons
+    assert [(each.part, each.names) for each in reason.parts] == [(part, (name,))]
+    assert detected.only_models
+    assert detected.models.pins["https://example.org/waves.keras"] == "a" * 64

@@ -126,6 +126,7 @@ def test_a_broken_artifact_and_the_builder_are_both_reported(results: Results) -
         ("weights of another", "(4, 7)"),
         ("no signature", "'absent'; it has: serve"),
         ("builder exits", "sys.exit('no licence found')"),
+        ("interrupted by its builder", "the model's code raised KeyboardInterrupt"),
         ("builder missing", "'worker_models' has no function 'absent'"),
         ("builder no model", "returned dict, not a Keras model"),
         ("stubborn", "asked for the policy float32, but its layers came out as bfloat16"),

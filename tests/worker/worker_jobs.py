@@ -62,6 +62,7 @@ def jobs(folder: Path, artifacts: Path) -> list[dict[str, Any]]:
         do("weights of another", builder="dense", builder_arguments={"units": 7}, weights="dense.weights.h5"),
         do("no signature", artifact="saved_model", signature="absent"),
         do("builder exits", builder="exiting_builder"),
+        do("interrupted by its builder", builder="interrupting_builder"),
         do("builder missing", builder="absent"),
         do("builder no model", builder="no_model"),
         do("builder other keras", builder="other_keras"),

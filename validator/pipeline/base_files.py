@@ -66,7 +66,7 @@ def extract_base_files(project: Project, folder: RunFolder) -> BaseFiles | None:
     models = dict(files.models)
     for name in models.keys() - failures.keys():
         try:
-            models[name] = supplied_model(models[name], project, files.resolve)
+            models[name] = supplied_model(models[name], detected.models.pins, project, files.resolve)
         except ValidatorError as error:
             failures[name] = Failure(stage="load", error="fetch", message=str(error))
     return BaseFiles(files.root, checkout, own, models, failures)

@@ -87,12 +87,15 @@ def _as_reported(fetched: Fetched) -> FetchedPlace:
     )
 
 
-def supplied_model(model: ModelSettings, project: Project, resolve: Callable[[str], str]) -> ModelSettings:
-    """A model of the base commit with everything that it names on this machine. `resolve`: of its paths.
+def supplied_model(
+    model: ModelSettings, pins: Mapping[str, str], project: Project, resolve: Callable[[str], str]
+) -> ModelSettings:
+    """A model of the base commit with everything that it names on this machine.
 
-    Its addresses hold what the head's pins say, or are not pinned. Raises as `supplied` does.
+    `pins` are those of its own validator.yml, and `resolve` is of its paths. Raises as `supplied` does.
     """
-    held = fetch_all(project.settings.model_copy(update={"models": (model,)}), project.work, tell)
+    settings = project.settings.model_copy(update={"models": (model,), "sha256": dict(pins)})
+    held = fetch_all(settings, project.work, tell)
     return _loadable(project.work, _with_places(model, held), resolve)
 
 

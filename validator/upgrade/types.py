@@ -285,11 +285,12 @@ class BaseModels(Frozen):
     """Models that the head has otherwise, as the base's validator.yml describes them, by the head's names.
 
     `folder` is that of the base's validator.yml and `files` are what each model is made of, relative to the
-    root of the repository.
+    root of the repository. `pins` are the digests of addresses.
     """
 
     folder: str = ""
     models: dict[str, ModelSettings] = {}
+    pins: dict[str, str] = {}
     files: dict[str, tuple[str, ...]] = {}
 
 

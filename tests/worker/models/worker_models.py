@@ -165,6 +165,10 @@ def exiting_builder():
     sys.exit("no licence found")
 
 
+def interrupting_builder():
+    raise KeyboardInterrupt
+
+
 def dying_builder():
     os._exit(7)
 

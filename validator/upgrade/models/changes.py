@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from validator.config.load import parse
+from validator.config.references import is_remote, named_files
 from validator.config.settings import ModelSettings, Settings
 from validator.errors import ConfigurationError
 from validator.upgrade.git import Changes, Repository, Snapshot
@@ -46,6 +47,11 @@ class ConfiguredSide:
     settings: Settings | None
     root: Path | None = None
 
+    @property
+    def pins(self) -> dict[str, str]:
+        """The digest of each address that has one."""
+        return dict(self.settings.sha256) if self.settings else {}
+
     def tree(self) -> SourceTree:
         """The side's files as its models see them."""
         return SourceTree(self.snapshot, posixpath.dirname(self.path), self.root)
@@ -70,6 +76,7 @@ def compare_models(
         folder=posixpath.dirname(before.path),
         models={name: sides.pairs[name] for name in changed},
         files={name: sides.files[name] for name in changed},
+        pins=before.pins,
     )
     return ModelComparison(reasons, models)
 
@@ -130,18 +137,29 @@ class _Sides:
             return False
         if base is None or base is head:  # there was none, or it cannot be read
             return True
-        return base.model_copy(update={"models": head.models}) != head
+        # A pin is a part of the models that name its address.
+        return base.model_copy(update={"models": head.models, "sha256": head.sha256}) != head
 
     def _settings(self, base: ModelSettings, head: ModelSettings) -> Iterator[ModelPart]:
         fields = [name for name in ModelSettings.model_fields if name not in ("name", "files")]
         differ = [name for name in fields if getattr(base, name) != getattr(head, name)]
         own = tuple(name for name in differ if name in OWN_SETTINGS)
         compared = tuple(name for name in differ if name not in OWN_SETTINGS)
+        pins = list(self._repinned(head))
+        own += tuple(f"sha256 of {name}" for name in pins if name in OWN_SETTINGS)
+        compared += tuple(f"sha256 of {name}" for name in pins if name not in OWN_SETTINGS)
         path = show(self._head.path)
         if own:
             yield ModelPart(part="settings", path=path, names=own)
         if compared:
             yield ModelPart(part="comparison", path=path, names=compared)
+
+    def _repinned(self, head: ModelSettings) -> Iterator[str]:
+        """Yield the settings whose address stays, and is to hold something else."""
+        old, new = self._base.pins, self._head.pins
+        for setting, place in named_files(head).items():
+            if is_remote(place) and place in old and old[place] != new.get(place):
+                yield setting
 
     def _files(self, base: ModelSettings, head: ModelSettings) -> Iterator[ModelPart]:
         """Yield each file that changed, or the folder that the settings name; a renamed one once."""

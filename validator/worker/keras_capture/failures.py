@@ -107,13 +107,13 @@ class StageError(Exception):
 
 @contextlib.contextmanager
 def stage(name: str, where: str = "") -> Iterator[None]:
-    """Turn whatever the user's code raises into `StageError`, KeyboardInterrupt too: nobody types here.
+    """Turn whatever the user's code raises into `StageError`; only Ctrl-C passes.
 
     `where` names the file or function at fault and is added to messages that do not name it.
     """
     try:
         yield
-    except StageError:
+    except (StageError, KeyboardInterrupt):
         raise
     except BaseException as error:  # sys.exit() and the like in user code must not end the worker
         raise StageError(name, error, where) from error

@@ -73,7 +73,10 @@ def run_job(framework: Framework, job: Job) -> dict:
     response = Response(id=job.id, artifact_kind=artifact_kind(job.artifact), batch_size=job.batch_size)
     try:
         _steps(framework, job, response)
-    except StageError as failed:
+    except (StageError, KeyboardInterrupt) as stopped:
+        # Nobody types at a worker: it is the model's code that raises KeyboardInterrupt.
+        began = "predict" if "predict" in response.seconds else "load"
+        failed = stopped if isinstance(stopped, StageError) else StageError(began, stopped)
         response.failure = failed.as_dict()
         response.artifact_failure = response.artifact_failure or failed.artifact_failure
         response.outputs = []
