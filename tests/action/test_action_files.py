@@ -14,6 +14,7 @@ import pytest
 import typer
 import yaml
 
+from tests.action.guide import WORKFLOWS
 from validator.cli import app
 from validator.github.posts import CommentAction
 from validator.github.publish import CommentOutcome, CommentPolicy
@@ -21,8 +22,6 @@ from validator.verdict.results import Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 ACTIONS = {"action.yml": "run", "report/action.yml": "publish"}
-GUIDE = (ROOT / "docs" / "github.md").read_text(encoding="utf-8")
-WORKFLOWS = dict(re.findall(r"<!-- workflow: ([\w-]+) -->\n```yaml\n(.*?)```", GUIDE, re.DOTALL))
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
@@ -130,7 +129,13 @@ def test_a_table_is_written_between_its_markers_and_nowhere_else() -> None:
 
 
 def test_the_guide_has_every_workflow() -> None:
-    assert WORKFLOWS.keys() == {"two-jobs", "fork-safe", "nightly", "one-job"}
+    names = {"two-jobs", "fork-safe", "nightly", "one-job", "auto-merge", "monorepo"}
+    assert names <= WORKFLOWS.keys()
+
+
+def test_init_writes_the_workflow_of_the_guide() -> None:
+    template = ROOT / "validator" / "adoption" / "templates" / "keras.yml"
+    assert template.read_text(encoding="utf-8") == WORKFLOWS["two-jobs"]
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)

@@ -10,7 +10,7 @@ import pytest
 from tests.action.conftest import Consumer, outputs
 from tests.github.fake import TOKEN, FakeGitHub, pull
 from validator.report import json as report_json
-from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Reason, Report
+from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Reason, Report, WorkflowRun
 
 TIP = "a" * 40
 
@@ -46,6 +46,7 @@ def report(consumer: Consumer, **more: object) -> Path:
         models=(ModelResult(name="tiny", cells=(cell,)),),
         tool="0.1.0",
         commit=TIP,
+        workflow_run=WorkflowRun(id=77, attempt=1),
     ).model_copy(update=more)
     path = consumer.folder / "handed" / "report.json"
     path.parent.mkdir(exist_ok=True)
@@ -56,11 +57,12 @@ def report(consumer: Consumer, **more: object) -> Path:
 def test_the_comment_does_not_say_how_long_it_took(
     consumer: Consumer, github: FakeGitHub, job: dict[str, str]
 ) -> None:
-    done = consumer.run("publish", str(report(consumer, seconds=12.5)), environ=job)
+    done = consumer.run("publish", str(report(consumer, seconds=12.5)), "--comment=always", environ=job)
     assert done.returncode == 0, done.stderr
     assert outputs(Path(job["GITHUB_OUTPUT"]))["comment"] == "created"
     again = {**job, "GITHUB_OUTPUT": job["GITHUB_OUTPUT"] + "2", "GITHUB_RUN_ID": "78"}
-    later = report(consumer, seconds=99.0, started="2026-01-01T00:00:00+00:00")
+    run = WorkflowRun(id=78, attempt=1)
+    later = report(consumer, seconds=99.0, started="2026-01-01T00:00:00+00:00", workflow_run=run)
     done = consumer.run("publish", str(later.parent), environ=again)
     assert done.returncode == 0, done.stderr
     assert outputs(Path(again["GITHUB_OUTPUT"]))["comment"] == "unchanged"
@@ -104,26 +106,36 @@ def test_a_token_that_may_not_write_changes_no_exit_code(
     consumer: Consumer, github: FakeGitHub, job: dict[str, str]
 ) -> None:
     github.allow(contents="read")
-    done = consumer.run("publish", str(report(consumer)), environ=job)
+    done = consumer.run("publish", str(report(consumer)), "--comment=always", environ=job)
     assert done.returncode == 0
     assert "pull-requests: write" in done.stdout
     assert outputs(Path(job["GITHUB_OUTPUT"]))["comment"] == "failed"
     assert "Predictions are identical" in Path(job["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("forgery", ["another commit", "no report", "no json"])
+@pytest.mark.parametrize("forgery", ["another commit", "another run", "no json"])
 def test_a_report_that_is_not_of_this_head_is_refused(
     consumer: Consumer, github: FakeGitHub, job: dict[str, str], forgery: str
 ) -> None:
-    path = report(consumer, commit="c" * 40 if forgery == "another commit" else TIP)
-    if forgery == "no report":
-        path.unlink()
-    elif forgery == "no json":
+    run = WorkflowRun(id=76 if forgery == "another run" else 77, attempt=1)
+    path = report(consumer, commit="c" * 40 if forgery == "another commit" else TIP, workflow_run=run)
+    if forgery == "no json":
         path.write_text('{"schema": 2, "seconds": NaN}', encoding="utf-8")
     done = consumer.run("publish", str(path), environ=job)
     assert done.returncode == 3
     assert github.writes() == []
     assert "The report was refused" in done.stderr
+
+
+def test_without_a_report_only_a_warning_is_left(
+    consumer: Consumer, github: FakeGitHub, job: dict[str, str]
+) -> None:
+    done = consumer.run("publish", "nowhere/keras-report", environ=job)
+    assert done.returncode == 0
+    assert github.writes() == []
+    assert (
+        "::warning title=Not published::The job that validates aaaaaaa ended without a report" in done.stdout
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 `<!-- project: NAME -->` once a page: the folder that `projects.py` prepares. `<!-- file: PATH -->`: the block
 is written there. `<!-- run -->`, `<!-- run: CODE -->`: its commands are run, and end with that code (0).
-`<!-- not run: REASON -->`.
+`<!-- not run: REASON -->`. `<!-- workflow: NAME -->`, `<!-- gitlab: NAME -->`: run or checked by tests of their own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PROJECT = re.compile(r"^<!-- project: (?P<name>[\w-]+) -->$", re.M)
 class Step:
     """A block of a page: a file to write, commands to run, or commands that are not run, with the reason."""
 
-    kind: Literal["file", "run", "not run", "shown"]
+    kind: Literal["file", "run", "not run", "shown", "workflow", "gitlab"]
     language: str
     text: str
     argument: str = ""

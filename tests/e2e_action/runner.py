@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.action.conftest import Consumer
+from tests.action.guide import WORKFLOWS
 from tests.github.fake import TOKEN, pull, run
 
 ROOT = Path(__file__).resolve().parents[2]
-GUIDE = (ROOT / "docs" / "github.md").read_text(encoding="utf-8")
-WORKFLOWS = dict(re.findall(r"<!-- workflow: ([\w-]+) -->\n```yaml\n(.*?)```", GUIDE, re.DOTALL))
 BRANCH = "dependabot/pip/keras-3.5.0"
 #: Certificates, proxies and package indexes of this machine, without which nothing can be installed.
 _MACHINE = re.compile(r"^(SSL_|REQUESTS_CA|CURL_CA|PIP_|UV_|(HTTPS?|NO)_PROXY$)", re.IGNORECASE)
@@ -44,11 +43,14 @@ runs:
       run: |
         git init --quiet .
         git remote add origin "$TEST_ORIGIN"
-        git fetch --quiet --depth="$DEPTH" origin "$TEST_REF"
+        if [ "$DEPTH" = 0 ]; then depth=(); else depth=(--depth="$DEPTH"); fi
+        git fetch --quiet "${depth[@]}" origin "$TEST_REF"
         git checkout --quiet FETCH_HEAD
         if [ "$PERSIST" = true ]; then
           secret=$(printf 'x-access-token:%s' "$SECRET" | base64)
           git config --local http.https://github.com/.extraheader "AUTHORIZATION: basic $secret"
+        else
+          git remote set-url origin "file:///a/private/repository/without/a/token"
         fi
 """
 UPLOAD = """name: upload
@@ -58,6 +60,7 @@ inputs:
   path: {description: Path., required: true}
   include-hidden-files: {description: Whether hidden files count., default: "false"}
   if-no-files-found: {description: What then., default: warn}
+  overwrite: {description: Whether an artifact of this name is replaced., default: "false"}
 runs:
   using: composite
   steps:
@@ -66,9 +69,15 @@ runs:
         NAME: ${{ inputs.name }}
         FROM: ${{ inputs.path }}
         HIDDEN: ${{ inputs.include-hidden-files }}
+        OVERWRITE: ${{ inputs.overwrite }}
       run: |
         case "$FROM" in */.*) [ "$HIDDEN" = true ] ;; esac
-        mkdir -p "$TEST_ARTIFACTS/$NAME" && cp "$FROM" "$TEST_ARTIFACTS/$NAME/"
+        folder=$TEST_ARTIFACTS/$GITHUB_RUN_ID/$NAME
+        if [ -e "$folder" ] && [ "$OVERWRITE" != true ]; then
+          echo "(409) Conflict: an artifact with this name already exists on the workflow run"
+          exit 1
+        fi
+        rm -rf "$folder" && mkdir -p "$folder" && cp "$FROM" "$folder/"
 """
 DOWNLOAD = """name: download
 description: Copies from the folder of artifacts.
@@ -81,8 +90,10 @@ runs:
   using: composite
   steps:
     - shell: bash
-      env: {NAME: "${{ inputs.name }}", TO: "${{ inputs.path }}"}
-      run: mkdir -p "$TO" && cp "$TEST_ARTIFACTS/$NAME"/* "$TO/"
+      env: {NAME: "${{ inputs.name }}", TO: "${{ inputs.path }}", RUN: "${{ inputs.run-id }}"}
+      run: |
+        folder=$TEST_ARTIFACTS/${RUN:-$GITHUB_RUN_ID}/$NAME
+        test -d "$folder" && mkdir -p "$TO" && cp "$folder"/* "$TO/"
 """
 STAND_INS = {"checkout": CHECKOUT, "upload-artifact": UPLOAD, "download-artifact": DOWNLOAD}
 
@@ -149,14 +160,25 @@ class Hub:
             "pull_request": {
                 "number": 7,
                 "user": {"login": "dependabot[bot]"},
+                "html_url": "https://github.com/acme/widget/pull/7",
                 "head": {"sha": self.tip, "ref": BRANCH, **same},
                 "base": {"sha": base, "ref": "main", **same},
             },
             "repository": {"full_name": "acme/widget", "default_branch": "main"},
         }
 
-    def act(self, workflow: str, name: str = "pull_request", event: dict[str, Any] | None = None) -> Outcome:
-        """Run a workflow of the guide on what was pushed last; the API remembers from run to run."""
+    def act(
+        self,
+        workflow: str,
+        name: str = "pull_request",
+        event: dict[str, Any] | None = None,
+        run: tuple[int, int] = (99, 1),
+        ref: str = "refs/pull/7/merge",
+    ) -> Outcome:
+        """Run a workflow of the guide on what was pushed last; the API remembers from run to run.
+
+        `run` is the number of the run and its attempt; `ref` is what the checkout brings.
+        """
         work = self.folder / "work"
         shutil.rmtree(work, ignore_errors=True)
         (work / "home").mkdir(parents=True)
@@ -167,11 +189,21 @@ class Hub:
         checkout = self._checkout(work, body)
         fake = FakeProcess(state)
         try:
-            command = self._command(work, name, payload, fake.url, body)
+            variables = {
+                "GITHUB_API_URL": fake.url,
+                "GITHUB_RUN_ID": str(run[0]),
+                "GITHUB_RUN_ATTEMPT": str(run[1]),
+                "TEST_REF": ref,
+            }
+            command = self._command(work, name, payload, variables, body)
             done = subprocess.run(
                 command,
                 cwd=checkout,
-                env={"PATH": os.environ["PATH"], "HOME": str(work / "home"), "LANG": "C.UTF-8"},
+                env={
+                    "PATH": f"{self._gh()}:{os.environ['PATH']}",
+                    "HOME": str(work / "home"),
+                    "LANG": "C.UTF-8",
+                },
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -182,6 +214,23 @@ class Hub:
             self.state = fake.stop()
         assert self.state["violations"] == []
         return Outcome(_results(done.stdout), _messages(done.stdout), self.state)
+
+    def push(self, refspec: str) -> None:
+        """Push what is checked out to the origin."""
+        self.consumer.git("push", "--quiet", "--force", f"file://{self._origin()}", refspec)
+
+    def lose_artifacts(self) -> None:
+        """As after the days that GitHub keeps them."""
+        shutil.rmtree(self.folder / "artifacts")
+
+    def _gh(self) -> Path:
+        """A folder with a `gh` that notes what it is asked for, if it is given the job's token."""
+        folder = self.folder / "bin"
+        folder.mkdir(exist_ok=True)
+        script = folder / "gh"
+        script.write_text(f'#!/bin/sh\n[ "$GH_TOKEN" = {TOKEN} ] && echo "$@" >> {self.folder}/gh.calls\n')
+        script.chmod(0o755)
+        return folder
 
     def _origin(self) -> Path:
         origin = self.folder / "origin.git"
@@ -203,13 +252,14 @@ class Hub:
             subprocess.run(["git", "-C", str(folder), *arguments], check=True)
         return folder
 
-    def _command(self, work: Path, name: str, payload: Path, url: str, body: str) -> list[str]:
+    def _command(
+        self, work: Path, name: str, payload: Path, variables: dict[str, str], body: str
+    ) -> list[str]:
         variables = {
-            "GITHUB_API_URL": url,
+            **variables,
             "GITHUB_REPOSITORY": "acme/widget",
             "NO_COLOR": "1",
             "TEST_ORIGIN": f"file://{self._origin()}",
-            "TEST_REF": "refs/pull/7/merge",
             "TEST_ARTIFACTS": str(self.folder / "artifacts"),
             "UV_CACHE_DIR": _uv_cache(),
             **{key: value for key, value in os.environ.items() if _MACHINE.match(key)},

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.action.conftest import Consumer
+from tests.action.conftest import MODEL, SETTINGS, Consumer
 from tests.e2e_action.runner import BRANCH, Hub
-from tests.github.fake import TOKEN
+from tests.github.fake import TOKEN, comment
 
 pytestmark = pytest.mark.e2e
 
@@ -70,6 +71,25 @@ def build():
     return model
 '''
 
+#: A model whose builder has the validator killed, as a machine without memory does.
+KILLER = """import os
+import signal
+from pathlib import Path
+
+
+def build():
+    process = "self"
+    while process not in ("0", "1"):
+        status = Path(f"/proc/{process}/status").read_text()
+        process = next(line.split()[1] for line in status.splitlines() if line.startswith("PPid"))
+        command = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\\0")
+        if b"validator" in command and b"run" in command:
+            os.kill(int(process), signal.SIGKILL)
+            os._exit(1)
+    raise RuntimeError("there is no validator above this process")
+"""
+PULL_REQUEST = "https://github.com/acme/widget/pull/7"
+
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Hub:
@@ -108,68 +128,149 @@ def assert_no_secret(hub: Hub) -> None:
     assert leaks == []
 
 
+def merges(hub: Hub) -> list[str]:
+    """How `gh` was called by the last run."""
+    calls = hub.folder / "gh.calls"
+    lines = calls.read_text(encoding="utf-8").splitlines() if calls.exists() else []
+    calls.unlink(missing_ok=True)
+    return lines
+
+
 def comments(hub: Hub) -> list[str]:
     return [one["body"] for one in hub.state["comments"]]
 
 
+def forks_event(hub: Hub, **run: object) -> dict[str, Any]:
+    """What starts the workflow that publishes the report of run 99."""
+    workflow_run = {
+        "id": 99,
+        "run_attempt": 1,
+        "event": "pull_request",
+        "conclusion": "failure",
+        "head_sha": hub.tip,
+        "head_branch": BRANCH,
+        "head_repository": {"full_name": "acme/widget"},
+        **run,
+    }
+    repository = {"full_name": "acme/widget", "default_branch": "main"}
+    return {"action": "completed", "workflow_run": workflow_run, "repository": repository}
+
+
 def test_one_comment_is_created_edited_and_left_alone(hub: Hub) -> None:
-    # One job: the hurried form makes the comment.
-    first = hub.act("one-job")
-    assert first.jobs == {"keras": "success"}, first.log
-    assert first.writes() == ["POST /repos/acme/widget/issues/7/comments"]
-    assert "Predictions are identical: `keras 3.3.3 → 3.5.0`" in comments(hub)[0]
+    # All holds: nobody is told, and Dependabot's pull request may merge itself.
+    first = hub.act("auto-merge")
+    assert first.jobs == {"validate": "success", "report": "success", "merge": "success"}, first.log
+    assert first.writes() == []
+    assert "Predictions are identical: `keras 3.3.3 → 3.5.0`" in first.log
+    assert merges(hub) == [f"pr merge --auto --squash --match-head-commit {hub.tip} {PULL_REQUEST}"]
     assert_no_secret(hub)
 
-    # Somebody pushes, the model now differs: the gate fails its own job, and the other job edits the comment.
+    # Somebody pushes, the model now differs: the gate fails its own job, the other one comments, none merges.
     hub.open({"model.py": spy(hub.folder, 1.5)})
-    second = hub.act("two-jobs")
+    second = hub.act("auto-merge", run=(100, 1))
     assert second.jobs == {"validate": "failure", "report": "success"}, second.log
-    (edited,) = second.writes()
-    assert edited.startswith("PATCH /repos/acme/widget/issues/comments/")
+    assert second.writes() == ["POST /repos/acme/widget/issues/7/comments"]
     (body,) = comments(hub)
     assert "### ❌ Predictions change" in body
     assert f"commit `{hub.tip[:7]}`" in body
     assert "::error file=requirements.txt,line=1," in second.log or "tiny in head: changed" in second.log
+    assert merges(hub) == []
     assert_no_secret(hub)
 
-    # The same again: nothing is written.
-    third = hub.act("two-jobs")
+    # The failed jobs are run again: the artifact is replaced, and nothing is written, as nothing is new.
+    third = hub.act("two-jobs", run=(100, 2))
     assert third.jobs == {"validate": "failure", "report": "success"}, third.log
     assert third.writes() == []
     assert comments(hub) == [body]
 
+    # The first attempt's job was slower, and reports after the second: the newer result stays.
+    older = hub.act("two-jobs", run=(99, 1))
+    assert older.jobs == {"validate": "failure", "report": "success"}, older.log
+    assert older.writes() == []
+    assert "shows a later run or attempt" in older.log
+
     # A fork's report is published by a workflow of its own, from the artifact of that run.
-    event = {
-        "action": "completed",
-        "workflow_run": {
-            "id": 99,
-            "event": "pull_request",
-            "conclusion": "failure",
-            "head_sha": hub.tip,
-            "head_branch": BRANCH,
-            "head_repository": {"full_name": "acme/widget"},
-        },
-        "repository": {"full_name": "acme/widget", "default_branch": "main"},
-    }
     hub.state["comments"] = []
-    fork = hub.act("fork-safe", "workflow_run", event)
+    fork = hub.act("fork-safe", "workflow_run", forks_event(hub), run=(500, 1))
     assert fork.jobs == {"report": "success"}, fork.log
     assert fork.writes() == ["POST /repos/acme/widget/issues/7/comments"]
     assert "### ❌ Predictions change" in comments(hub)[0]
 
+    # A second attempt ended without a report of its own: what the first one reported counts no more.
+    again = hub.act("fork-safe", "workflow_run", forks_event(hub, run_attempt=2), run=(501, 1))
+    assert again.jobs == {"report": "success"}, again.log
+    (edited,) = again.writes()
+    assert edited.startswith("PATCH /repos/acme/widget/issues/comments/")
+    assert "### ❓ Not validated" in comments(hub)[0]
+
     # A report about another commit than the pull request's head is refused, and creates nothing.
-    hub.state["comments"] = []
-    event["workflow_run"] = {**event["workflow_run"], "head_sha": "f" * 40}  # type: ignore[dict-item]
-    forged = hub.act("fork-safe", "workflow_run", event)
+    hub.state["comments"], kept = [], hub.state["comments"]
+    forged = hub.act("fork-safe", "workflow_run", forks_event(hub, head_sha="f" * 40), run=(503, 1))
     assert forged.jobs == {"report": "failure"}, forged.log
     assert forged.writes() == []
+    hub.state["comments"] = kept
+
+    # So it is without any artifact.
+    hub.lose_artifacts()
+    lost = hub.act("fork-safe", "workflow_run", forks_event(hub, run_attempt=3), run=(502, 1))
+    assert lost.jobs == {"report": "success"}, lost.log
+    assert "ended without a report" in comments(hub)[0]
 
 
-def test_nothing_relevant_changed_is_a_quick_green_with_a_comment(hub: Hub, tmp_path: Path) -> None:
+def test_a_job_that_is_killed_replaces_the_green_comment(hub: Hub) -> None:
+    marker = "<!-- keras-validator:default -->"
+    hub.state["comments"] = [comment(1, 7, f"{marker}\n### ✅ Predictions are identical")]
+    hub.open({"model.py": KILLER})
+    dead = hub.act("two-jobs", run=(101, 1))
+    assert dead.jobs == {"validate": "failure", "report": "success"}, dead.log
+    (body,) = comments(hub)
+    assert "Not validated" in body
+    assert "✅" not in body
+
+
+def test_a_merge_queue_compares_all_its_commits_in_a_private_repository(hub: Hub) -> None:
+    consumer = hub.consumer
+    base = consumer.git("rev-parse", "main")
+    consumer.git("checkout", "--quiet", "-B", "queue", "main")
+    consumer.commit({"requirements.txt": f"keras==3.5.0\n{COMMON}"}, "Bump keras")
+    consumer.commit({"model.py": spy(hub.folder, 1.5)}, "Move the model")
+    head = consumer.commit({"README.md": "queue\n"}, "Say so")
+    ref = "refs/heads/gh-readonly-queue/main/pr-7"
+    hub.push(f"HEAD:{ref}")
+    group = {"base_sha": base, "head_sha": head, "head_ref": ref, "base_ref": "refs/heads/main"}
+    repository = {"full_name": "acme/widget", "default_branch": "main"}
+    event = {"action": "checks_requested", "merge_group": group, "repository": repository}
+    queued = hub.act("two-jobs", "merge_group", event, run=(102, 1), ref=ref)
+    assert queued.jobs == {"validate": "failure"}, queued.log
+    assert "keras 3.3.3 → 3.5.0" in queued.log
+    assert queued.writes() == []
+
+
+def test_each_project_of_a_repository_has_its_own_comment(tmp_path: Path) -> None:
+    consumer = Consumer(tmp_path / "widget")
+    moved = MODEL.replace("reshape(4, 3)", "reshape(4, 3) * (1 + (keras.__version__ == '3.5.0'))")
+    files: dict[str, str | bytes | None] = {}
+    for project, code in {"ocr": moved, "search": MODEL}.items():
+        folder = f"services/{project}"
+        files[f"{folder}/validator.yml"] = SETTINGS.replace("inputs.npy", "../../inputs.npy")
+        files[f"{folder}/model.py"] = code
+        files[f"{folder}/requirements.txt"] = f"keras==3.3.3\n{COMMON}"
+    consumer.start(files)
+    hub = Hub(tmp_path, consumer)
+    hub.open({"services/ocr/requirements.txt": f"keras==3.5.0\n{COMMON}"})
+    outcome = hub.act("monorepo")
+    assert outcome.jobs == {"validate": "failure", "report": "success"}, outcome.log
+    (body,) = comments(hub)
+    assert body.startswith("<!-- keras-validator:ocr -->")
+    assert "### ❌ Predictions change" in body
+
+
+def test_nothing_relevant_changed_is_a_quick_green_without_a_comment(tmp_path: Path) -> None:
     consumer = Consumer(tmp_path / "widget")
     consumer.start({"requirements.txt": f"keras==3.3.3\n{COMMON}", "README.md": "one\n"})
     other = Hub(tmp_path, consumer)
     other.open({"README.md": "two\n"})
-    outcome = other.act("two-jobs")
+    outcome = other.act("auto-merge")
     assert outcome.jobs == {"validate": "success", "report": "success"}, outcome.log
-    assert "nothing relevant changed" in comments(other)[0]
+    assert "nothing relevant changed" in outcome.log
+    assert outcome.writes() == []

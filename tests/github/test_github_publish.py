@@ -24,10 +24,11 @@ from tests.github.cases import (
 from tests.github.fake import REPOSITORY, FakeGitHub, comment, pull, run
 from validator.errors import ConfigurationError
 from validator.github import Published, PublishOptions, publish_file, read_context
+from validator.github.attempts import Attempt, published_attempt, without_stamp
 from validator.github.client import ClientLimits
 from validator.github.context import Context
 from validator.github.edition import COMMENT_LIMIT, characters
-from validator.verdict.results import Report
+from validator.verdict.results import Report, WorkflowRun
 
 MARK = "<!-- keras-validator:default -->"
 EVERYTHING = PublishOptions(status=True, check=True, issue=True, summary=True)
@@ -39,13 +40,20 @@ def publish(
     """Hand a report over in a file, as another job does."""
     context = context or job.context
     file = job.folder / "report.json"
-    handed = result.model_copy(update={"commit": context.head_sha})
+    made = published_attempt(context)
+    workflow_run = WorkflowRun(id=made.run, attempt=made.number)
+    handed = result.model_copy(update={"commit": context.head_sha, "workflow_run": workflow_run})
     file.write_text(handed.model_dump_json(by_alias=True), encoding="utf-8")
     return publish_file(file, lambda found: edition(found, text), context, options, job.outlet)
 
 
 def go(job: Job, result: Report | None = None, text: str = "## Numbers changed", **options: Any) -> Published:
     return publish(result or report(), text, job, PublishOptions(**options))
+
+
+def body_of(job: Job) -> str:
+    """The first comment, without the attempt that it names."""
+    return without_stamp(job.github.comments[0]["body"])
 
 
 def sentences(published: Published) -> str:
@@ -56,7 +64,7 @@ def test_one_run_publishes_everywhere(job: Job) -> None:
     published = publish(report(), None, job, EVERYTHING)
     assert published.problems == ()
     assert published.comment == "created"
-    assert job.github.comments[0]["body"] == f"{MARK}\n## Numbers changed"
+    assert body_of(job) == f"{MARK}\n## Numbers changed"
     assert [item["sha"] for item in job.github.statuses] == [HEAD]
     assert [item["head_sha"] for item in job.github.checks] == [HEAD]
     assert [item["state"] for item in job.github.issues] == ["open"]
@@ -107,7 +115,7 @@ def test_the_policy_says_when_a_comment_is_created(
 def test_an_existing_comment_is_brought_up_to_date_under_every_policy(job: Job, policy: str) -> None:
     job.github.comments = [comment(10, 3, f"{MARK}\nIt is broken")]
     assert go(job, passing(), "All is well again", comment=policy).comment == "updated"
-    assert job.github.comments[0]["body"] == f"{MARK}\nAll is well again"
+    assert body_of(job) == f"{MARK}\nAll is well again"
 
 
 def test_a_stale_head_gets_no_comment(job: Job) -> None:
@@ -265,7 +273,7 @@ def test_a_comment_fits_however_its_characters_are_counted(job: Job, letter: str
 def test_ten_megabytes_that_know_no_budget_become_a_line_and_a_link(job: Job) -> None:
     published = publish(report(), lambda _: HOSTILE * 60_000, job, EVERYTHING)
     body = job.github.comments[0]["body"]
-    assert body.startswith(f"{MARK}\n**fail: digits changed in head")
+    assert without_stamp(body).startswith(f"{MARK}\n**fail: digits changed in head")
     assert body.endswith(f"see [the run](https://github.com/{REPOSITORY}/actions/runs/7).")
     assert job.summary.startswith("**fail: digits changed in head")
     assert sentences(published) == "The report does not fit into this job summary"
@@ -337,9 +345,11 @@ def test_a_forks_report_arrives_on_its_pull_request(job: Job) -> None:
     job.name, job.payload = "workflow_run", workflow_run_event()
     job.github.pulls = [pull(3, HEAD), pull(5, HEAD, "patch", "stranger/widget")]
     job.github.runs = [run(99, HEAD, "patch", "stranger/widget")]
-    published = received(job, report().model_dump_json(by_alias=True), status=True)
+    made = report().model_copy(update={"workflow_run": WorkflowRun(id=99, attempt=1)})
+    published = received(job, made.model_dump_json(by_alias=True), status=True)
     assert (published.pull_request, published.comment, published.problems) == (5, "created", ())
-    assert [(item["number"], item["body"]) for item in job.github.comments] == [(5, f"{MARK}\n## fail")]
+    assert [item["number"] for item in job.github.comments] == [5]
+    assert body_of(job) == f"{MARK}\n## fail"
     assert job.github.statuses[0]["sha"] == HEAD
 
 
@@ -350,18 +360,22 @@ def test_a_forks_report_arrives_on_its_pull_request(job: Job) -> None:
         ({"commit": None}, "does not say which commit"),
         ({"pull_request": 1}, "schema at pull"),
         ({"verdict": "merge"}, "schema at verdict"),
+        ({"workflow_run": None}, "does not say which run"),
+        ({"workflow_run": {"id": 6, "attempt": 1}}, "run 6 made it, and this job publishes run 7"),
+        ({"workflow_run": {"id": 7, "attempt": 2}}, "claims attempt 2 of a run that is at attempt 1"),
     ],
 )
 def test_a_forged_report_creates_no_comment_and_approves_nothing(
     job: Job, change: dict[str, Any], words: str
 ) -> None:
-    content = json.dumps({**json.loads(passing().model_dump_json(by_alias=True)), **change})
+    handed = passing().model_copy(update={"workflow_run": WorkflowRun(id=7, attempt=1)})
+    content = json.dumps({**json.loads(handed.model_dump_json(by_alias=True)), **change})
     published = received(job, content, status=True, summary=True)
     assert words in published.refused
     assert (published.verdict, published.comment) == ("inconclusive", "none")
     assert job.github.comments == []
     assert [item["state"] for item in job.github.statuses] == ["error"]
-    assert "inconclusive" in job.summary
+    assert "Not validated" in job.summary
 
 
 def test_a_refused_report_replaces_an_older_green_one(job: Job) -> None:
@@ -370,9 +384,40 @@ def test_a_refused_report_replaces_an_older_green_one(job: Job) -> None:
     assert "refused" in job.github.comments[0]["body"]
 
 
-def test_no_report_at_all(job: Job) -> None:
-    published = publish_file(job.folder / "none.json", edition, job.context, PublishOptions(), job.outlet)
-    assert "does not exist" in published.refused
+def test_a_job_that_left_no_report_replaces_an_older_green_comment(job: Job) -> None:
+    job.github.comments = [comment(10, 3, f"{MARK}\nAll is well")]
+    path = job.folder / "none.json"
+    published = publish_file(path, edition, job.context, PublishOptions(status=True), job.outlet)
+    assert (published.refused, published.comment, published.verdict) == ("", "updated", "inconclusive")
+    assert "ended without a report" in published.absent
+    assert "### ❓ Not validated" in body_of(job)
+    assert [item["state"] for item in job.github.statuses] == ["error"]
+    assert job.printed == [f"::warning title=Not published::{published.absent}"]
+
+
+def test_a_job_that_left_no_report_creates_no_comment(job: Job) -> None:
+    path = job.folder / "none.json"
+    assert publish_file(path, edition, job.context, PublishOptions(), job.outlet).comment == "none"
+    assert job.github.comments == []
+
+
+@pytest.mark.parametrize(
+    ("conclusion", "counts"), [("success", True), ("failure", False), ("cancelled", False), (None, False)]
+)
+def test_a_report_of_an_earlier_attempt_counts_where_the_later_one_succeeded_without(
+    job: Job, conclusion: str | None, counts: bool
+) -> None:
+    event = workflow_run_event()
+    event["workflow_run"] |= {"run_attempt": 2, "conclusion": conclusion}
+    job.name, job.payload = "workflow_run", event
+    job.github.pulls, job.github.runs = [pull(3, HEAD, "patch")], [run(99, HEAD, "patch")]
+    job.github.comments = [comment(10, 3, f"{MARK}\n{Attempt(99, 1).stamp}\nAll is well")]
+    made = report().model_copy(update={"workflow_run": WorkflowRun(id=99, attempt=1)})
+    published = received(job, made.model_dump_json(by_alias=True))
+    assert (published.verdict, published.comment) == ("fail" if counts else "inconclusive", "updated")
+    assert ("Not validated" in body_of(job)) != counts
+    assert bool(published.absent) != counts
+    assert (Attempt(99, 1 if counts else 2).stamp) in job.github.comments[0]["body"]
 
 
 def test_enterprise_server(tmp_path: Path) -> None:

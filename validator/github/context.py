@@ -65,6 +65,8 @@ class WorkflowRunEvent(Payload):
 
     id: int = Field(gt=0)
     head_sha: Sha
+    run_attempt: int = Field(default=1, gt=0)
+    conclusion: str | None = None
 
 
 class MergeGroupEvent(Payload):

@@ -22,13 +22,19 @@ class Edition:
     """One report with the texts that the report room made of it.
 
     `render` gives the Markdown without a marker; `headline` is the verdict and its first reason, on one line
-    of any length; `refused` says why a received report was not used, and is empty where it was.
+    of any length; `refused` says why a received report was not used, `absent` why there was none.
     """
 
     report: Report
     render: Render
     headline: str
     refused: str = ""
+    absent: str = ""
+
+    @property
+    def unusable(self) -> bool:
+        """Whether there is no report that counts: an older comment is replaced, and none is created."""
+        return bool(self.refused or self.absent)
 
 
 def characters(text: str) -> int:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Generic, Literal, TypeVar
 
 from validator.github.answers import ApiCall, GitHubError
+from validator.github.attempts import Attempt, shown_by, without_stamp
 from validator.github.client import Client
 from validator.github.context import Author, Payload
 
@@ -19,7 +20,7 @@ INSTANCE = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
 _WRITE_COMMENT, _WRITE_ISSUE = "pull-requests: write", "issues: write"
 _RUN = re.compile(r"/actions/runs/\d+(?:/attempts/\d+|/job/\d+)?")
 
-CommentAction = Literal["created", "updated", "unchanged", "none"]
+CommentAction = Literal["created", "updated", "unchanged", "none", "stale"]
 IssueAction = Literal["opened", "updated", "unchanged", "closed", "none"]
 _Action_co = TypeVar("_Action_co", bound=str, covariant=True)
 
@@ -106,14 +107,17 @@ class Thread:
     publisher: Publisher
     number: int
 
-    def upsert(self, text: str, allowed: bool = True) -> Posted[CommentAction]:
+    def upsert(self, text: str, attempt: Attempt, allowed: bool = True) -> Posted[CommentAction]:
         """Update our comment; create it if there is none and that is `allowed`.
 
         The oldest of ours stays, others are deleted: after creating, the conversation is read again, so that
-        of two runs at once one comment remains.
+        of two runs at once one comment remains. The result of a later attempt stays too ("stale").
         """
-        body, logins = f"{self.publisher.marker}\n{text}", {self.publisher.login}
+        body, logins = f"{self.publisher.marker}\n{attempt.stamp}\n{text}", {self.publisher.login}
         owned = self._owned(logins)
+        later = next((post for post in owned if (shown_by(post.body or "") or attempt) > attempt), None)
+        if later is not None:
+            return Posted("stale", later.html_url)
         if owned:
             return self._settle(owned, body)
         if not allowed:
@@ -225,4 +229,5 @@ def marker(instance: str) -> str:
 
 def same(old: str, new: str) -> bool:
     """Whether two bodies are equal up to line ends and the number of the run."""
-    return _RUN.sub("", old.replace("\r\n", "\n")).strip() == _RUN.sub("", new.replace("\r\n", "\n")).strip()
+    one, other = (without_stamp(_RUN.sub("", body.replace("\r\n", "\n"))).strip() for body in (old, new))
+    return one == other

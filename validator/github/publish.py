@@ -7,30 +7,30 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TextIO, TypeVar
 
 from pydantic import Field
 
-from validator import __version__
 from validator.base import Frozen
 from validator.github.annotations import Annotation, commands, escape_data
 from validator.github.answers import GitHubError
+from validator.github.arrival import received_edition
+from validator.github.attempts import check_attempt, made_by, published_attempt
 from validator.github.client import Client, ClientLimits, Clock
 from validator.github.context import Context
 from validator.github.edition import COMMENT_BUDGET, COMMENT_LIMIT, Edition, fit
 from validator.github.posts import INSTANCE, CommentAction, IssueAction, Posted, Publisher, Thread, Tracker
 from validator.github.pulls import Target, resolve
-from validator.github.received import RefusedReportError, read_report
 from validator.github.statuses import CommitMark, post_check, post_status
 from validator.github.summary import append_summary, write_outputs
 from validator.text import fence, markdown_text, plain
 from validator.verdict.bands import GREEN
-from validator.verdict.results import Reason, Report, Verdict
+from validator.verdict.results import Report, Verdict
 
 CommentPolicy = Literal["always", "changes", "failures", "never"]
-CommentOutcome = Literal[CommentAction, "stale", "failed"]
+CommentOutcome = Literal[CommentAction, "failed"]
 _T = TypeVar("_T")
 
 
@@ -38,7 +38,7 @@ class PublishOptions(Frozen):
     """What is published. An existing comment is updated under every policy."""
 
     instance: str = Field(default="default", pattern=f"^{INSTANCE.pattern}$", max_length=80)
-    comment: CommentPolicy = "always"
+    comment: CommentPolicy = "changes"
     summary: bool = False
     status: bool = False
     check: bool = False
@@ -70,6 +70,7 @@ class Published(Frozen):
     issue_url: str = ""
     summary: bool = False
     refused: str = Field(default="", description="Why the report was not used.")
+    absent: str = Field(default="", description="Why there is no report to use.")
     problems: tuple[PublishProblem, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -92,14 +93,17 @@ def publish_file(
 ) -> Published:
     """Publish a report that came as a file from a job which ran the pull request's code.
 
-    The report is used only when it is about the commit that GitHub names. A refused one is reported as such:
-    an existing comment then says so, and none is created for it. When a comment fails, the report is in the
-    job summary whatever the options say. Raises ConfigurationError for an unusable GITHUB_API_URL.
+    The report is used only when it is about the commit and of the run that GitHub names. Without one, or
+    where it is refused, an existing comment says that nothing was validated, and none is created. When a
+    comment fails, the report is in the job summary whatever the options say.
+
+    Raises:
+        ConfigurationError: GITHUB_API_URL is unusable.
     """
-    try:
-        edition = edition_of(read_report(path, context.head_sha))
-    except RefusedReportError as error:
-        edition = _refused(str(error), edition_of)
+    edition = received_edition(
+        path, edition_of, context.head_sha, context.run_url, lambda report: check_attempt(report, context)
+    )
+    if edition.unusable:
         options = options.model_copy(update={"comment": "never"})
     return _Publication(edition, context, options, outlet or Outlet()).run()
 
@@ -128,24 +132,17 @@ def outputs_of(published: Published) -> dict[str, str]:
     }
 
 
-def _refused(reason: str, edition_of: Callable[[Report], Edition]) -> Edition:
-    reasons = (Reason(kind="error", error=reason),)
-    report = Report(
-        verdict="inconclusive", reasons=reasons, baseline="", environments=(), models=(), tool=__version__
-    )
-    text = f"**Keras upgrade: inconclusive.** {markdown_text(reason, 600)}"
-    return replace(edition_of(report), render=lambda _: text, refused=reason)
-
-
 class _Publication:
     """One publication: the client, and the problems so far."""
 
     def __init__(self, edition: Edition, context: Context, options: PublishOptions, outlet: Outlet) -> None:
         self.edition, self.context, self.options = edition, context, options
+        self.attempt = made_by(edition.report) or published_attempt(context)
         self.stdout = outlet.stdout
         self.client = Client(context.api_url, context.token, outlet.clock, outlet.limits)
         self.publisher = Publisher(self.client, context.repository, options.instance, options.author)
-        self.problems: list[PublishProblem] = []
+        self.problems = [PublishProblem(sentence=edition.absent)] if edition.absent else []
+        self.notes: list[str] = []
         # Nobody asked for a comment, so a weak token matters only if there is one to update.
         self.quiet = options.comment == "never"
         self._token_works = True
@@ -171,8 +168,9 @@ class _Publication:
             issue_url=issue.url,
             summary=summary,
             refused=self.edition.refused,
+            absent=self.edition.absent,
             problems=tuple(self.problems),
-            notes=(target.note,) if target and target.note else (),
+            notes=tuple(self.notes),
         )
         return self._announce(published)
 
@@ -215,14 +213,19 @@ class _Publication:
         failed: Posted[CommentOutcome] = Posted("none" if self.quiet else "failed")
         if target is None:
             return failed
+        if target.note:
+            self.notes.append(target.note)
         if target.number is None:
             return Posted("none")
         if not target.current:
             return Posted("stale")
         thread = Thread(self.publisher, target.number)
-        text = self._text(len(self.publisher.marker) + 1)
+        text = self._text(len(self.publisher.marker) + len(self.attempt.stamp) + 2)
         allowed = creates_comment(self.options.comment, self.edition.report)
-        return self._attempt(lambda: thread.upsert(text, allowed), quiet=self.quiet) or failed
+        posted = self._attempt(lambda: thread.upsert(text, self.attempt, allowed), quiet=self.quiet)
+        if posted is not None and posted.action == "stale":
+            self.notes.append(f"The comment on #{target.number} shows a later run or attempt, and stays")
+        return posted or failed
 
     def _text(self, reserved: int) -> str:
         """The report within a comment's limit; a line and a link where it cannot be made to fit."""

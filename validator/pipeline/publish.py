@@ -7,6 +7,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,7 +15,10 @@ from pydantic import ValidationError
 from validator.errors import ConfigurationError, Exit, ValidatorError
 from validator.github import Context, Edition, Published, PublishOptions, publish_file, read_context
 from validator.github.annotations import annotations_of, commands, escape_data, foreign_output
+from validator.github.arrival import received_edition
+from validator.github.publish import creates_comment
 from validator.github.summary import append_summary, write_outputs
+from validator.gitlab import Note, publish_note, read_job
 from validator.pipeline.pull_request import persisted_credentials
 from validator.pipeline.run import Request, run_matrix
 from validator.pipeline.show import read_report
@@ -24,7 +28,8 @@ from validator.report.markdown import SMALLEST_BUDGET, Links, comment
 from validator.report.words import registered_words
 from validator.report.words.run import headline
 from validator.text import plain
-from validator.verdict.bands import SEVERITY
+from validator.verdict.bands import GREEN, SEVERITY
+from validator.verdict.gate import overall
 from validator.verdict.results import Report
 
 #: GitHub keeps at most 1 MiB of outputs of a job; the report is in its file.
@@ -43,11 +48,15 @@ def run_in_actions(request: Request) -> Exit:
             "::warning::The checkout keeps a token in .git/config, where the code of every model can read "
             "it: set `persist-credentials: false` for actions/checkout"
         )
+    path = request.folder.report()
+    if context.output is not None:
+        # A later value replaces it: a run that is killed leaves a report that says so.
+        write_outputs(context.output, {"report": str(path)})
     try:
         with foreign_output(sys.stdout):
             return run_matrix(request)
     finally:
-        _hand_over(request.folder.report(), context)
+        _hand_over(path, context)
 
 
 def publish_run(run: Path, options: PublishOptions, environ: Mapping[str, str]) -> tuple[Published, Exit]:
@@ -65,6 +74,28 @@ def publish_run(run: Path, options: PublishOptions, environ: Mapping[str, str]) 
     return published, Exit.CANNOT_JUDGE if published.refused else Exit.OK
 
 
+def publish_on_gitlab(run: Path, options: PublishOptions, environ: Mapping[str, str]) -> tuple[Note, Exit]:
+    """Publish the report of a finished run as a note on the merge request of this job of GitLab CI.
+
+    Raises:
+        ConfigurationError: this is no job of GitLab CI, python-gitlab is not installed, or an option has no
+            meaning there.
+    """
+    only_github = [name for name in ("status", "check", "issue", "summary") if getattr(options, name)]
+    if only_github:
+        raise ConfigurationError(f"--{', --'.join(only_github)}: on GitLab, only a note is published")
+    job = read_job(environ)
+    path = run / "report.json" if run.is_dir() else run
+    made = received_edition(
+        path, lambda report: _edition(report, Links(run=job.pipeline_url)), job.commit, job.pipeline_url
+    )
+    allowed = not made.unusable and creates_comment(options.comment, made.report)
+    note = publish_note(made, job, options.instance, allowed)
+    return replace(note, problem=note.problem or made.absent), (
+        Exit.CANNOT_JUDGE if made.refused else Exit.OK
+    )
+
+
 def publish_options(**given: object) -> PublishOptions:
     """Checked options of a publication. Raises ConfigurationError for an instance or a name of no use."""
     try:
@@ -76,11 +107,14 @@ def publish_options(**given: object) -> PublishOptions:
 
 def edition(report: Report, context: Context) -> Edition:
     """The report with its sentences made anew, and the comment without the marker that its publisher adds."""
+    return _edition(report, Links(run=context.run_url))
+
+
+def _edition(report: Report, links: Links) -> Edition:
     report = worded(report)
     title = headline(Content(report, registered_words()))
     if report.verdict != "pass" and report.reasons:
         title = f"{title}: {report.reasons[0].message}"
-    links = Links(run=context.run_url)
 
     def render(budget: int) -> str:
         return comment(report, budget=max(budget, SMALLEST_BUDGET), links=links).partition("\n")[2]
@@ -92,7 +126,7 @@ def describe(published: Published) -> str:
     """What was published, on one line for the log."""
     comment = f"comment on #{published.pull_request}: {published.comment} {published.comment_url}".rstrip()
     parts = {
-        published.refused or f"verdict {published.verdict}": True,
+        published.refused or published.absent or f"verdict {published.verdict}": True,
         comment: published.pull_request is not None,
         f"status {published.status_url}": published.status_url,
         f"check {published.check_url}": published.check_url,
@@ -115,11 +149,18 @@ def outputs_of(report: Report, path: Path) -> dict[str, str]:
     return {
         "verdict": report.verdict,
         "relevant": json.dumps(summary["relevant"]),
+        "unchanged": json.dumps(unchanged(report)),
         "counts": json.dumps(summary["counts"]),
         "json": json.dumps(summary),
         "report": str(path),
         "folder": str(path.parent),
     }
+
+
+def unchanged(report: Report) -> bool:
+    """Whether every model was compared and holds: nothing is left for a person to look at."""
+    cells = [cell for model in report.models for cell in model.cells]
+    return report.verdict == "pass" and bool(cells) and all(overall(cell) in GREEN for cell in cells)
 
 
 def _hand_over(path: Path, context: Context) -> None:

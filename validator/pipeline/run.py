@@ -28,7 +28,7 @@ from validator.pipeline.validate import Run, print_report, validate, write
 from validator.report.progress import Progress
 from validator.runner import Watcher
 from validator.verdict.gate import judge_run
-from validator.verdict.results import Reason, Report
+from validator.verdict.results import Reason, Report, WorkflowRun
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,8 @@ def produce(request: Request) -> Report:
     folder = request.folder
     with locked(folder.root, "the run"):
         folder.report().unlink(missing_ok=True)
+        if request.event:
+            write(folder, _refused(request, "The run ended without a result; its log says why"))
         try:
             change = find_upgrade(request)
             upgrade = change.detected.upgrade if change is not None else None
@@ -114,7 +116,7 @@ def produce(request: Request) -> Report:
                 alone = change is not None and not project.plan.compared
                 report = _uncompared(request, change) if change and alone else _run(request, project)
         except ValidatorError as error:
-            write(folder, _refused(request, error))
+            write(folder, _refused(request, str(error)))
             raise
         write(folder, report)
         return report
@@ -143,7 +145,8 @@ def _run(request: Request, project: Project) -> Report:
     with progress(project, jobs, quiet=request.json or request.quiet) as watcher:
         base = extract_base_files(project, request.folder)
         project = with_common_inputs(project, base, request.folder) if base else project
-        return validate(Run(project, request.folder, jobs, watcher, base))
+        commit, workflow_run = _job(request)
+        return validate(Run(project, request.folder, jobs, watcher, base, commit, workflow_run))
 
 
 def workers(project: Project, jobs: int | None) -> int:
@@ -183,6 +186,7 @@ def _not_run(request: Request, change: PullRequest) -> Report:
         configuration=display_path(request.config.resolve()),
         started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         commit=change.commit,
+        workflow_run=_job(request)[1],
     )
 
 
@@ -192,23 +196,28 @@ def _uncompared(request: Request, change: PullRequest) -> Report:
     return _not_run(request, change).model_copy(update={"verdict": verdict, "reasons": reasons})
 
 
-def _refused(request: Request, error: ValidatorError) -> Report:
-    """The report of a run that could not begin: it says why, and replaces that of an earlier run."""
+def _refused(request: Request, why: str) -> Report:
+    """The report of a run that could not begin or end: it replaces that of an earlier run."""
+    commit, workflow_run = _job(request)
     return Report(
         verdict="inconclusive",
-        reasons=(Reason(kind="error", error=str(error)),),
+        reasons=(Reason(kind="error", error=why),),
         baseline="",
         environments=(),
         models=(),
         tool=__version__,
         configuration=display_path(request.config.resolve()),
-        commit=_commit() if request.event else None,
+        commit=commit,
+        workflow_run=workflow_run,
     )
 
 
-def _commit() -> str | None:
-    """The commit that this job's report is about; None outside GitHub Actions."""
+def _job(request: Request) -> tuple[str | None, WorkflowRun | None]:
+    """The commit that this job of GitHub Actions reports on, and its run; nothing without `--event`."""
+    if not request.event:
+        return None, None
     try:
-        return read_context(os.environ).head_sha
+        context = read_context(os.environ)
     except ConfigurationError:
-        return None
+        return None, None  # reported by whoever needs the event
+    return context.head_sha, WorkflowRun(id=context.run_id, attempt=context.run_attempt)

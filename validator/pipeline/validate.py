@@ -35,7 +35,7 @@ from validator.runner import Bounds, Pool, Watcher, default_memory, write_text
 from validator.storage import recording
 from validator.verdict.gate import EXIT_CODES, apply_gate, judge_run, worst_first
 from validator.verdict.judge import Judgement, judge_cell
-from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Report
+from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Report, WorkflowRun
 
 #: After the predictions: whether they differ beyond noise, then where and why.
 ROUNDS: tuple[FollowUpRound, ...] = ("measure", "explain")
@@ -53,6 +53,8 @@ class Run:
     jobs: int
     watcher: Watcher
     base: BaseFiles | None = None
+    commit: str | None = None
+    workflow_run: WorkflowRun | None = None
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
     def pool(self) -> Pool:
@@ -193,7 +195,8 @@ def conclude(
         configuration=project.display_path,
         started=run.began.isoformat(timespec="seconds"),
         seconds=round((datetime.now(timezone.utc) - run.began).total_seconds(), 1),
-        commit=project.pull_request.commit if project.pull_request else None,
+        commit=project.pull_request.commit if project.pull_request else run.commit,
+        workflow_run=run.workflow_run,
         fetched=project.fetched,
     )
 

@@ -120,6 +120,13 @@ class FetchedPlace(Frozen):
     pinned: bool = Field(description="Whether validator.yml names the digest, so that no other is used.")
 
 
+class WorkflowRun(Frozen):
+    """The run of GitHub Actions that made a report, and its attempt: 1, or more after a re-run."""
+
+    id: int = Field(gt=0)
+    attempt: int = Field(gt=0)
+
+
 class Report(Frozen):
     """One run."""
 
@@ -136,4 +143,5 @@ class Report(Frozen):
     started: str = Field(default="", description="ISO 8601, UTC.")
     seconds: float | None = None
     commit: str | None = None
+    workflow_run: WorkflowRun | None = None
     fetched: tuple[FetchedPlace, ...] = Field(default=(), description="What lies elsewhere.")

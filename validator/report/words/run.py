@@ -29,6 +29,8 @@ _MOST_MODELS = 3
 def headline(content: Content) -> str:
     """The verdict in a few words, without the upgrade."""
     report = content.report
+    if report.verdict == "inconclusive" and any(each.kind == "error" for each in report.reasons):
+        return "Not validated"
     if report.verdict == "inconclusive":
         return "Inconclusive: the baseline cannot be used" if _baseless(content) else "Inconclusive"
     if report.upgrade is not None and not report.upgrade.relevant and not report.models:

@@ -1,0 +1,21 @@
+"""The workflows that the documentation prints, by name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_PAGES = (ROOT / "docs" / "github.md", *sorted((ROOT / "docs" / "how-to").glob("*.md")))
+_BLOCK = re.compile(r"<!-- (workflow|job): ([\w-]+) -->\n```yaml\n(.*?)```", re.DOTALL)
+
+
+def _workflows() -> dict[str, str]:
+    """Whole workflows; a job that is printed alone stands at the end of the one with two jobs."""
+    printed = [block for page in _PAGES for block in _BLOCK.findall(page.read_text(encoding="utf-8"))]
+    workflows = {name: text for kind, name, text in printed if kind == "workflow"}
+    jobs = {name: text for kind, name, text in printed if kind == "job"}
+    return workflows | {name: f"{workflows['two-jobs']}\n{text}" for name, text in jobs.items()}
+
+
+WORKFLOWS = _workflows()

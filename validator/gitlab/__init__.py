@@ -1,0 +1,6 @@
+"""Where a report is published on GitLab: one note on the merge request, kept up to date."""
+
+from validator.gitlab.context import GitLabJob, read_job
+from validator.gitlab.notes import Note, publish_note
+
+__all__ = ["GitLabJob", "Note", "publish_note", "read_job"]
