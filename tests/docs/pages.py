@@ -2,7 +2,7 @@
 
 `<!-- project: NAME -->` once a page: the folder that `projects.py` prepares. `<!-- file: PATH -->`: the block
 is written there. `<!-- run -->`, `<!-- run: CODE -->`: its commands are run, and end with that code (0).
-`<!-- not run: REASON -->`. `<!-- workflow: NAME -->`, `<!-- gitlab: NAME -->`: run or checked by tests of their own.
+`<!-- not run: REASON -->`. `<!-- workflow: NAME -->`, `<!-- gitlab: NAME -->`: tests of their own run it.
 """
 
 from __future__ import annotations

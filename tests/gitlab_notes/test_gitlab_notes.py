@@ -13,7 +13,7 @@ from tests.gitlab_notes.fake import STRANGER, TOKEN, FakeGitLab
 from validator.errors import ConfigurationError, Exit
 from validator.github import PublishOptions
 from validator.github.attempts import Attempt
-from validator.gitlab import Note, read_job
+from validator.gitlab import PostedNote, read_job
 from validator.gitlab.notes import without_actions
 from validator.pipeline.publish import publish_on_gitlab
 from validator.report import json as report_json
@@ -33,7 +33,7 @@ class Merge:
 
     def publish(
         self, verdict: Verdict = "fail", commit: str = HEAD, **options: object
-    ) -> tuple[Note, Exit, str]:
+    ) -> tuple[PostedNote, Exit, str]:
         """What became of the note, the exit code, and the first note's text without its hidden lines."""
         self.write(verdict, commit)
         environ = {

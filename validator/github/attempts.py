@@ -31,7 +31,7 @@ class Attempt:
         return f"<!-- keras-validator-run:{self.run}.{self.number} -->"
 
 
-def shown_by(body: str) -> Attempt | None:
+def attempt_in(body: str) -> Attempt | None:
     """The attempt whose result a comment of ours shows; None where its second line names none."""
     _, _, rest = body.lstrip().replace("\r\n", "\n").partition("\n")
     stamp = _STAMP.match(rest)

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Generic, Literal, TypeVar
 
 from validator.github.answers import ApiCall, GitHubError
-from validator.github.attempts import Attempt, shown_by, without_stamp
+from validator.github.attempts import Attempt, attempt_in, without_stamp
 from validator.github.client import Client
 from validator.github.context import Author, Payload
 
@@ -115,7 +115,7 @@ class Thread:
         """
         body, logins = f"{self.publisher.marker}\n{attempt.stamp}\n{text}", {self.publisher.login}
         owned = self._owned(logins)
-        later = next((post for post in owned if (shown_by(post.body or "") or attempt) > attempt), None)
+        later = next((post for post in owned if (attempt_in(post.body or "") or attempt) > attempt), None)
         if later is not None:
             return Posted("stale", later.html_url)
         if owned:
@@ -229,5 +229,5 @@ def marker(instance: str) -> str:
 
 def same(old: str, new: str) -> bool:
     """Whether two bodies are equal up to line ends and the number of the run."""
-    one, other = (without_stamp(_RUN.sub("", body.replace("\r\n", "\n"))).strip() for body in (old, new))
-    return one == other
+    before, after = (without_stamp(_RUN.sub("", body.replace("\r\n", "\n"))).strip() for body in (old, new))
+    return before == after

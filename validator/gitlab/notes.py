@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from validator.errors import ConfigurationError
-from validator.github.attempts import Attempt, shown_by
+from validator.github.attempts import Attempt, attempt_in
 from validator.github.edition import COMMENT_BUDGET, COMMENT_LIMIT, Edition, fit
 from validator.github.posts import marker, same
 from validator.github.publish import CommentOutcome
@@ -26,7 +26,7 @@ _FENCE = re.compile(r"^\s*(```+|~~~+)")
 
 
 @dataclass(frozen=True)
-class Note:
+class PostedNote:
     """What became of the note. `problem` says what GitLab refused, and what to do."""
 
     action: CommentOutcome
@@ -42,21 +42,21 @@ class _Thread:
     user: int
     marker: str
 
-    def upsert(self, text: str, attempt: Attempt, allowed: bool) -> Note:
+    def upsert(self, text: str, attempt: Attempt, allowed: bool) -> PostedNote:
         """As on GitHub: the oldest of ours stays, others are deleted, and a later result stays."""
         body = f"{self.marker}\n{attempt.stamp}\n{text}"
         owned = self._owned()
-        later = next((note for note in owned if (shown_by(note.body) or attempt) > attempt), None)
+        later = next((note for note in owned if (attempt_in(note.body) or attempt) > attempt), None)
         if later is not None:
-            return Note("stale", self._url(later))
+            return PostedNote("stale", self._url(later))
         if owned:
             return self._settle(owned, body)
         if not allowed:
-            return Note("none")
+            return PostedNote("none")
         made = self.request.notes.create({"body": body})
         owned = self._owned()
-        settled = self._settle(owned, body) if owned else Note("created", self._url(made))
-        return Note("created", settled.url) if not owned or owned[0].id == made.id else settled
+        settled = self._settle(owned, body) if owned else PostedNote("created", self._url(made))
+        return PostedNote("created", settled.url) if not owned or owned[0].id == made.id else settled
 
     def _owned(self) -> list[ProjectMergeRequestNote]:
         """Notes with our marker that our token wrote, oldest first."""
@@ -64,21 +64,21 @@ class _Thread:
         marked = (note for note in notes if not note.system and note.body.lstrip().startswith(self.marker))
         return sorted((note for note in marked if note.author["id"] == self.user), key=lambda note: note.id)
 
-    def _settle(self, owned: list[ProjectMergeRequestNote], body: str) -> Note:
+    def _settle(self, owned: list[ProjectMergeRequestNote], body: str) -> PostedNote:
         oldest, *others = owned
         for other in others:
             other.delete()
         if same(oldest.body, body):
-            return Note("unchanged", self._url(oldest))
+            return PostedNote("unchanged", self._url(oldest))
         oldest.body = body
         oldest.save()
-        return Note("updated", self._url(oldest))
+        return PostedNote("updated", self._url(oldest))
 
     def _url(self, note: ProjectMergeRequestNote) -> str:
         return f"{self.request.web_url}#note_{note.id}"
 
 
-def publish_note(edition: Edition, job: GitLabJob, instance: str, allowed: bool) -> Note:
+def publish_note(edition: Edition, job: GitLabJob, instance: str, allowed: bool) -> PostedNote:
     """Update our note on the job's merge request; create it if there is none and that is `allowed`.
 
     What GitLab refuses is a problem of the note and changes no verdict.
@@ -87,9 +87,11 @@ def publish_note(edition: Edition, job: GitLabJob, instance: str, allowed: bool)
         ConfigurationError: python-gitlab is not installed.
     """
     if job.merge_request is None:
-        return Note("none", problem="This pipeline belongs to no merge request")
+        return PostedNote("none", problem="This pipeline belongs to no merge request")
     if job.token is None:
-        return Note("failed", problem="There is no token to write a note: set the variable GITLAB_TOKEN")
+        return PostedNote(
+            "failed", problem="There is no token to write a note: set the variable GITLAB_TOKEN"
+        )
     text = fit(edition.render, COMMENT_BUDGET, COMMENT_LIMIT) or f"**{plain(edition.headline, 200)}**"
     try:
         import gitlab
@@ -107,13 +109,13 @@ def publish_note(edition: Edition, job: GitLabJob, instance: str, allowed: bool)
             request = client.projects.get(job.project, lazy=True).mergerequests.get(job.merge_request)
             if request.sha != job.head:
                 moved = f"!{job.merge_request} has moved on from {job.head[:9]} to {plain(request.sha, 9)}"
-                return Note("stale", problem=f"{moved}; the pipeline of that commit reports")
+                return PostedNote("stale", problem=f"{moved}; the pipeline of that commit reports")
             thread = _Thread(request, user, marker(instance))
             return thread.upsert(without_actions(text), Attempt(job.pipeline, 1), allowed)
     except gitlab.exceptions.GitlabError as error:
-        return Note("failed", problem=_problem(error, job))
+        return PostedNote("failed", problem=_problem(error, job))
     except requests.exceptions.RequestException:
-        return Note("failed", problem=f"GitLab could not be reached at {job.server}; run the job again")
+        return PostedNote("failed", problem=f"GitLab could not be reached at {job.server}; run the job again")
 
 
 def patient_session() -> requests.Session:

@@ -18,7 +18,7 @@ from validator.github.annotations import annotations_of, commands, escape_data, 
 from validator.github.arrival import received_edition
 from validator.github.publish import creates_comment
 from validator.github.summary import append_summary, write_outputs
-from validator.gitlab import Note, publish_note, read_job
+from validator.gitlab import PostedNote, publish_note, read_job
 from validator.pipeline.pull_request import persisted_credentials
 from validator.pipeline.run import Request, run_matrix
 from validator.pipeline.show import read_report
@@ -74,7 +74,9 @@ def publish_run(run: Path, options: PublishOptions, environ: Mapping[str, str]) 
     return published, Exit.CANNOT_JUDGE if published.refused else Exit.OK
 
 
-def publish_on_gitlab(run: Path, options: PublishOptions, environ: Mapping[str, str]) -> tuple[Note, Exit]:
+def publish_on_gitlab(
+    run: Path, options: PublishOptions, environ: Mapping[str, str]
+) -> tuple[PostedNote, Exit]:
     """Publish the report of a finished run as a note on the merge request of this job of GitLab CI.
 
     Raises:
