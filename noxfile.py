@@ -46,7 +46,7 @@ def matrix(session: nox.Session) -> None:
 def e2e(session: nox.Session) -> None:
     """What is slow: all environments, the whole command line, act, the browser."""
     _equip(session)
-    session.run("python", "-m", "pytest", "-m", "e2e", *session.posargs)
+    session.run("python", "-m", "pytest", *SIDE_BY_SIDE, "-m", "e2e", *session.posargs)
 
 
 @nox.session

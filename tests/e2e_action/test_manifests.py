@@ -12,19 +12,11 @@ from tests.action.conftest import SETTINGS, Consumer
 from tests.upgrade.conftest import Files
 from tests.upgrade.samples import project
 
-pytestmark = pytest.mark.e2e
-
 #: The samples name keras and numpy; the backend comes from the settings, which every environment shares.
 SHARED = SETTINGS + "requirements: [tensorflow-cpu==2.17.1, packaging]\n"
-KINDS = (
-    "requirements.txt",
-    "PEP 621",
-    "pylock.toml",
-    "uv.lock and pyproject.toml",
-    "poetry",
-    "Pipfile and lock",
-    "environment.yml",
-)
+#: All are read by quick tests; two are run here with every change, and the others with the other environments.
+COMMON = ("requirements.txt", "uv.lock and pyproject.toml")
+OTHERS = ("PEP 621", "pylock.toml", "poetry", "Pipfile and lock", "environment.yml")
 
 
 def files(kind: str, keras: str) -> Files:
@@ -37,7 +29,13 @@ def _installable(text: str) -> str:
     return re.sub(r", hash = \"sha256:0+\"", "", text)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(pytest.param(kind, marks=pytest.mark.e2e) for kind in COMMON),
+        *(pytest.param(kind, marks=pytest.mark.matrix) for kind in OTHERS),
+    ],
+)
 def test_a_bump_of_keras_is_validated(tmp_path: Path, kind: str) -> None:
     consumer = Consumer(tmp_path / "widget")
     consumer.start({**files(kind, "3.3.3"), "validator.yml": SHARED})
