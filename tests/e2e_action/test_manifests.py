@@ -14,7 +14,7 @@ from tests.upgrade.samples import project
 
 #: The samples name keras and numpy; the backend comes from the settings, which every environment shares.
 SHARED = SETTINGS + "requirements: [tensorflow-cpu==2.17.1, packaging]\n"
-#: All are read by quick tests; two are run here with every change, and the others with the other environments.
+#: All are read by quick tests. Two run with every change, the others with the other environments.
 COMMON = ("requirements.txt", "uv.lock and pyproject.toml")
 OTHERS = ("PEP 621", "pylock.toml", "poetry", "Pipfile and lock", "environment.yml")
 
