@@ -133,7 +133,7 @@ _MARKDOWN = {mark: f"\\{mark}" for mark in "\\`*_~[]()!#"} | {
 _LINKED = re.compile(
     r"@|\#\d|\bGH-\d|://|\bwww\.|\b(?:mailto|xmpp):|\b[0-9a-f]{7,40}\b|:[\w+-]{1,40}:", re.IGNORECASE
 )
-#: What Markdown reads between tags of HTML; an empty element parts what could be an address, and is not copied.
+#: What Markdown reads between tags of HTML; an empty element, which is not copied, parts an address.
 _READ = re.compile(r"(?<=[\w.+-])@(?=\w)|[!#$&*.:<>\[\\\]^_`{|}~]")
 _UNREAD = {"@": "@<b></b>"}
 _BEFORE, _BEHIND = "\"'([{", "\"')]},.;!?"
