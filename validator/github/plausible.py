@@ -14,9 +14,10 @@ from pydantic import JsonValue
 from validator.checks.accuracy.types import AccuracyComparison, MetricResult
 from validator.checks.outputs.types import OutputsComparison
 from validator.numbers.distance import TensorComparison
-from validator.report.reproduce import rebuilt
+from validator.report.reproduce import further_search, rebuilt
 from validator.text import plain
-from validator.upgrade.types import ModelReason
+from validator.upgrade import ModelReason, refreshes
+from validator.upgrade.types import StaleLockReason
 from validator.verdict.bands import GREEN
 from validator.verdict.gate import broken_rules, judge_run
 from validator.verdict.judge import verdict_of
@@ -61,8 +62,11 @@ def with_own_commands(report: Report) -> Report:
     """The report with every command put together anew from its checked parts.
 
     Raises:
-        ValueError: one is not a run of its cell. The text says which.
+        ValueError: one does something else than its place says. The text says which.
     """
+    for reason in report.upgrade.reasons if report.upgrade else ():
+        if isinstance(reason, StaleLockReason) and not refreshes(reason):
+            raise ValueError(f"the command for the lock {_quoted(reason.lock)} is none that refreshes it")
     models = []
     for model in report.models:
         cells = tuple(_commanded(cell, report.configuration) for cell in model.cells)
@@ -71,6 +75,9 @@ def with_own_commands(report: Report) -> Report:
 
 
 def _commanded(cell: CellResult, configuration: str) -> CellResult:
+    search = cell.origin.command if cell.origin else ""
+    if search and search != further_search(cell.cell, configuration):
+        raise ValueError(f"the search for the origin of {_quoted(cell.cell)} is another command")
     if not cell.reproduce:
         return cell
     try:

@@ -14,6 +14,7 @@ from validator.report.content import Content
 from validator.report.document import Block, Bullets, Code, Entry, Fold, Heading, Paragraph, Table
 from validator.report.outline import Detail, Outline, Section, outline
 from validator.report.phrases import Piece, Words
+from validator.report.reproduce import Source
 from validator.report.words import WordsByCheck, registered_words
 from validator.report.words.run import counted
 from validator.text import fence, html_code, html_text, markdown_code, markdown_text
@@ -41,10 +42,11 @@ LADDER = (
 
 @dataclass(frozen=True)
 class Links:
-    """Where a reader finds more. Empty, or an http(s) address."""
+    """Where a reader finds more, and the code. Empty, or an http(s) address."""
 
     report: str = ""
     run: str = ""
+    source: Source | None = None
 
 
 def comment(
@@ -95,9 +97,10 @@ def _utf16_units(body: str) -> int:
 
 
 def _fullest(content: Content, links: Links, budget: int, size: Callable[[str], int]) -> str:
-    links = Links(*(url if _URL.fullmatch(url) else "" for url in (links.report, links.run)))
+    report, run = (url if _URL.fullmatch(url) else "" for url in (links.report, links.run))
+    links = Links(report, run, links.source)
     for detail in LADDER:
-        page = outline(content, detail)
+        page = outline(content, detail, links.source)
         body = _joined([*_parts(page), _footer(page, links)])
         if size(body) <= budget:
             return body

@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 from validator.verdict.results import CellResult, Report
 
 DISTRIBUTION = "keras-upgrade-validator"
-_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _SERVER = re.compile(r"https?://([A-Za-z0-9.-]+(?::[0-9]{1,5})?)")
 _REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}/([A-Za-z0-9_][A-Za-z0-9_.-]{0,99})")
 #: How a command begins: the program of an environment of its own, or of the user's own Python.
@@ -36,11 +36,16 @@ def whole_way(report: Report, cells: Iterable[CellResult], source: Source | None
 
     Without a source they begin in a clone that the reader has; nothing where no cell has a command.
     """
-    commands = list(dict.fromkeys(cell.reproduce for cell in cells if cell.reproduce))[:most]
+    commands = commands_of(cells)[:most]
     if not commands:
         return []
     own = not commands[0].startswith(" ".join(_USERS))
     return [*_checkout(report, source), *_install(report.tool, own=own), *commands]
+
+
+def commands_of(cells: Iterable[CellResult]) -> list[str]:
+    """The commands of cells, each once."""
+    return list(dict.fromkeys(cell.reproduce for cell in cells if cell.reproduce))
 
 
 def rebuilt(command: str, cell: str, configuration: str) -> str:
@@ -60,9 +65,14 @@ def rebuilt(command: str, cell: str, configuration: str) -> str:
     values = {option: [value for name, value in pairs if name == option] for option in _OPTIONS}
     if values["--only"] != [cell] or values["--config"] != [configuration]:
         raise ValueError("it runs another cell or configuration")
-    if not all(_COMMIT.fullmatch(value) for value in (*values["--base"], *values["--head"])):
+    if not all(COMMIT.fullmatch(value) for value in (*values["--base"], *values["--head"])):
         raise ValueError("it names something else than a commit")
     return shlex.join([*program, "run", *(word for pair in pairs for word in pair)])
+
+
+def further_search(cell: str, configuration: str) -> str:
+    """The command that goes on with the search for the origin of a cell."""
+    return shlex.join(["keras-validator", "origin", cell, "--config", configuration, "--seconds", "600"])
 
 
 def _is_value(word: str) -> bool:
@@ -71,7 +81,7 @@ def _is_value(word: str) -> bool:
 
 def _checkout(report: Report, source: Source | None) -> Iterator[str]:
     commit = report.commit or ""
-    known = bool(_COMMIT.fullmatch(commit))
+    known = bool(COMMIT.fullmatch(commit))
     server = _SERVER.fullmatch(source.server.rstrip("/")) if source else None
     repository = _REPOSITORY.fullmatch(source.repository) if source else None
     if source is None or server is None or repository is None:
