@@ -59,8 +59,21 @@ MENTION = re.compile(r"(?<![\w`])@[a-z0-9]", re.IGNORECASE)
 ISSUE = re.compile(r"#\d|\bGH-\d", re.IGNORECASE)
 
 
-def visible(value: str) -> str:
-    return value.replace(text.BREAK, "")
+INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+#: What a report says all the time, and what is copied from it.
+COPIED = (
+    "keras-nightly==3.5.0.dev2024062903",
+    "tensorflow-cpu==2.17.1+cu121",
+    "1234567 of 12345678 parameters",
+    "0.12345678 at 12:30:45",
+    "keras/src/layers/attention.py:102:17: error",
+    "git+https://github.com/keras-team/keras@v3.5.0#egg=keras",
+    "https://pypi.example/simple/keras-3.5.0.tar.gz",
+    "user@build-7.example:/srv/models/a|b@1.keras",
+    "--only models/@v2/llama@keras-3.5.0+float32",
+    "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d",
+    "C:\\models\\www.keras #12 GH-3",
+)
 
 
 def in_a_table(cell: str) -> BeautifulSoup:
@@ -89,10 +102,10 @@ def test_plain_is_one_line_of_visible_characters(value: str, limit: int) -> None
 @settings(max_examples=300)
 def test_text_in_a_table_cell_is_only_text(value: str) -> None:
     soup = in_a_table(text.markdown_text(value, 500))
-    assert_only_text(soup, {"table", "thead", "tbody", "tr", "th", "td"})
+    assert_only_text(soup, {"table", "thead", "tbody", "tr", "th", "td", "code", "b"})
     cells = [cell.get_text() for cell in soup.find_all("td")]
     assert len(cells) == 2
-    assert visible(cells[0]) == text.plain(value, 500)
+    assert cells[0] == text.plain(value, 500)
 
 
 @given(strings)
@@ -100,8 +113,8 @@ def test_text_in_a_table_cell_is_only_text(value: str) -> None:
 def test_text_that_starts_a_paragraph_is_only_text(value: str) -> None:
     shown = text.markdown_text(value, 500)
     soup = BeautifulSoup(html(f"before\n\n{shown}\n\nafter"), "html.parser")
-    assert_only_text(soup, {"p"})
-    assert visible("".join(soup.find_all("p")[1:-1][0].get_text() if shown else "")) == text.plain(value, 500)
+    assert_only_text(soup, {"p", "code", "b"})
+    assert "".join(soup.find_all("p")[1:-1][0].get_text() if shown else "") == text.plain(value, 500)
 
 
 @given(strings)
@@ -110,10 +123,10 @@ def test_code_is_code_in_a_table_and_outside(value: str) -> None:
     shown = text.markdown_code(value, 500)
     wanted = text.plain(value, 500) or "–"
     for soup in (in_a_table(shown), BeautifulSoup(html(f"word {shown} word"), "html.parser")):
-        assert_only_text(soup, {"table", "thead", "tbody", "tr", "th", "td", "p", "code"})
+        assert_only_text(soup, {"table", "thead", "tbody", "tr", "th", "td", "p", "code", "b"})
         code = soup.find_all("code")
         assert len(code) == (1 if text.plain(value, 500) else 0)
-        assert not code or visible(code[0].get_text()) == wanted
+        assert not code or code[0].get_text() == wanted
     assert len(in_a_table(shown).find_all("td")) == 2
 
 
@@ -122,22 +135,59 @@ def test_code_is_code_in_a_table_and_outside(value: str) -> None:
 def test_a_fence_holds_everything(value: str) -> None:
     soup = BeautifulSoup(html(f"before\n\n{text.fence(value, 500)}\n\nafter"), "html.parser")
     assert [tag.name for tag in soup.find_all(True)] == ["p", "pre", "code", "p"]
-    assert visible(soup.find_all("code")[0].get_text()).strip("\n") == text.multiline(value, 500)
+    assert soup.find_all("code")[0].get_text().strip("\n") == text.multiline(value, 500)
 
 
 @given(strings)
 def test_html_text_is_only_text(value: str) -> None:
     page = html(f"<details><summary>{text.html_text(value, 500)}</summary>\n\nbody\n\n</details>")
     soup = BeautifulSoup(page, "html.parser")
-    assert_only_text(soup, {"details", "summary", "p"})
+    assert_only_text(soup, {"details", "summary", "p", "code"})
     summary = soup.find("summary")
     assert summary is not None
-    assert visible(summary.get_text()).strip() == text.plain(value, 500)
+    assert summary.get_text().strip() == text.plain(value, 500)
 
 
-@pytest.mark.parametrize("show", [text.markdown_text, text.markdown_code, text.html_text, text.fence])
+SHOW = (text.markdown_text, text.markdown_code, text.html_text, text.html_code, text.fence)
+
+
+@pytest.mark.parametrize("show", SHOW)
 def test_nobody_can_forge_our_marker(show) -> None:
     assert "<!--" not in show("<!-- keras-validator:default -->", 200)
+
+
+@pytest.mark.parametrize("show", SHOW)
+@pytest.mark.parametrize("value", COPIED)
+def test_what_is_copied_pastes_as_it_was(show, value: str) -> None:
+    shown = show(value, 200)
+    assert not INVISIBLE.search(shown)
+    page = BeautifulSoup(html(f"word {shown} word" if show is not text.fence else shown), "html.parser")
+    assert page.get_text().strip("\n").removeprefix("word ").removesuffix(" word") == value
+
+
+@pytest.mark.parametrize("show", SHOW)
+@given(value=strings)
+@settings(max_examples=60)
+def test_nothing_invisible_is_put_in(show, value: str) -> None:
+    assert not INVISIBLE.search(show(value, 300))
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("ask (@octocat), or #12.", "ask (`@octocat`), or `#12`."),
+        ("see https://evil.example/x; then", "see `https://evil.example/x`; then"),
+        ("1234567 parameters", "`1234567` parameters"),
+        ("a|b@c.d", "<code>a&#124;b@<b></b>c&#46;d</code>"),
+    ],
+)
+def test_words_that_github_would_link_are_code(said: str, shown: str) -> None:
+    assert text.markdown_text(said, 200).replace("\\(", "(").replace("\\)", ")") == shown
+
+
+def test_in_the_text_of_a_link_nothing_is_linked() -> None:
+    shown = text.markdown_text("keras#19920", 200, in_link=True)
+    assert shown == "keras\\#19920"
 
 
 def test_ordinary_words_are_left_alone() -> None:

@@ -2,17 +2,17 @@
 
 Whoever opens a pull request writes the names of models, layers, packages and branches, errors and logs. The
 result hides no characters, does not reorder or restyle its surroundings, and becomes no markup, link,
-mention or marker of ours. The work is bounded by the limit, however long the text.
+mention or marker of ours. Nothing invisible is put into it either: what is copied from it pastes as it was.
+The work is bounded by the limit, however long the text.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from html import escape
 
-#: Invisible; inside a mention or link, it stops GitHub from acting on it.
-BREAK = "\u200b"
 ELLIPSIS = "…"
 
 _ANSI = re.compile(
@@ -83,13 +83,15 @@ def redact(text: str) -> str:
     return _URL.sub(hide, text)
 
 
-def markdown_text(value: str, limit: int) -> str:
+def markdown_text(value: str, limit: int, *, in_link: bool = False) -> str:
     """`plain` text that Markdown displays literally: in a paragraph, list or table cell, at its start or not.
 
-    GitHub renders no mention, issue, commit, link, formula, emoji, image, HTML or comment from it.
+    GitHub renders no mention, issue, commit, link, formula, emoji, image, HTML or comment from it: what could
+    become one is shown as code, where GitHub looks for none. In the text of a link it does not look either,
+    so `in_link` leaves such words as they are.
     """
-    text = _unlinked(plain(value, limit))
-    text = re.sub(r"""[\\`*_~\[\]()!#<>&|$]""", lambda match: _MARKDOWN[match[0]], text)
+    text = plain(value, limit)
+    text = _escaped(text) if in_link else _in_words(text, _escaped, _code)
     # What begins a list, or underlines a heading or table.
     text = re.sub(r"^([-+](?=[ -]|$)|=|:(?=-))", r"\\\1", text)
     return re.sub(r"^(\d{1,9})\.(?= |$)", r"\1\\.", text)
@@ -97,25 +99,25 @@ def markdown_text(value: str, limit: int) -> str:
 
 def markdown_code(value: str, limit: int) -> str:
     """`plain` text as inline code, for a paragraph or a table cell; an en dash if it is empty."""
-    text = _unmarked(plain(value, limit))
-    if not text:
-        return "–"
-    if "|" in text:  # a table displays the backslash that escapes a pipe, or splits at the pipe
-        entities = re.sub(r"[!-/:-@\[-`{-~]", lambda match: f"&#{ord(match[0])};", _unlinked(text))
-        return f"<code>{entities}</code>"
-    ticks = "`" * (_longest_run(text) + 1)
-    pad = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{ticks}{pad}{text}{pad}{ticks}"
+    return _code(plain(value, limit)) or "–"
 
 
 def html_text(value: str, limit: int) -> str:
     """`plain` text for HTML inside Markdown, such as `<summary>`, where Markdown's escapes do not apply."""
-    return escape(_unlinked(plain(value, limit)))
+    return _in_words(plain(value, limit), escape, lambda word: f"<code>{escape(word)}</code>")
+
+
+def html_code(value: str, limit: int) -> str:
+    """`plain` text as code for the same places; an en dash if it is empty."""
+    text = plain(value, limit)
+    return f"<code>{escape(text)}</code>" if text else "–"
 
 
 def fence(value: str, limit: int, language: str = "text") -> str:
     """`multiline` text as a fenced block that nothing in it can close. `language` must be trusted."""
-    text = _unmarked(multiline(value, limit))
+    text = multiline(value, limit)
+    if "<!--" in text:  # a fence shows it as it is, and it could be taken for a marker
+        return f"<pre><code>{escape(text)}\n</code></pre>"
     ticks = "`" * max(3, _longest_run(text) + 1)
     return f"{ticks}{language}\n{text}\n{ticks}"
 
@@ -127,20 +129,44 @@ _MARKDOWN = {mark: f"\\{mark}" for mark in "\\`*_~[]()!#"} | {
     "|": "&#124;",  # the same inside and outside a table
     "$": "&#36;",  # GitHub typesets formulas
 }
-_LINKS = re.compile(
-    r"(?P<mention>@)|(?P<issue>\#|\bGH-)(?=\d)|(?P<scheme>:)(?=//)|(?P<www>\bwww)(?=\.)"
-    r"|(?P<comment><!)(?=--)|(?P<commit>\b[0-9a-f]{4})(?=[0-9a-f]{3,36}\b)"
-    r"|(?P<emoji>:)(?=[\w+-]{1,40}:)",
-    re.IGNORECASE,
+#: What GitHub makes a mention, a reference, a link or an emoji of.
+_LINKED = re.compile(
+    r"@|\#\d|\bGH-\d|://|\bwww\.|\b(?:mailto|xmpp):|\b[0-9a-f]{7,40}\b|:[\w+-]{1,40}:", re.IGNORECASE
 )
+#: What Markdown reads between tags of HTML; an empty element, which is not copied, parts an address.
+_READ = re.compile(r"(?<=[\w.+-])@(?=\w)|[!#$&*.:<>\[\\\]^_`{|}~]")
+_UNREAD = {"@": "@<b></b>"}
+_BEFORE, _BEHIND = "\"'([{", "\"')]},.;!?"
 
 
-def _unlinked(text: str) -> str:
-    return _LINKS.sub(lambda match: match[0] + BREAK, text)
+def _in_words(text: str, show: Callable[[str], str], show_linked: Callable[[str], str]) -> str:
+    """The text, with words that GitHub would link shown in another way than the rest."""
+    if not _LINKED.search(text):
+        return show(text)
+    return " ".join(
+        _word(word, show, show_linked) if _LINKED.search(word) else show(word) for word in text.split(" ")
+    )
 
 
-def _unmarked(text: str) -> str:
-    return text.replace("<!--", f"<!{BREAK}--")
+def _word(word: str, show: Callable[[str], str], show_linked: Callable[[str], str]) -> str:
+    start = len(word) - len(word.lstrip(_BEFORE))
+    end = len(word.rstrip(_BEHIND))
+    return show(word[:start]) + show_linked(word[start:end]) + show(word[end:])
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"""[\\`*_~\[\]()!#<>&|$]""", lambda match: _MARKDOWN[match[0]], text)
+
+
+def _code(text: str) -> str:
+    """One line as inline code."""
+    if "|" in text or "<!--" in text:
+        # A table displays the backslash that escapes a pipe, or splits at the pipe; in backticks a marker
+        # would stand as it is. Between these tags Markdown still reads, and looks for addresses of e-mail.
+        return f"<code>{_READ.sub(lambda match: _UNREAD.get(match[0], f'&#{ord(match[0])};'), text)}</code>"
+    ticks = "`" * (_longest_run(text) + 1)
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{ticks}{pad}{text}{pad}{ticks}" if text else ""
 
 
 def _longest_run(text: str) -> int:

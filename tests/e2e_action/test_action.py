@@ -173,7 +173,7 @@ def test_one_comment_is_created_edited_and_left_alone(hub: Hub) -> None:
     (body,) = comments(hub)
     assert "### ❌ Predictions change" in body
     assert f"commit `{hub.tip[:7]}`" in body
-    assert "::error file=requirements.txt,line=1," in second.log or "tiny in head: changed" in second.log
+    assert "::error file=requirements.txt,line=1," in second.log or "tiny changed" in second.log
     assert merges(hub) == []
     assert_no_secret(hub)
 

@@ -14,6 +14,10 @@ import pytest
 
 from tests.github.fake import REPOSITORY, TOKEN, FakeGitHub
 from validator.checks.bands import CellVerdict
+from validator.checks.loading.types import BaselineFailed, CellFailed
+from validator.checks.outputs.types import OutputFinding, OutputNumbers
+from validator.checks.protocol import Finding
+from validator.failure import Failure
 from validator.github.answers import ErrorKind, GitHubError
 from validator.github.client import Client, ClientLimits, Clock
 from validator.github.context import Context, read_context
@@ -21,7 +25,8 @@ from validator.github.edition import Edition
 from validator.github.posts import Publisher
 from validator.github.publish import Outlet
 from validator.upgrade.types import PackageChange, Upgrade
-from validator.verdict.results import CellResult, ModelResult, Reason, Report, Verdict
+from validator.verdict.gate import judge_run
+from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Reason, Report, Verdict
 
 HEAD = "a" * 40
 OTHER = "b" * 40
@@ -152,6 +157,16 @@ def parse_outputs(text: str) -> dict[str, str]:
     return found
 
 
+def finding_of(verdict: CellVerdict) -> Finding:
+    """What a check says, so that a cell has this verdict."""
+    failure = Failure(stage="load", error="TypeError", message="unknown layer")
+    if verdict == "failed":
+        return CellFailed(verdict=verdict, failure=failure)
+    if verdict == "not-compared":
+        return BaselineFailed(verdict=verdict, failure=failure)
+    return OutputFinding(verdict=verdict, output="output", rule="noise", numbers=OutputNumbers(name="output"))
+
+
 def cell(
     verdict: CellVerdict, gated: bool = False, message: str = "It changed.", name: str = "head"
 ) -> CellResult:
@@ -161,25 +176,41 @@ def cell(
         variant="as-saved",
         verdict=verdict,
         message=message,
-        gated=("changed",) if gated else (),
+        gated=(verdict,) if gated else (),  # type: ignore[arg-type]
+        findings=(finding_of(verdict),),
     )
 
 
+#: The cell of a run that comes to a verdict.
+_CELLS: dict[Verdict, CellVerdict] = {"pass": "identical", "inconclusive": "not-compared"}
+
+
 def report(verdict: Verdict = "fail", *cells: CellResult, commit: str | None = HEAD, **more: Any) -> Report:
-    cells = cells or (cell("changed", gated=verdict == "fail"),)
+    cells = cells or (cell(_CELLS.get(verdict, "changed"), gated=verdict == "fail"),)
     change = PackageChange(name="keras", old="3.3.3", new="3.5.0", manifest="requirements.txt", line=4)
     fields: dict[str, Any] = {
         "verdict": verdict,
         "reasons": (Reason(kind="error", error="digits changed in head."),),
         "baseline": "base",
         "upgrade": Upgrade(changes=(change,), relevant=True),
-        "environments": (),
+        "environments": tuple(
+            EnvironmentResult(name=name)
+            for name in dict.fromkeys(("base", *(each.environment for each in cells)))
+        ),
+        "not_compared": tuple(each.cell for each in cells if each.verdict == "not-compared"),
         "models": (ModelResult(name="digits", cells=cells),),
         "tool": "0.1.0",
         "configuration": "validator.yml",
         "commit": commit,
     }
     return Report(**{**fields, **more})
+
+
+def written(report: Report) -> Report:
+    """A report as a run writes it: its verdict and reasons are those of its cells."""
+    verdict, judged = judge_run(report.models)
+    reasons = tuple(each.model_copy(update={"message": "digits changed in head."}) for each in judged)
+    return report.model_copy(update={"verdict": verdict, "reasons": reasons})
 
 
 def passing(**more: Any) -> Report:
@@ -192,7 +223,7 @@ def render(text: str = "## Numbers changed") -> Any:
 
 def edition(report: Report, text: Any = None) -> Edition:
     """A report with the texts that this room asks for; `text` is Markdown or what renders it."""
-    reason = report.reasons[0].error if report.reasons else "no reason"
+    reason = report.reasons[0].message or report.reasons[0].error if report.reasons else "no reason"
     return Edition(
         report,
         text if callable(text) else render(text or "## Numbers changed"),

@@ -20,6 +20,7 @@ from tests.github.cases import (
     pull_request_event,
     report,
     workflow_run_event,
+    written,
 )
 from tests.github.fake import REPOSITORY, FakeGitHub, comment, pull, run
 from validator.errors import ConfigurationError
@@ -42,7 +43,7 @@ def publish(
     file = job.folder / "report.json"
     made = published_attempt(context)
     workflow_run = WorkflowRun(id=made.run, attempt=made.number)
-    handed = result.model_copy(update={"commit": context.head_sha, "workflow_run": workflow_run})
+    handed = written(result).model_copy(update={"commit": context.head_sha, "workflow_run": workflow_run})
     file.write_text(handed.model_dump_json(by_alias=True), encoding="utf-8")
     return publish_file(file, lambda found: edition(found, text), context, options, job.outlet)
 
@@ -345,7 +346,7 @@ def test_a_forks_report_arrives_on_its_pull_request(job: Job) -> None:
     job.name, job.payload = "workflow_run", workflow_run_event()
     job.github.pulls = [pull(3, HEAD), pull(5, HEAD, "patch", "stranger/widget")]
     job.github.runs = [run(99, HEAD, "patch", "stranger/widget")]
-    made = report().model_copy(update={"workflow_run": WorkflowRun(id=99, attempt=1)})
+    made = written(report()).model_copy(update={"workflow_run": WorkflowRun(id=99, attempt=1)})
     published = received(job, made.model_dump_json(by_alias=True), status=True)
     assert (published.pull_request, published.comment, published.problems) == (5, "created", ())
     assert [item["number"] for item in job.github.comments] == [5]
@@ -363,6 +364,7 @@ def test_a_forks_report_arrives_on_its_pull_request(job: Job) -> None:
         ({"workflow_run": None}, "does not say which run"),
         ({"workflow_run": {"id": 6, "attempt": 1}}, "run 6 made it, and this job publishes run 7"),
         ({"workflow_run": {"id": 7, "attempt": 2}}, "claims attempt 2 of a run that is at attempt 1"),
+        ({"verdict": "fail"}, "contradicts itself"),
     ],
 )
 def test_a_forged_report_creates_no_comment_and_approves_nothing(

@@ -41,10 +41,10 @@ def _cell(model: str, at: int, where: str) -> CellResult:
     if at == 0:
         return deep(model, where)
     kept = f"llama@{cases.HEAD}" if at % 3 == 0 else "digits@legacy" if at % 2 else f"digits@{cases.HEAD}"
-    return _renamed(kept, model, where)
+    return renamed(kept, model, where)
 
 
-def _renamed(kept: str, model: str, where: str) -> CellResult:
+def renamed(kept: str, model: str, where: str) -> CellResult:
     """A cell of the examples, as if it were another."""
     cells = (cell for each in examples().models for cell in each.cells)
     cell = next(cell for cell in cells if cell.cell == kept)
@@ -57,7 +57,7 @@ def deep(model: str = "ranker", where: str = cases.HEAD, layers: int = LAYERS) -
     """A cell whose model has so many layers, in blocks that repeat; the difference starts in the eighth."""
     first = 2 + 7 * len(_BLOCK) + 4
     nodes = tuple(_node(at, first) for at in range(layers))
-    cell = _renamed(f"llama@{cases.HEAD}", model, where)
+    cell = renamed(f"llama@{cases.HEAD}", model, where)
     findings = tuple(_about(each, nodes, first) for each in cell.findings)
     own = LayersComparison(samples=(0, 56), replayed=True, nodes=nodes)
     checks = cell.checks.model_copy(update={"layers": own})

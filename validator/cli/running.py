@@ -91,15 +91,20 @@ def origin(  # noqa: PLR0913, PLR0917 - one parameter an option
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Directory of a run, or its report.json.")],
+    run: Annotated[Path, typer.Argument(help="Directory of a run, or its report.json.")] = Path(
+        ".keras-validator/run"
+    ),
     form: Annotated[
         ReportFormat, typer.Option("--format", "-f", help="Format to print.")
     ] = ReportFormat.terminal,
+    everything: Annotated[
+        bool, typer.Option("--all", help="On a terminal, list the cells that hold too.")
+    ] = False,
 ) -> None:
     """Print the report of a finished run in another format."""
     from validator.pipeline.show import show_report
 
-    show_report(run, form.value)
+    show_report(run, form.value, everything=everything)
 
 
 def compare(

@@ -17,6 +17,8 @@ from validator.verdict.gate import overall
 from validator.verdict.results import Report
 
 Level = Literal["error", "warning"]
+#: Characters of the title of an annotation, and of the output of a check run.
+TITLE_LIMIT = 255
 #: GitHub shows this many of a level and step, and drops the others silently.
 _PER_STEP = 10
 
@@ -49,7 +51,7 @@ def annotations_of(edition: Edition) -> tuple[Annotation, ...]:
         headline = plain(edition.headline, 1000)
         annotations.append(Annotation("error", "Keras upgrade: inconclusive", headline, *place))
     for model, cell in cells:
-        title = f"{plain(model, 80)} in {plain(cell.environment, 80)}: {overall(cell)}"
+        title = plain(cell.title, TITLE_LIMIT) or f"{plain(model, 80)}: {overall(cell)}"
         level: Level = "error" if cell.gated else "warning"
         annotations.append(Annotation(level, title, plain(cell.message, 1000), *place))
     return tuple(annotations)

@@ -1,7 +1,7 @@
 """A report that came as an artifact: whoever opened the pull request may have written it.
 
-Nothing in it decides where it is posted. It is read once, within limits, against the schema, and it must be
-about the commit that GitHub names.
+Nothing in it decides where it is posted. It is read once, within limits, against the schema; it must be about
+the commit that GitHub names, and agree with itself.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from validator.errors import CannotJudgeError
+from validator.github.plausible import contradiction, too_long, with_own_commands
 from validator.text import plain
 from validator.verdict.results import Report
 
@@ -43,7 +44,10 @@ def parse_report(content: bytes, head_sha: str) -> Report:
     """Like `read_report`, for what is already in memory."""
     if len(content) > REPORT_LIMIT:
         _refuse(f"it is larger than {REPORT_LIMIT // 1024 // 1024} MiB")
-    _check_json(content)
+    document = _check_json(content)
+    where = too_long(document)
+    if where:
+        _refuse(f"the text of {plain(where, 120)} is longer than any that a run writes")
     try:
         report = Report.model_validate_json(content, strict=True)
     except ValidationError as error:
@@ -54,14 +58,20 @@ def parse_report(content: bytes, head_sha: str) -> Report:
         _refuse("it does not say which commit it is about")
     if report.commit != head_sha:
         _refuse(f"it is about commit {plain(report.commit, 12)}, and the head is {head_sha[:9]}")
-    return report
+    wrong = contradiction(report)
+    if wrong:
+        _refuse(f"it contradicts itself: {wrong}")
+    try:
+        return with_own_commands(report)
+    except ValueError as error:
+        _refuse(str(error))
 
 
-def _check_json(content: bytes) -> None:
+def _check_json(content: bytes) -> JsonValue:
     """Refuse what JSON allows and a report does not. Of two equal keys, parsers differ in which they keep."""
     try:
         text = content.decode("utf-8")
-        parsed = json.loads(
+        parsed: JsonValue = json.loads(
             text,
             object_pairs_hook=_unique,
             parse_constant=_finite,
@@ -74,13 +84,19 @@ def _check_json(content: bytes) -> None:
         _refuse(f"it is nested more than {DEPTH_LIMIT} deep")
     except json.JSONDecodeError as error:
         _refuse(f"it is no JSON (line {error.lineno}, column {error.colno})")
-    level: list[Any] = [[parsed]]
+    if _deep(parsed):
+        _refuse(f"it is nested more than {DEPTH_LIMIT} deep")
+    return parsed
+
+
+def _deep(document: JsonValue) -> bool:
+    level: list[Any] = [[document]]
     for _ in range(DEPTH_LIMIT + 1):
         groups = (node.values() if isinstance(node, dict) else node for node in level)
         level = [child for group in groups for child in group if isinstance(child, dict | list)]
         if not level:
-            return
-    _refuse(f"it is nested more than {DEPTH_LIMIT} deep")
+            return False
+    return True
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

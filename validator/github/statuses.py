@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from validator.github.annotations import Annotation, annotations_of, inside
+from validator.github.annotations import TITLE_LIMIT, Annotation, annotations_of, inside
 from validator.github.answers import ApiCall
 from validator.github.client import Client
 from validator.github.context import Payload
@@ -68,7 +68,7 @@ def post_check(client: Client, mark: CommitMark, edition: Edition, summary: str,
     `external_id` tells this run's from an earlier one of the same name.
     """
     notes = [_note(item, edition.report) for item in annotations_of(edition)]
-    output = {"title": plain(edition.headline, DESCRIPTION_LIMIT), "summary": summary}
+    output = {"title": plain(edition.headline, TITLE_LIMIT), "summary": summary}
     body = {
         "name": mark.name,
         "head_sha": mark.sha,
@@ -106,6 +106,6 @@ def _note(annotation: Annotation, report: Report) -> dict[str, object]:
         "start_line": annotation.line,
         "end_line": annotation.line,
         "annotation_level": "failure" if annotation.level == "error" else "warning",
-        "title": plain(annotation.title, 255),
+        "title": plain(annotation.title, TITLE_LIMIT),
         "message": annotation.message,
     }

@@ -4,7 +4,7 @@ In come typed settings, the common requirements and, on a pull request, its two 
 Nothing is installed or run in this room.
 """
 
-from validator.matrix.environment import Environment
+from validator.matrix.environment import Environment, by_version
 from validator.matrix.plan import Cell, Effect, Plan, make_plan
 from validator.matrix.pull_request import (
     BASE,
@@ -33,6 +33,7 @@ __all__ = [
     "ModelChanges",
     "Plan",
     "Variant",
+    "by_version",
     "common_requirements",
     "current_environment",
     "environments",

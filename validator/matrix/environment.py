@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
@@ -44,6 +45,15 @@ class Environment:
         lines = () if self.legacy else (*self.requirements, *self.constraints)
         versions = (pinned(line) for line in lines if name_of(line) == "keras")
         return next((version_of(version) for version in versions if version is not None), None)
+
+
+#: A version inside a name, and what stands around it.
+_VERSION = re.compile(r"(\d{1,9}(?:\.\d{1,9})*(?:(?:a|b|rc)\d{1,9})?(?:\.post\d{1,9})?(?:\.?dev\d{1,9})?)")
+
+
+def by_version(name: str) -> tuple[str | Version, ...]:
+    """The key by which names are sorted: `keras-3.10.0` after `keras-3.10.0rc1` and `keras-3.9.2`."""
+    return tuple(Version(part) if at % 2 else part for at, part in enumerate(_VERSION.split(name)))
 
 
 def version_of(text: str) -> Version | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +34,7 @@ from validator.origin import (
 )
 from validator.origin.budget import OutOfTimeError
 from validator.pipeline.jobs import JobMaker
+from validator.report.reproduce import further_search
 from validator.report.words.origin import progress
 from validator.runner import Bounds, Job, Watcher
 from validator.verdict.bands import BANDS
@@ -269,8 +269,7 @@ class _Subject:
     @property
     def command(self) -> str:
         """What goes on with this search."""
-        config = shlex.quote(self.ground.maker.project.display_path)
-        return f"keras-validator origin {shlex.quote(self.cell.id)} --config {config} --seconds 600"
+        return further_search(self.cell.id, self.ground.maker.project.display_path)
 
     @property
     def watcher(self) -> SearchWatcher:

@@ -17,6 +17,7 @@ from validator.github import Context, Edition, Published, PublishOptions, publis
 from validator.github.annotations import annotations_of, commands, escape_data, foreign_output
 from validator.github.arrival import received_edition
 from validator.github.publish import creates_comment
+from validator.github.statuses import DESCRIPTION_LIMIT
 from validator.github.summary import append_summary, write_outputs
 from validator.gitlab import PostedNote, publish_note, read_job
 from validator.pipeline.pull_request import persisted_credentials
@@ -25,8 +26,9 @@ from validator.pipeline.show import read_report
 from validator.report.content import Content
 from validator.report.json import worded
 from validator.report.markdown import SMALLEST_BUDGET, Links, comment
+from validator.report.reproduce import Source
 from validator.report.words import registered_words
-from validator.report.words.run import headline
+from validator.report.words.titles import run_title
 from validator.text import plain
 from validator.verdict.bands import GREEN, SEVERITY
 from validator.verdict.gate import overall
@@ -109,14 +111,14 @@ def publish_options(**given: object) -> PublishOptions:
 
 def edition(report: Report, context: Context) -> Edition:
     """The report with its sentences made anew, and the comment without the marker that its publisher adds."""
-    return _edition(report, Links(run=context.run_url))
+    pull = context.event.pull_request
+    source = Source(context.server_url, context.repository, pull.number if pull else 0)
+    return _edition(report, Links(run=context.run_url, source=source))
 
 
 def _edition(report: Report, links: Links) -> Edition:
     report = worded(report)
-    title = headline(Content(report, registered_words()))
-    if report.verdict != "pass" and report.reasons:
-        title = f"{title}: {report.reasons[0].message}"
+    title = run_title(Content(report, registered_words()), DESCRIPTION_LIMIT)
 
     def render(budget: int) -> str:
         return comment(report, budget=max(budget, SMALLEST_BUDGET), links=links).partition("\n")[2]

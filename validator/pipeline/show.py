@@ -77,8 +77,8 @@ def read_report(run: Path) -> Report:
     return report_json.load(text)
 
 
-def show_report(run: Path, form: str) -> None:
-    """Print the report of a finished run.
+def show_report(run: Path, form: str, *, everything: bool = False) -> None:
+    """Print the report of a finished run; `everything`: on a terminal, each cell that holds too.
 
     Raises:
         ConfigurationError: there is no report, or it cannot be read.
@@ -93,7 +93,7 @@ def show_report(run: Path, form: str) -> None:
     if form in forms:
         sys.stdout.write(forms[form](report))
     else:
-        show(report, Console())
+        show(report, Console(), everything=everything)
 
 
 def show_comparison(baseline: Path, candidate: Path, as_json: bool) -> Exit:

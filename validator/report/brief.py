@@ -19,7 +19,7 @@ _LIMIT, _MOST = 600, 6
 def brief(report: Report, *, checks: WordsByCheck | None = None) -> str:
     """The verdict, each cell behind it with its numbers, why and what to do, and commands to look further."""
     content = Content(report, checks or registered_words())
-    return "\n".join(_lines(outline(content, Detail(cells=0, log=0, items=20))))
+    return "\n".join(_lines(outline(content, Detail(cells=0, from_clone=False, log=0, items=20))))
 
 
 def _lines(page: Outline) -> Iterator[str]:

@@ -13,7 +13,7 @@ from validator.checks.loading.types import BaselineFailed, CellFailed
 from validator.checks.outputs.types import OutputFinding, OutputNumbers, OutputsComparison
 from validator.checks.protocol import Finding
 from validator.failure import Failure
-from validator.matrix import BASE_FILES, Effect
+from validator.matrix import BASE_FILES, Effect, by_version
 from validator.report.document import Block
 from validator.report.phrases import Words
 from validator.report.words import Place, WordsByCheck
@@ -212,7 +212,12 @@ class Content:
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         """Every cell, worst first."""
-        rows = (Row(model.name, cell, self.checks) for model in self.report.models for cell in model.cells)
+        cells = (
+            (model.name, cell)
+            for model in self.report.models
+            for cell in sorted(model.cells, key=lambda cell: by_version(cell.cell))
+        )
+        rows = (Row(model, cell, self.checks) for model, cell in cells)
         return tuple(sorted(rows, key=_badness, reverse=True))
 
     @property

@@ -10,6 +10,7 @@ from validator.report.phrases import joined, sentence, unmarked
 from validator.report.words import WordsByCheck, registered_words
 from validator.report.words.cell import result
 from validator.report.words.reasons import reason
+from validator.report.words.titles import cell_title
 from validator.text import plain
 from validator.verdict.results import CellResult, Report
 
@@ -70,5 +71,10 @@ def _worded(row: Row) -> CellResult:
     if origin is not None:
         text = unmarked(joined([sentence(each) for each in row.origin], " "))
         origin = origin.model_copy(update={"message": text})
-    words = {"findings": findings, "origin": origin, "message": unmarked(result(row))}
+    words: dict[str, object] = {
+        "findings": findings,
+        "origin": origin,
+        "message": unmarked(result(row)),
+        "title": cell_title(row),
+    }
     return row.cell.model_copy(update=words)

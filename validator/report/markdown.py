@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from validator.errors import ConfigurationError
 from validator.report.content import Content
 from validator.report.document import Block, Bullets, Code, Entry, Fold, Heading, Paragraph, Table
-from validator.report.figures import NONE
 from validator.report.outline import Detail, Outline, Section, outline
 from validator.report.phrases import Piece, Words
+from validator.report.reproduce import Source
 from validator.report.words import WordsByCheck, registered_words
 from validator.report.words.run import counted
-from validator.text import fence, html_text, markdown_code, markdown_text
+from validator.text import fence, html_code, html_text, markdown_code, markdown_text
 from validator.verdict.results import Report
 
 __all__ = ["LADDER", "SMALLEST_BUDGET", "Links", "comment", "summary"]
@@ -42,10 +42,11 @@ LADDER = (
 
 @dataclass(frozen=True)
 class Links:
-    """Where a reader finds more. Empty, or an http(s) address."""
+    """Where a reader finds more, and the code. Empty, or an http(s) address."""
 
     report: str = ""
     run: str = ""
+    source: Source | None = None
 
 
 def comment(
@@ -96,9 +97,10 @@ def _utf16_units(body: str) -> int:
 
 
 def _fullest(content: Content, links: Links, budget: int, size: Callable[[str], int]) -> str:
-    links = Links(*(url if _URL.fullmatch(url) else "" for url in (links.report, links.run)))
+    report, run = (url if _URL.fullmatch(url) else "" for url in (links.report, links.run))
+    links = Links(report, run, links.source)
     for detail in LADDER:
-        page = outline(content, detail)
+        page = outline(content, detail, links.source)
         body = _joined([*_parts(page), _footer(page, links)])
         if size(body) <= budget:
             return body
@@ -184,7 +186,11 @@ def _entry(entry: Entry, heading: Heading) -> str:
 
 def inline(pieces: Iterable[Piece]) -> str:
     """Words as inline Markdown."""
-    return "".join(_piece(piece) for piece in pieces)
+    text = ""
+    for part in map(_piece, pieces):
+        # Two stretches of code side by side would be read as one.
+        text += "<b></b>" * (text.endswith("`") and part.startswith("`")) + part
+    return text
 
 
 def _piece(piece: Piece) -> str:
@@ -194,7 +200,7 @@ def _piece(piece: Piece) -> str:
         case "strong":
             return f"**{markdown_text(piece.text.strip(), TEXT)}**" if piece.text.strip() else ""
         case "link":
-            return f"[{markdown_text(piece.text, NAME)}]({piece.url})"
+            return f"[{markdown_text(piece.text, NAME, in_link=True)}]({piece.url})"
         case "mark":
             return ICONS[piece.text]
         case "text":
@@ -209,7 +215,7 @@ def _bold(pieces: Words) -> str:
 def title(pieces: Words) -> str:
     """The words of a `<summary>`, where Markdown is not read."""
     return "".join(
-        f"<code>{html_text(piece.text, NAME) or NONE}</code>"
+        html_code(piece.text, NAME)
         if piece.kind == "name"
         else _spaced(piece.text, html_text(piece.text, TEXT))
         for piece in pieces

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from validator.failure import Failure
 from validator.matrix import Effect
+from validator.report.causes import alike
 from validator.report.content import Content, Parts, Row, unique
 from validator.report.document import Block, Bullets, Code, Paragraph, shortened
 from validator.report.figures import seconds
 from validator.report.lines import Line, lines, table
 from validator.report.packages import EnvironmentDifference, differences
 from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
+from validator.report.reproduce import COMMIT, Source, commands_of, whole_way
 from validator.report.words import run
 from validator.report.words.effects import changed_models
 from validator.report.words.failures import failed
@@ -24,9 +25,17 @@ from validator.report.words.upgrade import changed_package, moved_package
 from validator.text import tail
 
 SectionKind = Literal[
-    "why", "do", "unchanged", "details", "failures", "notes", "upgrade", "packages", "reproduce"
+    "why",
+    "do",
+    "unchanged",
+    "details",
+    "failures",
+    "notes",
+    "upgrade",
+    "packages",
+    "reproduce",
+    "models",
 ]
-COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _MOST_CAUSES, _MOST_COMMANDS = 6, 12
 
 
@@ -36,8 +45,10 @@ class Detail:
 
     wide: bool = False  # whether the main table has all numbers in columns
     together: bool = False  # whether the main table has the unchanged cells too
+    apart: bool = False  # whether each model has its own line there, whatever several have in common
     passing: bool = True  # whether the unchanged cells are listed in a table
     lines: int = 100_000  # of the main table
+    from_clone: bool = True  # whether the commands begin in a clone without the tool
     cells: int = 12  # that are unfolded
     green_cells: bool = False  # whether unchanged cells are unfolded too
     rows: int = 24  # of every table of details
@@ -68,9 +79,12 @@ class Outline:
     footer: tuple[Words, ...]
 
 
-def outline(content: Content, detail: Detail) -> Outline:
-    """Lay a report out."""
-    worth = lines(row for row in content.rows if detail.together or not (content.quiet or row.green))
+def outline(content: Content, detail: Detail, source: Source | None = None) -> Outline:
+    """Lay a report out. `source`: where its code is, for the commands that run it again."""
+    worth = lines(
+        (row for row in content.rows if detail.together or not (content.quiet or row.green)),
+        condensed=not detail.apart,
+    )
     compared = run.compared(content)
     return Outline(
         content=content,
@@ -79,7 +93,7 @@ def outline(content: Content, detail: Detail) -> Outline:
         summary=tuple(joined(part, " ") for part in (run.summary(content), run.context(content)) if part),
         table=_table(worth, detail) if worth else None,
         legend=run.legend(content.rows),
-        sections=tuple(_sections(content, detail)),
+        sections=tuple(_sections(content, detail, source)),
         footer=tuple(_footer(content)),
     )
 
@@ -89,8 +103,9 @@ def _table(kept: Sequence[Line], detail: Detail) -> Block:
     return shortened(table(kept, wide=detail.wide, names=names), detail.lines, detail.items)
 
 
-def _sections(content: Content, detail: Detail) -> Iterator[Section]:
+def _sections(content: Content, detail: Detail, source: Source | None) -> Iterator[Section]:
     yield from _explanations(content, detail)
+    yield from _models(content, detail)
     green = [row for row in content.rows if row.green]
     if green:
         yield Section("unchanged", run.unchanged(green, 6), (_table(lines(green), detail),) * detail.passing)
@@ -106,12 +121,31 @@ def _sections(content: Content, detail: Detail) -> Iterator[Section]:
         bullets = shortened(Bullets(tuple(notes)), 0, detail.items)
         yield Section("notes", words(f"Notes ({len(notes):,})"), (bullets,))
     yield from _environments(content, detail.items)
-    again = unique(row.cell.reproduce for row in content.rows if not row.green and row.cell.reproduce)
-    if again:
-        commands = again[: min(detail.items, _MOST_COMMANDS)]
-        commit = content.report.commit or ""
-        checkout = [f"git checkout {commit}"] if COMMIT.fullmatch(commit) else []
-        yield Section("reproduce", words("Reproduce"), (Code("\n".join([*checkout, *commands]), "console"),))
+    cells = [row.cell for row in _telling(content)]
+    most = min(detail.items, _MOST_COMMANDS)
+    whole = whole_way(content.report, cells, source, most)
+    commands = whole if detail.from_clone else commands_of(cells)[:most]
+    if commands:
+        yield Section("reproduce", words("Reproduce"), (Code("\n".join(commands), "console"),))
+
+
+def _telling(content: Content) -> list[Row]:
+    """The rows to look at, worst first; of models with a reason in common, only the worst."""
+    shown = lines((row for row in content.rows if not row.green), condensed=True)
+    hidden = {model for line in shown if line.worst_of for model in line.models if model != line.row.model}
+    kept = {line.row.cell.cell for line in shown}
+    return [
+        row for row in content.rows if not row.green and (row.model not in hidden or row.cell.cell in kept)
+    ]
+
+
+def _models(content: Content, detail: Detail) -> Iterator[Section]:
+    """Every model by itself, where the main table has several in a line."""
+    rows = [row for row in content.rows if not row.green]
+    most = max((line.worst_of for line in lines(rows, condensed=True)), default=0)
+    if most and detail.passing:
+        title = words(f"Each of the {most:,} models by itself")
+        yield Section("models", title, (_table(lines(rows), detail),))
 
 
 def _in_brackets(cells: Sequence[str]) -> Words:
@@ -119,23 +153,29 @@ def _in_brackets(cells: Sequence[str]) -> Words:
 
 
 def _explanations(content: Content, detail: Detail) -> Iterator[Section]:
-    """By model and effect, worst first: why it differs, what to do; the same about several models once."""
-    grouped: dict[tuple[str, Effect | None], list[Row]] = {}
+    """By reason and effect, worst first: why cells differ, what to do; the same about several models once.
+
+    What the main table says about a cell is not said again.
+    """
+    effects: dict[Effect | None, list[Row]] = {}
     for row in content.rows:
-        grouped.setdefault((row.model, row.cell.effect), []).append(row)
-    models = list(grouped.items())[: detail.items]
-    ways = {model: _ways(rows) for model, rows in models}
-    alike: dict[tuple[Words, ...], list[str]] = {}
-    for model, _ in models:
-        alike.setdefault(ways[model], []).append(model[0])
-    for model, rows in models:
-        causes = unique(each for row in rows for each in (*row.origin, *row.causes))
-        further = unique(each for row in rows for each in row.further)
-        yield from _sentences("why", run.why_title(rows[0]), causes)
+        effects.setdefault(row.cell.effect, []).append(row)
+    groups = [each for rows in effects.values() for each in alike(rows)]
+    groups = sorted(groups, key=lambda each: content.rows.index(each.worst))[: detail.items]
+    ways = [_ways(each.rows) for each in groups]
+    same: dict[tuple[Words, ...], list[str]] = {}
+    for each, way in zip(groups, ways, strict=True):
+        same.setdefault(way, []).extend(each.models)
+    for each, way in zip(groups, ways, strict=True):
+        rows = each.models[each.worst.model]
+        said = {row.lead for row in rows}
+        causes = unique(text for row in rows for text in (*row.origin, *row.causes) if text not in said)
+        further = unique(text for row in rows for text in row.further)
+        yield from _sentences("why", run.why_title(rows[0], tuple(each.models)), causes)
         yield from _sentences("why", run.further_title(rows[0]), further)
-        same = alike.pop(ways[model], [])
-        about = listed([name(each) for each in unique(same)])
-        yield from _sentences("do", words("What to do about ", about), ways[model] if same else ())
+        models = same.pop(way, [])
+        about = listed([name(model) for model in unique(models)])
+        yield from _sentences("do", words("What to do about ", about), way if models else ())
 
 
 def _ways(rows: Sequence[Row]) -> tuple[Words, ...]:
@@ -151,8 +191,9 @@ def _sentences(kind: SectionKind, title: Words, sentences: Sequence[Words]) -> I
 def _details(content: Content, detail: Detail) -> Iterator[Section]:
     """What the checks have to unfold, worst first; what is the same in several places of a model once."""
     alike: dict[tuple[str, Parts], list[Row]] = {}
-    for row in sorted(content.rows, key=lambda row: row.green):
-        if row.details and (detail.green_cells or not row.green):
+    rows = content.rows if detail.green_cells else _telling(content)
+    for row in sorted(rows, key=lambda row: row.green):
+        if row.details:
             alike.setdefault((row.model, row.details), []).append(row)
     cells = {model.name: len(model.cells) for model in content.report.models}
     for (model, parts), rows in list(alike.items())[: detail.cells]:

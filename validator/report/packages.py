@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from validator.matrix import BASE_FILES
+from validator.matrix import BASE_FILES, by_version
 from validator.upgrade.types import PackageChange
 from validator.verdict.results import EnvironmentResult, Report
 
@@ -31,7 +31,7 @@ def differences(report: Report) -> tuple[EnvironmentDifference, ...]:
     if baseline is None or not baseline.packages:
         return ()
     others = [env for env in report.environments if env is not baseline and env.name != BASE_FILES]
-    candidates = [env for env in others if env.packages]
+    candidates = sorted((env for env in others if env.packages), key=lambda env: by_version(env.name))
     return tuple(_difference(baseline, candidate) for candidate in candidates)
 
 

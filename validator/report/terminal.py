@@ -14,13 +14,14 @@ from validator.report.outline import Detail, Outline, Section, outline
 from validator.report.phrases import Words, sentence, words
 from validator.report.words import WordsByCheck, registered_words
 from validator.report.words import origin as where
-from validator.report.words.run import counted
+from validator.report.words.run import counted, folded_cells
 from validator.text import multiline, plain
 from validator.verdict.results import Report, Verdict
 
 LIMIT = 400
 WIDE = 120
 MOST_ITEMS = 6
+MOST_GREEN = 3
 MARKS: dict[str, Text] = {
     "good": Text("✓", "green"),
     "warn": Text("!", "yellow"),
@@ -39,12 +40,24 @@ _ASCII = str.maketrans(
 )  # fmt: skip
 
 
-def show(report: Report, console: Console, *, checks: WordsByCheck | None = None) -> None:
-    """Print the table, worst first, the verdict, why and what to do, notes, and commands to copy."""
-    detail = Detail(wide=console.width >= WIDE, together=True, items=20)
-    page = outline(Content(report, checks or registered_words()), detail)
+def show(
+    report: Report, console: Console, *, everything: bool = False, checks: WordsByCheck | None = None
+) -> None:
+    """Print the table, worst first, the verdict, why and what to do, notes, and commands to copy.
+
+    More than a few cells that hold are counted in a line, unless `everything` is asked for.
+    """
+    content = Content(report, checks or registered_words())
+    green = [row for row in content.rows if row.green]
+    folded = not everything and len(green) > MOST_GREEN
+    detail = Detail(
+        wide=console.width >= WIDE, together=not folded, apart=everything, from_clone=False, items=20
+    )
+    page = outline(content, detail)
     if isinstance(page.table, document.Table):
         _print(console, _table(page.table, wide=detail.wide))
+    if folded:
+        _print(console, _line("…", folded_cells(green)))
     _print(console, _verdict(page))
     for paragraph in page.summary:
         _print(console, _line("", paragraph))

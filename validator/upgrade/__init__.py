@@ -10,6 +10,7 @@ from validator.upgrade.git import GitError, Repository, Snapshot
 from validator.upgrade.manifest import name_of, pinned
 from validator.upgrade.reader import read_manifest_pins, read_requirements
 from validator.upgrade.relevant import FRAMEWORKS
+from validator.upgrade.stale import refreshes
 from validator.upgrade.types import (
     BaseModels,
     Detected,
@@ -55,4 +56,5 @@ __all__ = [
     "pinned",
     "read_manifest_pins",
     "read_requirements",
+    "refreshes",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from posixpath import basename, dirname, relpath, splitext
 
@@ -97,8 +98,19 @@ def _reason(
 
 
 def _command(lock: DependencyManifest, manifest: DependencyManifest) -> str:
-    command = _COMMANDS.get(lock.kind) or (
-        f"uv pip compile {basename(manifest.path)} --output-file {basename(lock.path)}"
-    )
-    folder = dirname(lock.path)
-    return f"cd {folder} && {command}" if folder else command
+    return _in_folder(_COMMANDS.get(lock.kind) or _compile(lock.path, manifest.path), lock.path)
+
+
+def refreshes(reason: StaleLockReason) -> bool:
+    """Whether the command of a reason is one that brings such a lock up to date, and nothing else."""
+    commands = (*_COMMANDS.values(), _compile(reason.lock, reason.manifest))
+    return reason.command in {show(_in_folder(command, reason.lock)) for command in commands}
+
+
+def _compile(lock: str, manifest: str) -> str:
+    return shlex.join(["uv", "pip", "compile", basename(manifest), "--output-file", basename(lock)])
+
+
+def _in_folder(command: str, lock: str) -> str:
+    folder = dirname(lock)
+    return f"cd {shlex.quote(folder)} && {command}" if folder else command

@@ -13,6 +13,7 @@ from validator.checks.outputs.types import NondeterministicFinding
 from validator.checks.training.types import TrainingVerdict
 from validator.config.settings import Gate, GateRule
 from validator.errors import Exit
+from validator.matrix import by_version
 from validator.upgrade import ModelReason
 from validator.verdict.bands import ASIDE, BANDS, BREAKS, GREEN, SEVERITY, Aside
 from validator.verdict.results import CellResult, ModelResult, Reason, Verdict
@@ -84,7 +85,7 @@ def worst_first(cells: Sequence[CellResult]) -> tuple[CellResult, ...]:
                 -bool(cell.gated),
                 -SEVERITY.index(cell.verdict),
                 -SEVERITY.index(overall(cell)),
-                cell.cell,
+                by_version(cell.cell),
             ),
         )
     )

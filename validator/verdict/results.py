@@ -60,6 +60,9 @@ class CellResult(Frozen):
     seconds: float | None = None
     reproduce: Text = Field(default="", description="The command that runs this cell again.")
     message: str = Field(default="", description="The verdict in a sentence, written with report.json.")
+    title: str = Field(
+        default="", description="Model, layer and numbers in a few words, written with report.json."
+    )
 
     def comparison(self, kind: type[_C]) -> _C | None:
         """The numbers of one check, by their type."""

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from validator.report.content import Content, Row
 from validator.report.document import Block, Code, Entry, Fold, Heading, Table, shortened
-from validator.report.outline import COMMIT, environment_words
+from validator.report.outline import environment_words
 from validator.report.packages import EnvironmentDifference, differences
 from validator.report.pages.overview import mark
 from validator.report.pages.pictures import pictures
 from validator.report.pages.types import CellPage, CellSection, Part
 from validator.report.phrases import plural, sentence, words
+from validator.report.reproduce import whole_way
 from validator.report.words import page as wording
 from validator.report.words.origin import why
 from validator.text import tail
@@ -139,9 +140,6 @@ def _packages(apart: EnvironmentDifference) -> tuple[Part, ...]:
 
 
 def _reproduce(content: Content, row: Row) -> Iterator[CellSection]:
-    if not row.cell.reproduce:
-        return
-    commit = content.report.commit or ""
-    checkout = [f"git checkout {commit}"] if COMMIT.fullmatch(commit) else []
-    commands = "\n".join([*checkout, row.cell.reproduce])
-    yield CellSection("reproduce", "Reproduce", "", (), (Code(commands, "console"),))
+    commands = whole_way(content.report, (row.cell,), None, 1)
+    if commands:
+        yield CellSection("reproduce", "Reproduce", "", (), (Code("\n".join(commands), "console"),))

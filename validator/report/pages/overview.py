@@ -6,10 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from validator.checks.known.types import KnownChangeFinding
-from validator.checks.layers.types import FirstDifference
+from validator.matrix import by_version
 from validator.report import figures
-from validator.report.content import Content, Row, by_model, failure_kind, unique
+from validator.report.causes import cause_of, known
+from validator.report.content import Content, Row, by_model, unique
 from validator.report.document import Entry
 from validator.report.lines import numbers
 from validator.report.pages.types import (
@@ -73,10 +73,9 @@ def overview(content: Content, ids: Mapping[int, str]) -> Overview:
 
 
 def _matrix(content: Content, ids: Mapping[int, str]) -> CellMatrix:
-    """Models in the order of their worst cell; environments in the order of the report."""
+    """Models in the order of their worst cell, environments in that of their versions."""
     ran = {row.cell.environment for row in content.rows}
-    names = [env.name for env in content.report.environments if env.name in ran]
-    names += sorted(ran - set(names))
+    names = sorted(ran, key=by_version)
     keras = {env.name: env.keras for env in content.report.environments}
     rows = []
     for model, cells in by_model(content.rows).items():
@@ -111,29 +110,16 @@ def _reasons(rows: Sequence[Row], ids: Mapping[int, str]) -> list[ReasonGroup]:
     return [_reason(alike, ids) for alike in groups.values()]
 
 
-def _known(row: Row) -> KnownChangeFinding | None:
-    named = (each for each in row.cell.findings if isinstance(each, KnownChangeFinding))
-    return next((each for each in named if each.known.sure != "possible"), None)
-
-
 def _key(row: Row) -> object:
-    """What makes two cells one reason: the known change, the failure, the layer's class and what differs."""
-    if row.failure is not None and not row.compared:
-        return failure_kind(row.failure)
-    known = _known(row)
-    if known is not None:
-        return known.known.change
-    first = next((each for each in row.cell.findings if isinstance(each, FirstDifference)), None)
-    if first is not None:
-        return first.cause.class_name, first.cause.differs, row.lead
-    return row.lead or result(row), tuple(row.asides.items())
+    """What makes two cells one reason: the cause that is known, else what is said about them."""
+    return cause_of(row) or (row.lead or result(row), tuple(row.asides.items()))
 
 
 def _reason(rows: Sequence[Row], ids: Mapping[int, str]) -> ReasonGroup:
     worst = rows[0]
-    known = _known(worst)
-    if known is not None:
-        title = words(known.known.title)
+    change = known(worst)
+    if change is not None:
+        title = words(change.known.title)
         text = (worst.lead, *worst.origin, *worst.causes)
     elif worst.failure is not None and not worst.compared:
         title, text = failed(worst.failure), ()

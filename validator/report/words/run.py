@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from validator.base import finite
 from validator.checks.accuracy.types import MetricResult
 from validator.checks.bands import CellVerdict
+from validator.matrix import by_version
+from validator.report.causes import Alike, alike, known
 from validator.report.content import Content, Row, by_model, unique
 from validator.report.figures import number, probability, ratio, scores
 from validator.report.packages import RUNS, differences
@@ -15,7 +17,7 @@ from validator.report.phrases import Piece, Words, joined, listed, name, plural,
 from validator.report.words.cell import VERDICTS, aside
 from validator.report.words.effects import change_of, effect_title, effects, is_model_alone
 from validator.report.words.failures import STAGES, failed
-from validator.report.words.reasons import reason
+from validator.report.words.reasons import figures_of, reason
 from validator.report.words.upgrade import moved_package, why_it_runs
 from validator.verdict.bands import BANDS, GREEN, SEVERITY, Aside
 from validator.verdict.results import EnvironmentResult, Verdict
@@ -24,6 +26,7 @@ ICONS: dict[Verdict, str] = {"pass": "✅", "warn": "⚠️", "fail": "❌", "in
 #: What a check is called among those that were not run.
 UNCHECKED = {"accuracy": "accuracy (no labels)", "decode": "decoding", "training": "training"}
 _MOST_MODELS = 3
+_MOST_GROUPS = 6
 
 
 def headline(content: Content) -> str:
@@ -104,7 +107,8 @@ def compared(content: Content) -> Words:
         changes = sorted(report.upgrade.changes, key=lambda moved: not moved.direct)
         packages = listed([name(moved_package(moved)) for moved in changes], most=3)
         return words(packages, " and ", change) if change else packages
-    candidates = [env.name for env in report.environments if env.name != report.baseline]
+    others = (env.name for env in report.environments if env.name != report.baseline)
+    candidates = sorted(others, key=by_version)
     lost = {env.name for env in content.broken}
     differing = lost | {row.cell.environment for row in content.rows if not row.green}
     named = [name(each) for each in candidates if each in differing or not differing]
@@ -122,13 +126,14 @@ def summary(content: Content) -> tuple[Words, ...]:
     ran = [row for row in content.rows if row.cell.environment not in lost]
     rows = [row for row in ran if row.cell.effect is None]
     worrying = by_model(row for row in rows if not row.green)
+    groups = alike([row for row in rows if row.model in worrying])
     sentences = [_environment(content, each) for each in content.broken[:_MOST_MODELS]]
     sentences += effects(content)
-    if len(worrying) <= _MOST_MODELS:
-        for model in worrying:
-            sentences += _model([row for row in rows if row.model == model])
+    if len(groups) <= _MOST_MODELS:
+        for each in groups:
+            sentences += _one_reason(each, content) if len(each.models) > 1 else _model(each.rows)
     else:
-        sentences += _groups(worrying)
+        sentences += _groups(groups, content)
     where = " in the other environments" if lost else ""
     sentences += _holding([row for row in rows if row.model not in worrying], where)
     if not worrying and not lost:  # what warns is none of the verdicts
@@ -259,12 +264,17 @@ def _matters(worst: Row) -> Words:
     return words(f"{label} moves from {before} to {after}, which is inconclusive{needed}")
 
 
-def _groups(worrying: dict[str, list[Row]]) -> list[Words]:
-    """The models with something to look at, by the worst that happened to each."""
+def _groups(groups: Sequence[Alike], content: Content) -> list[Words]:
+    """The models with something to look at: those with a reason in common, then by what happened to each."""
+    sentences: list[Words] = []
     worst: dict[tuple[CellVerdict, Words], list[str]] = {}
-    for model, rows in worrying.items():
-        worst.setdefault((rows[0].cell.verdict, _also(rows[0])), []).append(model)
-    return [
+    for each in groups:
+        if len(each.models) > 1 and len(sentences) < _MOST_GROUPS:
+            sentences += _one_reason(each, content)
+        else:
+            happened = each.worst.cell.verdict, _also(each.worst)
+            worst.setdefault(happened, []).extend(each.models)
+    return sentences + [
         words(
             strong(plural(len(models), "model")),
             f" {_DOES[verdict][len(models) > 1]}",
@@ -275,6 +285,42 @@ def _groups(worrying: dict[str, list[Row]]) -> list[Words]:
         )
         for (verdict, also), models in worst.items()
     ]
+
+
+def _one_reason(group: Alike, content: Content) -> list[Words]:
+    """`12 of 14 models predict differently in keras-3.5.0 for one reason: …`, and which is the worst."""
+    worst, count = group.worst, len(group.models)
+    does = _DOES[worst.cell.verdict][1]
+    first = strong(f"{count:,} of {plural(len(content.report.models), 'model')} {does}")
+    measured = ", ".join(each for each in (_moves(worst), figures_of(worst)) if each)
+    example = words(" (in ", name(worst.model), f", the worst{f': {measured}' if measured else ''})")
+    others = [name(model) for model in group.models if model != worst.model]
+    return [
+        words(first, " in ", name(worst.where), " for one reason: ", *why_alike(worst), *example, "."),
+        words(
+            "The other" if len(others) == 1 else "The others are ",
+            " is " * (len(others) == 1),
+            listed(others),
+            ".",
+        ),
+    ]
+
+
+def why_alike(worst: Row) -> Words:
+    """What several models have in common: a known change, a failure, or what happens in the worst of them."""
+    change = known(worst)
+    if change is not None:
+        return words(change.known.title)
+    if worst.failure is not None and not worst.compared:
+        return words("each ", failed(worst.failure))
+    return next((each for each in (*worst.origin, worst.lead) if each), words(VERDICTS[worst.cell.verdict]))
+
+
+def _moves(row: Row) -> str:
+    metric = row.metric
+    if metric is None or not metric.delta:
+        return ""
+    return f"{metric.metric} {' → '.join(scores(metric.baseline, metric.candidate))}"
 
 
 def _holding(green: Sequence[Row], where: str) -> list[Words]:
@@ -345,9 +391,19 @@ _WHY: dict[CellVerdict, str] = {
 }
 
 
-def why_title(worst: Row) -> Words:
-    """The words before the explanation of a model's difference."""
+_WHY_SEVERAL: dict[CellVerdict, str] = {
+    "changed": "change",
+    "suspicious": "drift",
+    "metric-only": "report another metric",
+    "failed": "fail",
+}
+
+
+def why_title(worst: Row, models: Sequence[str]) -> Words:
+    """The words before the explanation of a difference that one model or several have."""
     verdict = worst.cell.verdict
+    if len(models) > 1:
+        return words(f"Why {plural(len(models), 'model')} {_WHY_SEVERAL.get(verdict, 'differ')}")
     if worst.cell.effect and verdict in _WHY:
         return effect_title(worst)
     if verdict not in _WHY:
@@ -365,11 +421,18 @@ def unchanged(rows: Sequence[Row], most: int) -> Words:
     """`Unchanged predictions (3): digits (keras-3.5.0, legacy), translator (keras-3.5.0)`."""
     models = by_model(rows)
     parts = [
-        words(name(model), f" ({', '.join(row.where for row in alike)})")
+        words(name(model), f" ({', '.join(sorted((row.where for row in alike), key=by_version))})")
         for model, alike in list(models.items())[:most]
     ]
     more = f" and {len(models) - most:,} more models" if len(models) > most else ""
     return words(f"Unchanged predictions ({len(rows):,}): ", joined(parts, ", "), more)
+
+
+def folded_cells(rows: Sequence[Row]) -> Words:
+    """`and 8 identical, 3 rounding: (keras-validator report --all lists them)`."""
+    counts = Counter(row.cell.verdict for row in rows)
+    kinds = ", ".join(f"{counts[each]:,} {VERDICTS[each]}" for each in SEVERITY if counts[each])
+    return words(f"and {kinds} (", name("keras-validator report --all"), " lists them)")
 
 
 def counted(content: Content) -> str:
