@@ -15,12 +15,12 @@ from rich.console import Console
 
 from validator import __version__
 from validator.checks.protocol import FollowUpRound, Subject
-from validator.config.settings import LimitSettings
 from validator.errors import Exit
 from validator.failure import Failure
 from validator.matrix import BASE_FILES, CURRENT, Cell, Plan
 from validator.origin import Origin
 from validator.pipeline.base_files import BaseFiles
+from validator.pipeline.bounds import bounds_of, confinement
 from validator.pipeline.evidence import Captures
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.origins import Ground, Installed, explained, traced
@@ -31,7 +31,8 @@ from validator.pipeline.run_folder import RunFolder
 from validator.report import html, junit, markdown
 from validator.report import json as report_json
 from validator.report.terminal import show
-from validator.runner import Bounds, Pool, Watcher, default_memory, write_text
+from validator.report.words.run import NO_LANDLOCK
+from validator.runner import Pool, Watcher, write_text
 from validator.storage import recording
 from validator.verdict.gate import EXIT_CODES, apply_gate, judge_run, worst_first
 from validator.verdict.judge import Judgement, judge_cell
@@ -59,9 +60,11 @@ class Run:
 
     def pool(self) -> Pool:
         """Workers for every environment of the plan; none is started yet."""
+        if confinement(self.project) == "unavailable":
+            self.watcher.learnt(NO_LANDLOCK)
         return Pool(
             places(self.project, self.folder, self.base),
-            bounds_of(self.project.settings.limits),
+            bounds_of(self.project, self.folder),
             self.watcher,
             self.jobs,
         )
@@ -125,7 +128,7 @@ def _origins(
 ) -> dict[str, Origin]:
     """Where each cell that moved comes from, as far as the time of `origin.seconds` goes."""
     seconds = run.project.settings.origin.seconds
-    ground = Ground(maker, installed, bounds_of(run.project.settings.limits), run.watcher)
+    ground = Ground(maker, installed, bounds_of(run.project, run.folder), run.watcher)
     return traced(ground, worst_first([judgement.result for judgement in judged]), seconds)
 
 
@@ -198,6 +201,7 @@ def conclude(
         commit=project.pull_request.commit if project.pull_request else run.commit,
         workflow_run=run.workflow_run,
         fetched=project.fetched,
+        sandbox=confinement(project),
     )
 
 
@@ -237,12 +241,6 @@ def write(folder: RunFolder, report: Report) -> None:
     (folder.root / "report.html").unlink(missing_ok=True)
     write_text(folder.report(), report_json.dump(report))
     write_text(folder.root / "report.html", html.page(report))
-
-
-def bounds_of(limits: LimitSettings) -> Bounds:
-    """The limits of a worker."""
-    memory = default_memory() if limits.memory_gib is None else int(limits.memory_gib * 2**30)
-    return Bounds(limits.start_seconds, limits.seconds, memory)
 
 
 def _names(run: Run) -> tuple[str, ...]:

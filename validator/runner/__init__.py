@@ -10,6 +10,7 @@ from validator.runner.functions import run_recorder
 from validator.runner.in_process import measure_in_process
 from validator.runner.pool import EnvironmentState, Place, Pool, Watcher
 from validator.runner.request import Job, Overlay, write_json, write_text
+from validator.runner.sandbox import Sandbox, can_confine
 from validator.runner.supervise import Bounds, default_memory
 
 __all__ = [
@@ -23,7 +24,9 @@ __all__ = [
     "Overlay",
     "Place",
     "Pool",
+    "Sandbox",
     "Watcher",
+    "can_confine",
     "default_memory",
     "measure_in_process",
     "read_capture",

@@ -28,6 +28,7 @@ from validator.runner.captures import (
 )
 from validator.runner.process import WorkerProcess, death, resident
 from validator.runner.request import Job, write_json, write_request
+from validator.runner.sandbox import Sandbox
 
 _POLL_SECONDS = 0.02
 _MEMORY_POLL_SECONDS = 0.25
@@ -40,11 +41,17 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True)
 class Bounds:
-    """Limits of a worker: seconds for the import, seconds of one job, bytes of resident memory."""
+    """Limits of a worker: seconds for the import, seconds of one job, bytes of resident memory.
+
+    `disk`: bytes that a job may take; None for most of what is free when it begins. `sandbox`: what a worker
+    may open; None for all that its user may.
+    """
 
     start_seconds: float
     job_seconds: float
     memory: int
+    disk: int | None = None
+    sandbox: Sandbox | None = None
 
 
 class Listener(Protocol):
@@ -141,7 +148,8 @@ class Supervisor:
         if self._worker is None:
             self._place.folder.mkdir(parents=True, exist_ok=True)
             remove(self._place.folder / "environment.json")
-            self._worker = WorkerProcess(self._place.python, self._place.folder, self._place.variables)
+            place = self._place
+            self._worker = WorkerProcess(place.python, place.folder, place.variables, self._bounds.sandbox)
             self._is_new = True
             self.starts += 1
         return self._worker
@@ -150,7 +158,8 @@ class Supervisor:
         self._requests += 1
         name = "request.json" if self._requests == 1 else f"request-{self._requests}.json"
         path = self._place.folder / name
-        write_request(path, self._place.environment, list(jobs), self._place.pythonpath)
+        sandbox = self._bounds.sandbox
+        write_request(path, self._place.environment, list(jobs), self._place.pythonpath, sandbox)
         worker.send(path)
 
     def _follow(self, worker: WorkerProcess, queue: deque[Job]) -> Failure | None:

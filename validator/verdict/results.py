@@ -22,6 +22,8 @@ from validator.origin.types import Origin
 from validator.upgrade.types import Upgrade
 
 Verdict = Literal["pass", "warn", "fail", "inconclusive"]
+#: Whether workers can write results that are not their own (SECURITY.md).
+Confinement = Literal["on", "off", "unavailable"]
 
 _C = TypeVar("_C", bound=Comparison)
 
@@ -145,3 +147,8 @@ class Report(Frozen):
     commit: str | None = None
     workflow_run: WorkflowRun | None = None
     fetched: tuple[FetchedPlace, ...] = Field(default=(), description="What lies elsewhere.")
+    sandbox: Confinement | None = Field(
+        default=None,
+        description="Whether the code of models was confined to its own results; `unavailable`: this system "
+        "has no Landlock. Null where no model was run.",
+    )

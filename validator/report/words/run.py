@@ -18,11 +18,21 @@ from validator.report.words.failures import STAGES, failed
 from validator.report.words.reasons import reason
 from validator.report.words.upgrade import moved_package, why_it_runs
 from validator.verdict.bands import BANDS, GREEN, SEVERITY, Aside
-from validator.verdict.results import EnvironmentResult, Verdict
+from validator.verdict.results import Confinement, EnvironmentResult, Verdict
 
 ICONS: dict[Verdict, str] = {"pass": "✅", "warn": "⚠️", "fail": "❌", "inconclusive": "❓"}
 #: What a check is called among those that were not run.
 UNCHECKED = {"accuracy": "accuracy (no labels)", "decode": "decoding", "training": "training"}
+#: What a report says of a run whose models could write more than their own results.
+UNCONFINED: dict[Confinement | None, str] = {
+    "off": "models not confined (sandbox.mode: off)",
+    "unavailable": "models not confined (no Landlock on this system)",
+}
+#: The same as such a run starts.
+NO_LANDLOCK = (
+    "The code of models is not confined: this system has no Landlock (Linux 5.19 or newer). "
+    "It can write all files that you can."
+)
 _MOST_MODELS = 3
 
 
