@@ -33,16 +33,11 @@ class LimitSettings(Frozen):
     memory_gib: float | None = Field(
         default=None, gt=0, description="Resident memory of a worker. Default: 90 % of the machine's memory."
     )
-    disk_gib: float | None = Field(
-        default=None,
-        gt=0,
-        description="What one job may take of the disk. Default: 90 % of what is free when it begins.",
-    )
     total_seconds: float | None = Field(
         default=None,
         gt=0,
-        description="Time limit of a run without its report. Cells that were not reached are not compared, "
-        "and the run is inconclusive. Default: none.",
+        description="Time limit of a run, from its first installation on. Cells that it does not reach are "
+        "not compared, and the run is inconclusive. Default: none.",
     )
     fetch_seconds: float = Field(
         default=1800, gt=0, description="Time limit of fetching one address; the next run goes on from there."

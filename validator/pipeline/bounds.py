@@ -16,9 +16,8 @@ def bounds_of(project: Project, folder: RunFolder) -> Bounds:
     """The limits of a project's workers. Raises as `confinement` does."""
     limits = project.settings.limits
     memory = default_memory() if limits.memory_gib is None else int(limits.memory_gib * 2**30)
-    disk = None if limits.disk_gib is None else int(limits.disk_gib * 2**30)
     sandbox = None if confinement(project) == "off" else _sandbox(project, folder)
-    return Bounds(limits.start_seconds, limits.seconds, memory, disk, sandbox)
+    return Bounds(limits.start_seconds, limits.seconds, memory, sandbox)
 
 
 def confinement(project: Project) -> Confinement:

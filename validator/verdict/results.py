@@ -98,11 +98,19 @@ class EnvironmentResult(Frozen):
 class Reason(Frozen):
     """One reason for the verdict of a run: a cell with the rules that decided, a model, or an error.
 
+    `step-files`: something in the run wrote to files by which the step talks to GitHub; they were restored.
     `undecided`: the upgrade was not read, or not all of it; its own reasons say which file and what to do.
     """
 
     kind: Literal[
-        "cell", "nothing-compared", "irrelevant", "undecided", "error", "model-added", "model-removed"
+        "cell",
+        "nothing-compared",
+        "irrelevant",
+        "undecided",
+        "error",
+        "model-added",
+        "model-removed",
+        "step-files",
     ]
     cell: str = ""
     model: str = Field(default="", description="Of a model that one side alone has.")
@@ -110,6 +118,7 @@ class Reason(Frozen):
     error: Text = Field(
         default="", description="For `error`: what the run could not begin with, and what to do."
     )
+    files: tuple[str, ...] = Field(default=(), description="For `step-files`: the variables that name them.")
     message: str = Field(default="", description="The same for people, written with report.json.")
 
 

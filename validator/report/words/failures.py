@@ -23,6 +23,8 @@ STAGES: dict[Stage, str] = {
     "decode": "failed to decode",
     "timeout": "ran out of time",
     "crash": "crashed",
+    "unreached": "was not reached",
+    "tampered": "was changed after it was recorded",
 }
 _LIMIT = 600
 _HEAD, _TAIL = 260, 120  # characters of an error in one line

@@ -173,6 +173,8 @@ def _inconclusive(content: Content) -> tuple[Words, ...]:
     reasons = _baseless(content) or [reason(each, content) for each in content.report.reasons]
     lost, total = sum(row.baseline_failure is not None for row in content.rows), len(content.rows)
     lost = lost or sum(row.cell.verdict == "not-compared" for row in content.rows)
+    if any(each.kind == "step-files" for each in content.report.reasons):
+        lost = total  # who writes there can write results too
     what = "the change of the model" if is_model_alone(content) else "the upgrade"
     scope = f"{what}, good or bad" if lost == total else f"{lost:,} of {plural(total, 'cell')}"
     stated = [sentence(each) for each in reasons[:_MOST_MODELS]]
