@@ -280,8 +280,8 @@ class Install(Frozen):
     )
     variables: tuple[EnvironmentVariable, ...] = Field(
         default=(),
-        description="Environment variables that uv gets beside its own, and that `${NAME}` may stand for in an "
-        "address of packages.",
+        description="Environment variables that uv gets beside its own, and that `${NAME}` may stand for "
+        "in an address of packages.",
     )
     prereleases: bool = Field(default=False, description="Allow pre-releases.")
     exclude_newer: str | None = Field(default=None, description="Resolve as of this date (RFC 3339).")

@@ -330,10 +330,10 @@ class Pool:
 
     def overdue(self, job: Job) -> Failure | None:
         """Why a job must not go on or begin: the time of the run, or that of its budget, is over."""
-        now = time.monotonic()
-        if now > self._limit.ends:
+        if self._limit.left() <= 0:
             return self._limit.failure()
-        return out_of_budget(job) if now > self._budget_ends.get(job.budget, math.inf) else None
+        ends = self._budget_ends.get(job.budget, math.inf)
+        return out_of_budget(job) if time.monotonic() > ends else None
 
     def ended(self, job: Job, result: Result) -> None:
         """A job ended. Those that need it may be due now."""
