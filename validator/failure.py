@@ -15,7 +15,9 @@ Stage = Literal[
 #: Where nothing is known about the model: its time never came, or its results are not what it left.
 UNJUDGED: frozenset[Stage] = frozenset({"unreached", "tampered"})
 #: What is known about an error beyond its message.
-Hint = Literal["python", "safe-mode", "custom-objects", "ragged", "weights-file", "builder", "compilation"]
+Hint = Literal[
+    "python", "safe-mode", "custom-objects", "ragged", "weights-file", "builder", "sandbox", "compilation"
+]
 
 
 class WeightsAccount(Frozen):

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -75,7 +76,7 @@ def test_a_model_in_a_sandbox_reaches_nothing_but_its_own(
                       outside=str(outside.parent))  # fmt: skip
     with bench.pool(bench.place(KERAS), bounds=bounds) as pool:
         results = pool.run([victim, attacker, linking, hostile(bench, "after", "honest")])
-    attempts = json.loads(failure_of(results["attacker"]).message)
+    attempts = attempts_of(results["attacker"])
     denied = "PermissionError"
     assert {attempts[name] for name in ("overwrite", "replace", "append", "hidden")} == {denied}
     assert attempts["worker"] == [denied, denied]
@@ -88,6 +89,12 @@ def test_a_model_in_a_sandbox_reaches_nothing_but_its_own(
     assert outside.read_text() == "before\n"
     assert list(outside.parent.iterdir()) == [outside]
     assert np.array_equal(values(intact_capture(results["victim"])), values(results["after"]))
+
+
+def attempts_of(result: Capture | Failure) -> dict[str, Any]:
+    """What the model tried and came to; behind it stands where the failure was."""
+    attempts: dict[str, Any] = json.JSONDecoder().raw_decode(failure_of(result).message)[0]
+    return attempts
 
 
 def landlock_version() -> int:
@@ -113,7 +120,7 @@ def test_results_that_another_model_overwrites_are_not_judged(bench: Bench, outs
     ]  # fmt: skip
     with bench.pool(bench.place(KERAS), bounds=FREE) as pool:
         results = pool.run(jobs)
-    assert json.loads(failure_of(results["attacker"]).message)["overwrite"] == "done"
+    assert attempts_of(results["attacker"])["overwrite"] == "done"
     changed = intact_capture(results["victim"])
     assert isinstance(changed, Failure)
     assert changed.stage == "tampered"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from validator.config.references import named_files
 from validator.errors import ConfigurationError
 from validator.pipeline.project import Project
 from validator.pipeline.run_folder import RunFolder
+from validator.report.words.run import NO_LANDLOCK
 from validator.runner import Bounds, Sandbox, can_confine, default_memory
 from validator.verdict.results import Confinement
 
@@ -37,6 +39,12 @@ def confinement(project: Project) -> Confinement:
             "container that permits its system calls, or set sandbox.mode to `auto`"
         )
     return "unavailable"
+
+
+def announce(project: Project, say: Callable[[str], None]) -> None:
+    """Say that models will not be confined, where the system cannot do it. Raises as `confinement` does."""
+    if confinement(project) == "unavailable":
+        say(NO_LANDLOCK)
 
 
 def _sandbox(project: Project, folder: RunFolder) -> Sandbox:

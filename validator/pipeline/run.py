@@ -20,6 +20,7 @@ from validator.github import StepFiles, read_context
 from validator.matrix import BASE, MatrixSelection
 from validator.pipeline import pull_request
 from validator.pipeline.base_files import extract_base_files, with_common_inputs
+from validator.pipeline.bounds import announce
 from validator.pipeline.project import Project, display_path, open_project
 from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.run_folder import WORK, RunFolder, locked
@@ -140,7 +141,9 @@ def run_cells(request: Request, change: PullRequest | None) -> Report:
 
 
 def _run(request: Request, project: Project) -> Report:
-    project = supplied(project, (lambda _: None) if request.quiet else tell)
+    say = (lambda _: None) if request.quiet else tell
+    announce(project, say)
+    project = supplied(project, say)
     clear(request.folder)
     if not request.origin:
         settings = project.settings.model_copy(update={"origin": OriginSettings(seconds=0)})

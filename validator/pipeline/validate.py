@@ -31,7 +31,6 @@ from validator.pipeline.run_folder import RunFolder
 from validator.report import html, junit, markdown
 from validator.report import json as report_json
 from validator.report.terminal import show
-from validator.report.words.run import NO_LANDLOCK
 from validator.runner import Pool, RunLimit, Watcher, intact, write_text
 from validator.storage import recording
 from validator.verdict.gate import EXIT_CODES, apply_gate, judge_run, worst_first
@@ -61,8 +60,6 @@ class Run:
 
     def pool(self) -> Pool:
         """Workers for every environment of the plan; none is started yet."""
-        if confinement(self.project) == "unavailable":
-            self.watcher.learnt(NO_LANDLOCK)
         return Pool(
             places(self.project, self.folder, self.base, self.limit),
             bounds_of(self.project, self.folder),

@@ -25,8 +25,8 @@ ICONS: dict[Verdict, str] = {"pass": "✅", "warn": "⚠️", "fail": "❌", "in
 UNCHECKED = {"accuracy": "accuracy (no labels)", "decode": "decoding", "training": "training"}
 #: What a report says of a run whose models could write more than their own results.
 UNCONFINED: dict[Confinement | None, str] = {
-    "off": "models not confined (sandbox.mode: off)",
-    "unavailable": "models not confined (no Landlock on this system)",
+    "off": "models not confined: sandbox.mode is off",
+    "unavailable": "models not confined: this system has no Landlock",
 }
 #: The same as such a run starts.
 NO_LANDLOCK = (
