@@ -42,7 +42,7 @@ _HINTS: dict[Hint, str] = {
 
 _BY_STAGE: dict[Stage, str] = {
     "unreached": "raise limits.total_seconds, or run fewer cells at a time with --only",
-    "tampered": "find out which model or package of this run writes to the results of others before you merge",
+    "tampered": "find out what in this run writes to the results of others, and do not merge before that",
 }
 
 
