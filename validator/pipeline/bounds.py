@@ -55,7 +55,8 @@ def _sandbox(project: Project, folder: RunFolder) -> Sandbox:
         for place in (*named_files(model).values(), *model.files)
     )
     read = (_root(project.folder), folder.root, *map(Path, named))
-    return Sandbox(read, tuple(Path(project.resolve(place)) for place in project.settings.sandbox.write))
+    write = tuple(Path(project.resolve(place)) for place in project.settings.sandbox.write)
+    return Sandbox(read, write, project.work / "environments")
 
 
 def _root(folder: Path) -> Path:

@@ -34,19 +34,24 @@ class Sandbox:
     Attributes:
         read: what it may read although it lies in a hidden folder.
         write: what it may write.
+        environments: a folder of environments: packages may write to their own, as Python's bytecode is
+            written, until a job begins.
     """
 
     read: tuple[Path, ...] = ()
     write: tuple[Path, ...] = ()
+    environments: Path | None = None
 
     def command(self, python: Path, folder: Path) -> list[str]:
         """What stands before a worker's command: it is confined to a folder before its Python starts."""
         if not sys.platform.startswith("linux"):
             return []
         environment = (python.parent.parent, python.resolve().parent.parent)
+        is_own = self.environments is not None and python.is_relative_to(self.environments)
+        own = environment[:1] if is_own else ()
         listed = (path for name in _LISTING for path in os.environ.get(name, "").split(os.pathsep) if path)
         policy = {
-            "write": [str(path) for path in (folder, *self.write)],
+            "write": [str(path) for path in (folder, *self.write, *own)],
             "hidden": hidden(),
             "read": [*map(str, (WORKER, *environment, folder, *self.read, *self.write)), *listed],
         }

@@ -50,7 +50,7 @@ def confine(write: Iterable[str], hidden: Sequence[str] = (), read: Iterable[str
 
     Args:
         write: files and folders, with all that lies in them; what does not exist is left out.
-        hidden: files and folders; `/home/me/.*` hides what begins with a dot there. Empty: all can be read.
+        hidden: files and folders; `FOLDER/.*` hides what begins with a dot there. Empty: all can be read.
         read: what can be read although it lies in something hidden.
     """
     if not sys.platform.startswith("linux"):
