@@ -10,10 +10,14 @@ from validator.base import Frozen, Text
 
 Stage = Literal[
     "resolve", "install", "import", "build", "load", "compile", "inputs", "structure", "predict", "train",
-    "decode", "timeout", "crash",
+    "decode", "timeout", "crash", "unreached", "tampered",
 ]  # fmt: skip
+#: Where nothing is known about the model: its time never came, or its results are not what it left.
+UNJUDGED: frozenset[Stage] = frozenset({"unreached", "tampered"})
 #: What is known about an error beyond its message.
-Hint = Literal["python", "safe-mode", "custom-objects", "ragged", "weights-file", "builder", "compilation"]
+Hint = Literal[
+    "python", "safe-mode", "custom-objects", "ragged", "weights-file", "builder", "sandbox", "compilation"
+]
 
 
 class WeightsAccount(Frozen):

@@ -23,11 +23,12 @@ from bench.corpus.models import data
 from validator.environments import Built, Uv, prepare
 from validator.failure import Failure
 from validator.matrix import Cell, Plan, Variant
+from validator.pipeline.bounds import bounds_of
 from validator.pipeline.places import places
 from validator.pipeline.project import Project, open_project
 from validator.pipeline.run import clear
 from validator.pipeline.run_folder import RunFolder
-from validator.pipeline.validate import Run, bounds_of, validate, write
+from validator.pipeline.validate import Run, validate, write
 from validator.report.json import worded
 from validator.runner import Capture, Job, Pool, Watcher, read_capture
 from validator.verdict.results import CellResult
@@ -134,7 +135,7 @@ class _KeptRun(Run):
 
     def pool(self) -> Pool:
         """What workers of an earlier run left, in their place."""
-        bounds = bounds_of(self.project.settings.limits)
+        bounds = bounds_of(self.project, self.folder)
         return _KeptCaptures(places(self.project, self.folder), bounds, self.watcher, self.jobs)
 
 

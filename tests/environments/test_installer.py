@@ -97,6 +97,11 @@ def test_a_resolver_sees_no_token(tmp_path: Path) -> None:
         "PATH": os.environ["PATH"],
         "GITHUB_TOKEN": "s3cret",
         "INPUT_TOKEN": "s3cret",
+        "ACTIONS_RUNTIME_TOKEN": "s3cret",
+        "HF_TOKEN": "s3cret",
+        "UV_PUBLISH_TOKEN": "s3cret",
+        "DATABASE": "s3cret",
+        "https_proxy": "http://proxy.example.com",
         "UV_CACHE_DIR": "/c",
     }
 
@@ -105,6 +110,7 @@ def test_a_resolver_sees_no_token(tmp_path: Path) -> None:
     seen = (tmp_path / "seen").read_text()
     assert "s3cret" not in seen
     assert "UV_CACHE_DIR" in seen
+    assert "https_proxy" in seen
 
 
 def test_compiled_lines() -> None:

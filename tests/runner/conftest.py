@@ -12,10 +12,11 @@ import pytest
 
 from validator.failure import Failure
 from validator.matrix import Environment
-from validator.runner import Bounds, Capture, Job, Place, Pool, Watcher
+from validator.runner import Bounds, Capture, Job, Place, Pool, RunLimit, Watcher
 
 MODELS = Path(__file__).parent / "models"
 GIB = 2**30
+NO_LIMIT = RunLimit()
 
 
 @dataclass
@@ -40,7 +41,9 @@ class Bench:
 
         return Place(environment, self.folder / name, (MODELS,), prepare)
 
-    def pool(self, *places: Place, bounds: Bounds | None = None, jobs: int = 2) -> Pool:
+    def pool(
+        self, *places: Place, bounds: Bounds | None = None, jobs: int = 2, limit: RunLimit = NO_LIMIT
+    ) -> Pool:
         lock = threading.Lock()
 
         def note(*event: str) -> None:
@@ -52,7 +55,7 @@ class Bench:
             lambda job: note("started", job),
             lambda job, failure: note("finished", job, failure.error if failure else ""),
         )
-        return Pool(places, bounds or Bounds(120, 60, 64 * GIB), watcher, jobs)
+        return Pool(places, bounds or Bounds(120, 60, 64 * GIB), watcher, jobs, limit)
 
     def job(
         self, identity: str, environment: str = "keras-3.3.3", builder: str = "dense", **fields: Any

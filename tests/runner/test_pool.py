@@ -16,7 +16,7 @@ import pytest
 
 from tests.runner.conftest import GIB, Bench, failure_of
 from validator.failure import Failure
-from validator.runner import WORKER_FOLDER, Bounds, Capture, Job, read_environment
+from validator.runner import WORKER_FOLDER, Bounds, Capture, Job, RunLimit, read_environment
 
 pytestmark = pytest.mark.environment
 FORK, PROCESS = (), (("KERAS_VALIDATOR_ISOLATION", "process"),)
@@ -203,6 +203,34 @@ def test_a_budget_ends_the_running_job_and_all_that_follow(bench: Bench) -> None
     assert ("started", "late") not in bench.events
     assert isinstance(results["quick"], Capture)
     assert isinstance(results["other"], Capture)
+
+
+class UntilItHangs(RunLimit):
+    """A limit that is over half a second after a job began to hang."""
+
+    bench: Bench
+    since: float | None = None
+
+    def left(self) -> float:
+        if ("started", "hangs") in self.bench.events and self.since is None:
+            object.__setattr__(self, "since", time.monotonic())
+        return 1.0 if self.since is None else 0.5 - (time.monotonic() - self.since)
+
+
+def test_the_limit_of_a_run_ends_the_running_job_and_all_that_follow(bench: Bench) -> None:
+    limit = UntilItHangs(90.0)
+    object.__setattr__(limit, "bench", bench)
+    jobs = [bench.job("quick"), bench.job("hangs", builder="hanging"), bench.job("late")]
+    other = bench.place("keras-3.5.0")
+    with bench.pool(bench.place(OLDEST), other, limit=limit) as pool:
+        results = pool.run([*jobs, bench.job("needs", environment="keras-3.5.0", needs=("hangs",))])
+        again = pool.run([bench.job("again")])
+    assert isinstance(results["quick"], Capture)
+    for result in (*list(results.values())[1:], *again.values()):
+        failure = failure_of(result)
+        assert failure.stage == "unreached"
+        assert "limits.total_seconds: 90" in failure.message
+    assert ("started", "late") not in bench.events
 
 
 def test_jobs_with_variables_get_a_worker_of_their_own(bench: Bench) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.checks.outputs.output_cases import OLD, capture, subject
 from validator.checks.protocol import Evidence
 from validator.config.settings import Gate
-from validator.verdict.gate import EXIT_CODES, apply_gate, baseline_failed, judge_run
+from validator.failure import Failure, Stage
+from validator.verdict.gate import EXIT_CODES, apply_gate, baseline_failed, judge_run, with_restored
 from validator.verdict.judge import judge_cell
-from validator.verdict.results import CellResult, ModelResult
+from validator.verdict.results import CellResult, ModelResult, Report, Verdict
 
 
 def judged(folder: Path) -> CellResult:
@@ -52,3 +54,33 @@ def test_one_of_the_candidate_breaks_the_gate(tmp_path: Path) -> None:
 def test_arrays_that_can_be_read_are_compared(tmp_path: Path) -> None:
     assert np.isfinite(OLD).all()
     assert judged(tmp_path).verdict == "identical"
+
+
+@pytest.mark.parametrize("stage", ["unreached", "tampered"])
+def test_what_was_not_reached_or_changed_afterwards_says_nothing(tmp_path: Path, stage: Stage) -> None:
+    """Neither is the upgrade's doing, so that the gate does not fail on it; but nothing is green either."""
+    about = subject()
+    label = CellResult(cell="m@candidate", environment="candidate", variant="", verdict="not-compared")
+    baseline = Evidence(about.baseline, capture(tmp_path / "baseline", {"output": OLD}))
+    lost = Failure(stage=stage, error="", message="the time limit of this run is over")
+    cell = apply_gate(judge_cell(about, baseline, lost, label).result, Gate())
+    fine = cell.model_copy(
+        update={"cell": "n@candidate", "verdict": "identical", "failure": None, "findings": ()}
+    )
+    assert (cell.verdict, cell.gated, exit_code(cell)) == ("not-compared", (), 3)
+    verdict, reasons = judge_run([ModelResult(name="m", cells=(cell, fine))])
+    assert verdict == "inconclusive"
+    assert [reason.cell for reason in reasons] == ["m@candidate"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("pass", "inconclusive"), ("warn", "inconclusive"), ("fail", "fail")]
+)
+def test_a_run_in_which_something_wrote_to_the_jobs_files_is_not_green(before: Verdict, after: str) -> None:
+    report = Report(verdict=before, reasons=(), baseline="b", environments=(), models=(), tool="1")
+    assert with_restored(report, ()) == report
+    restored = with_restored(report, ("GITHUB_OUTPUT",))
+    assert restored.verdict == after
+    assert [(reason.kind, reason.files) for reason in restored.reasons] == [
+        ("step-files", ("GITHUB_OUTPUT",))
+    ]

@@ -17,12 +17,12 @@ from validator.environments import Uv, resolvable
 from validator.errors import ConfigurationError, Exit, ValidatorError
 from validator.failure import Failure
 from validator.matrix import Cell, Environment
+from validator.pipeline.bounds import bounds_of
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.places import places
 from validator.pipeline.project import Project, open_project
 from validator.pipeline.run_folder import RunFolder, locked
 from validator.pipeline.supply import supplied
-from validator.pipeline.validate import bounds_of
 from validator.report.words.failures import error_line
 from validator.runner import Capture, Pool, Watcher
 from validator.upgrade import GitError, Repository
@@ -171,7 +171,7 @@ def _baseline(project: Project) -> Iterator[Fact]:
     maker = JobMaker(project, folder)
     with locked(folder.root, "doctor"):
         shutil.rmtree(folder.root / "captures", ignore_errors=True)
-        with Pool(places(project, folder), bounds_of(project.settings.limits), silent, 1) as pool:
+        with Pool(places(project, folder), bounds_of(project, folder), silent, 1) as pool:
             results = pool.run([maker.predictions(cell, {}) for cell in cells])
             failures = pool.failures()
     if plan.baseline in failures:

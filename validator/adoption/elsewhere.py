@@ -12,7 +12,7 @@ import yaml
 
 from validator.adoption.scan import Artifact, read_artifact
 from validator.config import Settings, is_remote, load, parse
-from validator.config.settings import LimitSettings
+from validator.config.limits import LimitSettings
 from validator.errors import ConfigurationError
 from validator.pipeline.run_folder import WORK
 from validator.pipeline.supply import fetch_all, fetching

@@ -60,10 +60,11 @@ for command in (
 
 def main() -> NoReturn:
     """Run the command line and end the process with the documented exit code."""
-    from validator.pipeline.signals import end_as_interrupted
+    from validator.pipeline.signals import end_as_interrupted, shield
     from validator.pipeline.streams import keep_running
 
     end_as_interrupted()
+    shield()
     warnings.simplefilter("ignore")  # of libraries: with PYTHONWARNINGS=error they would end a run
     keep_running()
     sys.exit(_guarded())

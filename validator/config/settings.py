@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from validator.base import Frozen
 from validator.config.checks import Arguments, DecodeSettings, Function, OnOff, TrainingSettings
+from validator.config.limits import LimitSettings, SandboxSettings
 from validator.config.references import addresses, is_remote, may_be_folder
 
 Precision = Literal[
@@ -264,20 +265,6 @@ class Gate(Frozen):
     )
 
 
-class LimitSettings(Frozen):
-    """Limits of one job in a worker, which runs one cell, and of what is fetched."""
-
-    seconds: float = Field(default=600, gt=0, description="Time limit of one job.")
-    start_seconds: float = Field(default=300, gt=0, description="Time limit of the import of Keras.")
-    memory_gib: float | None = Field(
-        default=None, gt=0, description="Resident memory of a worker. Default: 90 % of the machine's memory."
-    )
-    fetch_seconds: float = Field(
-        default=1800, gt=0, description="Time limit of fetching one address; the next run goes on from there."
-    )
-    fetch_gib: float = Field(default=20, gt=0, description="Largest size of what one address holds.")
-
-
 class Install(Frozen):
     """How environments are resolved and installed."""
 
@@ -293,7 +280,8 @@ class Install(Frozen):
     )
     variables: tuple[EnvironmentVariable, ...] = Field(
         default=(),
-        description="Environment variables that `${NAME}` may stand for in an address of packages.",
+        description="Environment variables that uv gets beside its own, and that `${NAME}` may stand for "
+        "in an address of packages.",
     )
     prereleases: bool = Field(default=False, description="Allow pre-releases.")
     exclude_newer: str | None = Field(default=None, description="Resolve as of this date (RFC 3339).")
@@ -365,6 +353,7 @@ class Settings(Frozen):
     parity: ParitySettings = ParitySettings()
     origin: OriginSettings = OriginSettings()
     limits: LimitSettings = LimitSettings()
+    sandbox: SandboxSettings = SandboxSettings()
     install: Install = Install()
     upgrade: UpgradeSettings = UpgradeSettings()
 

@@ -16,12 +16,15 @@ from validator.config.settings import Install
 from validator.failure import Failure, Stage
 from validator.text import redact
 
-#: Variables that would point uv at the caller's own environment instead of the one it is given, and GitHub's:
-#: uv needs no token of a job, and its messages are reported.
-_HIDDEN = re.compile(
-    r"^(VIRTUAL_ENV|CONDA_PREFIX|PYTHON(PATH|HOME)|UV_(PYTHON|PROJECT_ENVIRONMENT))$"
-    r"|^(GITHUB_|GH_|ACTIONS_|INPUT_)"
+#: What uv may see of the caller's environment: a package that is built from source sees it too.
+_ALLOWED = re.compile(
+    r"(PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TEMP|TMP|XDG_\w+)"
+    r"|(UV|PIP|SSL|KEYRING)_\w+|NETRC|(REQUESTS|CURL)_CA_BUNDLE|(?i:(https?|all|no)_proxy)"
+    r"|CC|CXX|FC|AR|(C|CXX|CPP|LD|MAKE)FLAGS|PKG_CONFIG(_\w+)?|(CUDA|CMAKE|CARGO|RUST|DYLD)\w*"
+    r"|(LD_)?LIBRARY_PATH|CPATH|C_INCLUDE_PATH|SDKROOT|MACOSX_DEPLOYMENT_TARGET|SOURCE_DATE_EPOCH"
 )
+#: Of these, what would point uv at the caller's own environment, and what is for uploads.
+_HIDDEN = re.compile(r"UV_(PYTHON|PROJECT_ENVIRONMENT|PUBLISH_\w+)")
 #: What pip and uv expand in a requirements file.
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 #: Options whose values uv also takes from its environment: the variable, and what separates values in it.
@@ -54,13 +57,13 @@ class Uv:
 
     @classmethod
     def bundled(cls, environ: Mapping[str, str], variables: Collection[str] = ()) -> Uv:
-        """Return the uv that came with this tool, without the variables that would mislead it.
+        """Return the uv that came with this tool, with an allow-list of variables and no others.
 
-        `variables` are those that `${NAME}` may stand for in an address: `install.variables`.
+        `variables` are further ones, which `${NAME}` may stand for in an address: `install.variables`.
         """
         from uv import find_uv_bin
 
-        passed = {name: value for name, value in environ.items() if not _HIDDEN.match(name)}
+        passed = {name: value for name, value in environ.items() if _is_passed(name)}
         allowed = {name: environ[name] for name in variables if name in environ}
         return cls(find_uv_bin(), {**passed, **allowed}, variables=frozenset(variables))
 
@@ -151,6 +154,10 @@ class Uv:
                     file.write_text("\n".join((*lines, "")), encoding="utf-8")
                     command.append(f"--{option}={file}")
             return self.run("resolve", command, "\n".join((*requirements, "")), Path(folder))
+
+
+def _is_passed(name: str) -> bool:
+    return bool(_ALLOWED.fullmatch(name)) and not _HIDDEN.fullmatch(name)
 
 
 def _in_url(value: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,20 +14,34 @@ from validator.pipeline.base_files import BaseFiles
 from validator.pipeline.project import Project
 from validator.pipeline.references import placed
 from validator.pipeline.run_folder import RunFolder
-from validator.runner import Place
+from validator.runner import Place, RunLimit
+
+NO_LIMIT = RunLimit()
 
 
-def places(project: Project, folder: RunFolder, base: BaseFiles | None = None) -> list[Place]:
-    """One place an environment of the plan."""
+def places(
+    project: Project, folder: RunFolder, base: BaseFiles | None = None, limit: RunLimit = NO_LIMIT
+) -> list[Place]:
+    """One place an environment of the plan; `limit` ends installations too."""
     uv = Uv.bundled(os.environ, project.install.variables)
     return [
-        _place(project, folder, environment, uv, base.folder if base and environment.base_files else None)
+        _place(
+            project,
+            folder,
+            environment,
+            lambda: replace(uv, seconds=max(0.0, min(uv.seconds, limit.left()))),
+            base.folder if base and environment.base_files else None,
+        )
         for environment in project.plan.environments
     ]
 
 
 def _place(
-    project: Project, folder: RunFolder, environment: Environment, uv: Uv, modules: Path | None
+    project: Project,
+    folder: RunFolder,
+    environment: Environment,
+    uv: Callable[[], Uv],
+    modules: Path | None,
 ) -> Place:
     def build() -> Path | Failure:
         if environment.interpreter:
@@ -39,7 +54,7 @@ def _place(
             project.install_of(environment.name),
             project.work / "environments",
             project.locks_of(environment.name),
-            uv,
+            uv(),
         )
         return built if isinstance(built, Failure) else built.python
 

@@ -16,10 +16,11 @@ from validator import __version__, config
 from validator.config.settings import OriginSettings
 from validator.environments import Uv, UvInstaller
 from validator.errors import ConfigurationError, Exit, ValidatorError
-from validator.github import read_context
+from validator.github import StepFiles, read_context
 from validator.matrix import BASE, MatrixSelection
 from validator.pipeline import pull_request
 from validator.pipeline.base_files import extract_base_files, with_common_inputs
+from validator.pipeline.bounds import announce
 from validator.pipeline.project import Project, display_path, open_project
 from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.run_folder import WORK, RunFolder, locked
@@ -27,7 +28,7 @@ from validator.pipeline.supply import supplied, tell
 from validator.pipeline.validate import Run, print_report, validate, write
 from validator.report.progress import Progress
 from validator.runner import Watcher
-from validator.verdict.gate import judge_run
+from validator.verdict.gate import judge_run, with_restored
 from validator.verdict.results import Reason, Report, WorkflowRun
 
 
@@ -106,6 +107,7 @@ def produce(request: Request) -> Report:
         folder.report().unlink(missing_ok=True)
         if request.event:
             write(folder, _refused(request, "The run ended without a result; its log says why"))
+        files = StepFiles.read(os.environ if request.event else {})
         try:
             change = find_upgrade(request)
             upgrade = change.detected.upgrade if change is not None else None
@@ -118,6 +120,9 @@ def produce(request: Request) -> Report:
         except ValidatorError as error:
             write(folder, _refused(request, str(error)))
             raise
+        finally:  # every child is gone
+            restored = files.restore()
+        report = with_restored(report, restored)
         write(folder, report)
         return report
 
@@ -136,7 +141,9 @@ def run_cells(request: Request, change: PullRequest | None) -> Report:
 
 
 def _run(request: Request, project: Project) -> Report:
-    project = supplied(project, (lambda _: None) if request.quiet else tell)
+    say = (lambda _: None) if request.quiet else tell
+    announce(project, say)
+    project = supplied(project, say)
     clear(request.folder)
     if not request.origin:
         settings = project.settings.model_copy(update={"origin": OriginSettings(seconds=0)})

@@ -13,6 +13,7 @@ from validator.errors import CannotJudgeError, ConfigurationError, Exit
 from validator.failure import Failure
 from validator.matrix import Cell
 from validator.origin import Budget, Origin
+from validator.pipeline.bounds import bounds_of
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.origins import Ground, Installed, aspect_of, explained, trace_cell
 from validator.pipeline.project import Project, open_project
@@ -22,7 +23,7 @@ from validator.pipeline.run import Request, find_upgrade, run_cells
 from validator.pipeline.run_folder import WORK, RunFolder, locked
 from validator.pipeline.show import read_report
 from validator.pipeline.supply import supplied
-from validator.pipeline.validate import bounds_of, write
+from validator.pipeline.validate import write
 from validator.report.terminal import show_origin
 from validator.runner import Watcher
 from validator.verdict.results import CellResult, Report
@@ -72,7 +73,7 @@ def search(asked: OriginRequest) -> Exit:
         )
         maker = JobMaker(project, folder)
         installed = Installed(report.environments, _pythons(project, cell))
-        ground = Ground(maker, installed, bounds_of(project.settings.limits), watcher)
+        ground = Ground(maker, installed, bounds_of(project, folder), watcher)
         origin = trace_cell(ground, cell, result, Budget(seconds or 180))
         write(folder, _with(report, asked.cell, origin))
     show_origin(asked.cell, origin, Console())

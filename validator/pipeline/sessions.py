@@ -13,13 +13,14 @@ import nox
 from validator.errors import Exit, ValidatorError
 from validator.failure import Failure
 from validator.matrix import Environment
+from validator.pipeline.bounds import announce
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.project import Project, open_project
 from validator.pipeline.rounds import first_round
 from validator.pipeline.run import clear, progress, workers
 from validator.pipeline.run_folder import RunFolder, locked
-from validator.pipeline.signals import end_as_interrupted
-from validator.pipeline.supply import supplied
+from validator.pipeline.signals import end_as_interrupted, shield
+from validator.pipeline.supply import supplied, tell
 from validator.pipeline.validate import Run, deliver, validate
 from validator.runner import Capture
 
@@ -53,6 +54,8 @@ def register(default_config: Path) -> None:
 
 def _validate(project: Project, folder: RunFolder, jobs: int | None) -> Exit:
     end_as_interrupted()
+    shield()
+    announce(project, tell)
     project = supplied(project)
     with locked(folder.root, "the run"):
         folder.report().unlink(missing_ok=True)
@@ -72,6 +75,8 @@ def _register_capture(project: Project, folder: RunFolder, environment: Environm
         """Build this environment, run the first round of its cells, and keep the captures."""
         try:
             end_as_interrupted()
+            shield()
+            announce(project, session.log)
             supply = supplied(project, session.log)
             with locked(folder.captures(environment.name), f"the captures of {environment.name}"):
                 lost = _capture(replace(supply, plan=plan), folder)

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from validator.config import addresses, is_remote, named_files, with_files
-from validator.config.settings import LimitSettings, ModelSettings, Settings
+from validator.config.limits import LimitSettings
+from validator.config.settings import ModelSettings, Settings
 from validator.errors import ConfigurationError
 from validator.inputs import read_mlflow, read_specification, write_example
 from validator.inputs.mlflow import ABOUT

@@ -15,23 +15,23 @@ from rich.console import Console
 
 from validator import __version__
 from validator.checks.protocol import FollowUpRound, Subject
-from validator.config.settings import LimitSettings
 from validator.errors import Exit
 from validator.failure import Failure
 from validator.matrix import BASE_FILES, CURRENT, Cell, Plan
 from validator.origin import Origin
 from validator.pipeline.base_files import BaseFiles
+from validator.pipeline.bounds import bounds_of, confinement
 from validator.pipeline.evidence import Captures
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.origins import Ground, Installed, explained, traced
-from validator.pipeline.places import places
+from validator.pipeline.places import NO_LIMIT, places
 from validator.pipeline.project import Project
 from validator.pipeline.rounds import first_round, later_round
 from validator.pipeline.run_folder import RunFolder
 from validator.report import html, junit, markdown
 from validator.report import json as report_json
 from validator.report.terminal import show
-from validator.runner import Bounds, Pool, Watcher, default_memory, write_text
+from validator.runner import Pool, RunLimit, Watcher, intact, write_text
 from validator.storage import recording
 from validator.verdict.gate import EXIT_CODES, apply_gate, judge_run, worst_first
 from validator.verdict.judge import Judgement, judge_cell
@@ -56,14 +56,16 @@ class Run:
     commit: str | None = None
     workflow_run: WorkflowRun | None = None
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    limit: RunLimit = NO_LIMIT
 
     def pool(self) -> Pool:
         """Workers for every environment of the plan; none is started yet."""
         return Pool(
-            places(self.project, self.folder, self.base),
-            bounds_of(self.project.settings.limits),
+            places(self.project, self.folder, self.base, self.limit),
+            bounds_of(self.project, self.folder),
             self.watcher,
             self.jobs,
+            self.limit,
         )
 
 
@@ -76,6 +78,7 @@ def validate(run: Run) -> Report:
     """
     maker = JobMaker(run.project, run.folder, run.base)
     jobs = first_round(maker)
+    run = replace(run, limit=RunLimit.of(run.project.settings.limits.total_seconds))
     with run.pool() as pool:
         run.watcher.planned("predict", jobs)
         captures = Captures(run.project.plan, {**pool.run(jobs), **_refused(maker)})
@@ -92,7 +95,7 @@ def validate(run: Run) -> Report:
         environments = tuple(_environment(run, pool, name) for name in _names(run))
         pythons = pool.pythons()
     report = conclude(run, judged, environments)
-    if not run.project.settings.origin.seconds:
+    if not run.project.settings.origin.seconds or run.limit.left() <= 0:
         return report
     write(run.folder, report)  # a search that is interrupted must not cost what is known
     origins = _origins(run, maker, judged, Installed(environments, pythons))
@@ -124,8 +127,8 @@ def _origins(
     run: Run, maker: JobMaker, judged: Sequence[Judgement], installed: Installed
 ) -> dict[str, Origin]:
     """Where each cell that moved comes from, as far as the time of `origin.seconds` goes."""
-    seconds = run.project.settings.origin.seconds
-    ground = Ground(maker, installed, bounds_of(run.project.settings.limits), run.watcher)
+    seconds = min(run.project.settings.origin.seconds, run.limit.left())
+    ground = Ground(maker, installed, bounds_of(run.project, run.folder), run.watcher)
     return traced(ground, worst_first([judgement.result for judgement in judged]), seconds)
 
 
@@ -145,6 +148,7 @@ def judge(
     """
     plan = maker.project.plan
     known = {judgement.subject.cell: judgement for judgement in before}
+    captures = _checked(captures)
     judged = []
     for cell in plan.compared:
         if only is not None and cell not in only:
@@ -154,6 +158,15 @@ def judge(
             judge_cell(maker.subject(cell), *captures.of(cell), _label(maker.project, cell, captures))
         )
     return judged
+
+
+def _checked(captures: Captures) -> Captures:
+    """The captures that are still what their jobs left, and why the others are not."""
+    checked = {
+        job: result if isinstance(result, Failure) else intact(result)
+        for job, result in captures.jobs.items()
+    }
+    return replace(captures, jobs=checked)
 
 
 def conclude(
@@ -198,6 +211,7 @@ def conclude(
         commit=project.pull_request.commit if project.pull_request else run.commit,
         workflow_run=run.workflow_run,
         fetched=project.fetched,
+        sandbox=confinement(project),
     )
 
 
@@ -237,12 +251,6 @@ def write(folder: RunFolder, report: Report) -> None:
     (folder.root / "report.html").unlink(missing_ok=True)
     write_text(folder.report(), report_json.dump(report))
     write_text(folder.root / "report.html", html.page(report))
-
-
-def bounds_of(limits: LimitSettings) -> Bounds:
-    """The limits of a worker."""
-    memory = default_memory() if limits.memory_gib is None else int(limits.memory_gib * 2**30)
-    return Bounds(limits.start_seconds, limits.seconds, memory)
 
 
 def _names(run: Run) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from validator.checks.bands import CellVerdict
 from validator.checks.loading.types import BaselineFailed, CellFailed
 from validator.checks.outputs.types import OutputFinding, OutputNumbers, OutputsComparison
 from validator.checks.protocol import Finding
-from validator.failure import Failure
+from validator.failure import UNJUDGED, Failure
 from validator.matrix import BASE_FILES, Effect, by_version
 from validator.report.document import Block
 from validator.report.phrases import Words
@@ -107,7 +107,9 @@ class Row:
     def baseline_failure(self) -> Failure | None:
         """Why its baseline has no predictions."""
         failures = (each.failure for each in self.cell.findings if isinstance(each, BaselineFailed))
-        return next(failures, self.cell.failure if self.cell.verdict == "not-compared" else None)
+        own = self.cell.failure
+        is_own = own is None or own.stage in UNJUDGED or self.cell.verdict != "not-compared"
+        return next(failures, None if is_own else own)
 
     @property
     def outputs(self) -> tuple[OutputNumbers, ...]:

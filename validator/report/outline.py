@@ -264,6 +264,8 @@ def _footer(content: Content) -> Iterator[Words]:
     if report.models:
         lost = listed([name(row.cell.cell) for row in content.rows if not row.compared])
         yield words("not compared: ", lost) if lost else words("every cell compared")
+    if report.sandbox in run.UNCONFINED:
+        yield words(run.UNCONFINED[report.sandbox])
     gaps = [run.not_checked(*gap) for gap in content.unchecked().items()]
     if gaps:
         yield words("not checked: ", joined(gaps, ", "))

@@ -8,8 +8,10 @@ from validator.runner.captures import WORKER_FOLDER, Capture, EnvironmentFacts, 
 from validator.runner.forks import Forks
 from validator.runner.functions import run_recorder
 from validator.runner.in_process import measure_in_process
-from validator.runner.pool import EnvironmentState, Place, Pool, Watcher
+from validator.runner.pool import EnvironmentState, Place, Pool, RunLimit, Watcher
 from validator.runner.request import Job, Overlay, write_json, write_text
+from validator.runner.sandbox import Sandbox, can_confine
+from validator.runner.seals import intact
 from validator.runner.supervise import Bounds, default_memory
 
 __all__ = [
@@ -23,8 +25,12 @@ __all__ = [
     "Overlay",
     "Place",
     "Pool",
+    "RunLimit",
+    "Sandbox",
     "Watcher",
+    "can_confine",
     "default_memory",
+    "intact",
     "measure_in_process",
     "read_capture",
     "read_environment",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -126,10 +127,14 @@ class Response(Frozen):
 
 @dataclass(frozen=True)
 class Capture:
-    """What one job left: its response, and the folder that the paths in it start from."""
+    """What one job left: its response, and the folder that the paths in it start from.
+
+    `seal`: path in the folder → SHA-256 of the file as the job ended.
+    """
 
     folder: Path
     response: Response
+    seal: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def outputs(self) -> tuple[StoredTensor, ...]:

@@ -12,7 +12,7 @@ from validator.failure import Failure
 from validator.runner.captures import Capture, EnvironmentFacts
 from validator.runner.pool import Place
 from validator.runner.request import Job
-from validator.runner.supervise import Bounds, StoppedError, Supervisor, Workplace
+from validator.runner.supervise import Bounds, StoppedError, Supervisor, Workplace, out_of_budget
 
 _END_SECONDS = 10.0
 _POLL_SECONDS = 0.05
@@ -41,9 +41,9 @@ class _Lane:
         """A job begins."""
         self._began = time.monotonic()
 
-    def deadline(self, job: Job) -> float:
-        """When it must end, on the clock `time.monotonic`."""
-        return self._began + self._control.job_seconds
+    def overdue(self, job: Job) -> Failure | None:
+        """Why it must not go on, where its time is over."""
+        return out_of_budget(job) if time.monotonic() > self._began + self._control.job_seconds else None
 
     def ended(self, job: Job, result: Capture | Failure) -> None:
         """It ended."""

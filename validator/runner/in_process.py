@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from pydantic import JsonValue
 
-from validator.runner.process import WORKER
+from validator.runner.sandbox import WORKER
 
 _PACKAGE = "keras_capture"
 

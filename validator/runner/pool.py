@@ -60,6 +60,28 @@ class Place:
     prepare: Callable[[], Path | Failure]
 
 
+@dataclass(frozen=True)
+class RunLimit:
+    """The time limit of a whole run in seconds, and when it ends on the clock `time.monotonic`."""
+
+    seconds: float = math.inf
+    ends: float = math.inf
+
+    @classmethod
+    def of(cls, seconds: float | None) -> RunLimit:
+        """A limit that begins now; None for none."""
+        return cls() if seconds is None else cls(seconds, time.monotonic() + seconds)
+
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self.ends - time.monotonic()
+
+    def failure(self) -> Failure:
+        """What became of a job that the limit did not let begin or end."""
+        message = f"the time limit of this run is over (limits.total_seconds: {self.seconds:g})"
+        return Failure(stage="unreached", error="", message=message)
+
+
 _Variables = tuple[tuple[str, str], ...]
 
 
@@ -87,10 +109,18 @@ class _Site:
 class Pool:
     """Runs jobs in several environments. A context manager: when it is left, every worker is gone."""
 
-    def __init__(self, places: Sequence[Place], bounds: Bounds, watcher: Watcher, jobs: int) -> None:
-        """`jobs` is how many workers compute at a time."""
+    def __init__(
+        self,
+        places: Sequence[Place],
+        bounds: Bounds,
+        watcher: Watcher,
+        jobs: int,
+        limit: RunLimit = RunLimit(),
+    ) -> None:
+        """`jobs` is how many workers compute at a time; `limit` is that of all rounds together."""
         self._sites = {place.environment.name: _Site(place) for place in places}
         self._bounds = bounds
+        self._limit = limit
         self._watcher = watcher
         self._turns = threading.Semaphore(max(1, jobs))
         self._changed = threading.Condition()
@@ -222,7 +252,9 @@ class Pool:
         if site.python is None:
             self._watcher.environment(name, "installing")
             site.began = True
-            site.python = site.place.prepare()
+            site.python = self._limit.failure() if self._limit.left() <= 0 else site.place.prepare()
+            if isinstance(site.python, Failure) and self._limit.left() <= 0:
+                site.python = self._limit.failure()
         if isinstance(site.python, Path):
             self._watcher.environment(name, "running")
         while queue:
@@ -288,7 +320,7 @@ class Pool:
             if isinstance(result, Failure):
                 message = f"it needs {needed}, which failed: {result.error}: {result.message}"
                 return Failure(stage=result.stage, error="NeededJob", message=message)
-        return out_of_budget(job) if time.monotonic() > self.deadline(job) else None
+        return self.overdue(job)
 
     def started(self, job: Job) -> None:
         """A job begins, and with it perhaps its budget."""
@@ -296,9 +328,12 @@ class Pool:
             self._budget_ends.setdefault(job.budget, time.monotonic() + self._budgets[job.budget])
         self._watcher.started(job.id)
 
-    def deadline(self, job: Job) -> float:
-        """When the job's budget ends, on the clock `time.monotonic`; infinity where it did not begin."""
-        return self._budget_ends.get(job.budget, math.inf)
+    def overdue(self, job: Job) -> Failure | None:
+        """Why a job must not go on or begin: the time of the run, or that of its budget, is over."""
+        if self._limit.left() <= 0:
+            return self._limit.failure()
+        ends = self._budget_ends.get(job.budget, math.inf)
+        return out_of_budget(job) if time.monotonic() > ends else None
 
     def ended(self, job: Job, result: Result) -> None:
         """A job ended. Those that need it may be due now."""

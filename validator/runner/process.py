@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -16,8 +17,8 @@ from typing import IO
 import psutil
 
 from validator.failure import Failure
+from validator.runner.sandbox import WORKER, Sandbox, end_orphans
 
-WORKER = Path(__file__).resolve().parent.parent / "worker"
 _LOG_BYTES = 1 << 20
 _TAIL_BYTES = 8000
 _GUARD_SECONDS = 10.0  # for the guard to end what is below it
@@ -32,25 +33,40 @@ if sys.platform == "win32":  # pragma: no cover
     raise ImportError("workers run in process groups, which Windows lacks; use Linux, macOS or WSL")
 
 
+#: Workers' guards that live; whoever starts or ends one holds the lock, lest it look like an orphan.
+_GUARDS: set[int] = set()
+_CHANGING = threading.Lock()
+
+
 class WorkerProcess:
     """A running worker below its guard (docs/protocol.md). Each job has a process group of its own."""
 
-    def __init__(self, python: Path, folder: Path, variables: Mapping[str, str]) -> None:
-        """Start a worker in a folder, which takes its log and its home. Raises OSError where it cannot."""
+    def __init__(
+        self, python: Path, folder: Path, variables: Mapping[str, str], sandbox: Sandbox | None = None
+    ) -> None:
+        """Start a worker in a folder, which takes its log and its home. Raises OSError where it cannot.
+
+        In a sandbox it writes nothing outside the parent of its folder, where the jobs' folders lie.
+        """
+        if not python.exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(python))
+        confined = sandbox.command(python, folder.parent) if sandbox else []
         # The guard notices by this pipe when its runner is gone, however that died.
         lifeline, self._holder = os.pipe()
         environ = {**worker_environ(folder, variables), "KERAS_VALIDATOR_LIFELINE": str(lifeline)}
         try:
-            self._process = subprocess.Popen(
-                [str(python), "-I", "-X", "utf8", str(WORKER)],
-                env=environ,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                start_new_session=True,
-                pass_fds=(lifeline,),
-            )
+            with _CHANGING:
+                self._process = subprocess.Popen(
+                    [*confined, str(python), "-I", "-X", "utf8", str(WORKER)],
+                    env=environ,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    cwd=folder,
+                    start_new_session=True,
+                    pass_fds=(lifeline,),
+                )
+                _GUARDS.add(self._process.pid)
         except OSError:
             os.close(self._holder)
             raise
@@ -90,6 +106,9 @@ class WorkerProcess:
             self._process.wait(_GUARD_SECONDS)
         self._signal(signal.SIGKILL)
         self._process.wait()
+        with _CHANGING:
+            _GUARDS.discard(self._process.pid)
+            end_orphans(_GUARDS)
         for pid in filter(self._is_own, psutil.pids()):  # none, unless the guard was killed before
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from validator.matrix import Environment
+from validator.runner.sandbox import Sandbox
 
 #: Fields of a job that decide when and where it runs. The worker does not see them.
 _PLACING = frozenset(("environment", "needs", "budget"))
@@ -79,7 +80,11 @@ class Job:
 
 
 def write_request(
-    path: Path, environment: Environment, jobs: Sequence[Job], pythonpath: Sequence[Path]
+    path: Path,
+    environment: Environment,
+    jobs: Sequence[Job],
+    pythonpath: Sequence[Path],
+    sandbox: Sandbox | None = None,
 ) -> None:
     """Write a request for the worker of an environment."""
     request = {
@@ -91,6 +96,7 @@ def write_request(
         "seed": 0,
         "expected": _expected(environment, jobs),
         "overlays": any(job.overlay for job in jobs),
+        "sandbox": None if sandbox is None else [str(path) for path in sandbox.write],
         "jobs": [
             {name: value for name, value in asdict(job).items() if name not in _PLACING} for job in jobs
         ],

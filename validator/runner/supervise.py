@@ -28,9 +28,12 @@ from validator.runner.captures import (
 )
 from validator.runner.process import WorkerProcess, death, resident
 from validator.runner.request import Job, write_json, write_request
+from validator.runner.sandbox import Sandbox
+from validator.runner.seals import sealed
 
 _POLL_SECONDS = 0.02
 _MEMORY_POLL_SECONDS = 0.25
+_MOST_OF_DISK = 0.9  # of what is free as a job begins
 _KILL_SECONDS = 10.0  # after which a worker that does not report the end of a killed job is killed too
 
 
@@ -40,11 +43,15 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True)
 class Bounds:
-    """Limits of a worker: seconds for the import, seconds of one job, bytes of resident memory."""
+    """Limits of a worker: seconds for the import, seconds of one job, bytes of resident memory.
+
+    `sandbox`: what it may open; None for all that its user may.
+    """
 
     start_seconds: float
     job_seconds: float
     memory: int
+    sandbox: Sandbox | None = None
 
 
 class Listener(Protocol):
@@ -53,8 +60,8 @@ class Listener(Protocol):
     def started(self, job: Job) -> None:
         """A job begins."""
 
-    def deadline(self, job: Job) -> float:
-        """When a job that runs must end, on the clock `time.monotonic`."""
+    def overdue(self, job: Job) -> Failure | None:
+        """Why a job must not go on, where its time is over."""
 
     def ended(self, job: Job, result: Capture | Failure) -> None:
         """A job ended."""
@@ -102,6 +109,7 @@ class Supervisor:
         self._is_new = True  # no job of this worker has ended yet
         self._requests = 0
         self._attempt: _Attempt | None = None
+        self._room = 0  # bytes that were free on the disk as the last job began
         self.starts = 0
         self.facts: EnvironmentFacts | None = None
         self.failure: Failure | None = None
@@ -141,7 +149,8 @@ class Supervisor:
         if self._worker is None:
             self._place.folder.mkdir(parents=True, exist_ok=True)
             remove(self._place.folder / "environment.json")
-            self._worker = WorkerProcess(self._place.python, self._place.folder, self._place.variables)
+            place = self._place
+            self._worker = WorkerProcess(place.python, place.folder, place.variables, self._bounds.sandbox)
             self._is_new = True
             self.starts += 1
         return self._worker
@@ -150,7 +159,8 @@ class Supervisor:
         self._requests += 1
         name = "request.json" if self._requests == 1 else f"request-{self._requests}.json"
         path = self._place.folder / name
-        write_request(path, self._place.environment, list(jobs), self._place.pythonpath)
+        sandbox = self._bounds.sandbox
+        write_request(path, self._place.environment, list(jobs), self._place.pythonpath, sandbox)
         worker.send(path)
 
     def _follow(self, worker: WorkerProcess, queue: deque[Job]) -> Failure | None:
@@ -187,7 +197,7 @@ class Supervisor:
     def _see_begin(self, attempt: _Attempt) -> None:
         if not attempt.began and attempt.job.file("started").exists():
             attempt.began, attempt.pid = True, _number(attempt.job, "started", "pid")
-            attempt.since = time.monotonic()
+            attempt.since, self._room = time.monotonic(), _free(self._place.folder)
             self.facts = self.facts or read_environment(self._place.folder)
             self._listener.started(attempt.job)
 
@@ -195,18 +205,20 @@ class Supervisor:
         """The first limit that a job breaks, if any."""
         now = time.monotonic()
         seconds = now - attempt.since
+        overdue = self._listener.overdue(attempt.job)
+        if overdue is not None:
+            return overdue
         if not attempt.began:
             if seconds <= self._bounds.start_seconds:
                 return None
             return _timeout(f"no job started within {self._bounds.start_seconds:g} s (limits.start_seconds)")
         if seconds > self._bounds.job_seconds:
             return _timeout(f"not finished after {self._bounds.job_seconds:g} s (limits.seconds)")
-        if now > self._listener.deadline(attempt.job):
-            return out_of_budget(attempt.job)
         if attempt.pid is None or now - attempt.measured < _MEMORY_POLL_SECONDS:
             return None
         attempt.measured = now
-        return _excess(resident(attempt.pid), self._bounds.memory)
+        excess = _excess(resident(attempt.pid), self._bounds.memory)
+        return excess or _fill(self._room, _free(self._place.folder))
 
     def _bury(self, worker: WorkerProcess, queue: deque[Job], broken: Failure | None) -> None:
         """Account for the jobs that an ended worker, or one that must end, leaves behind.
@@ -238,13 +250,16 @@ class Supervisor:
     def _settle(self, worker: WorkerProcess, job: Job, failure: Failure | None) -> None:
         """Read what an ended job left; one without a response is lost, for the reason given or its own."""
         if job.file("response.json").exists():
-            self._listener.ended(job, read_capture(Path(job.folder), job.id))
+            self._hand_over(job, read_capture(Path(job.folder), job.id))
             return
         self._lose([job], failure or _end(job), worker.log.tail())
 
     def _lose(self, jobs: Iterable[Job], failure: Failure, log: str = "") -> None:
         for job in jobs:
-            self._listener.ended(job, lose(job, failure.model_copy(update={"log": log or failure.log})))
+            self._hand_over(job, lose(job, failure.model_copy(update={"log": log or failure.log})))
+
+    def _hand_over(self, job: Job, result: Capture | Failure) -> None:
+        self._listener.ended(job, result if isinstance(result, Failure) else sealed(result, self._room))
 
 
 def lose(job: Job, failure: Failure) -> Capture | Failure:
@@ -301,6 +316,19 @@ def _excess(used: int, most: int) -> Failure | None:
         return None
     numbers = f"{used / 2**30:.1f} GiB of memory, over the limit of {most / 2**30:.1f} GiB"
     return Failure(stage="crash", error="MemoryLimit", message=f"used {numbers} (limits.memory_gib)")
+
+
+def _free(folder: Path) -> int:
+    """Bytes that are free on the disk of a folder."""
+    return shutil.disk_usage(folder).free
+
+
+def _fill(room: int, free: int) -> Failure | None:
+    taken = room - free
+    if taken <= _MOST_OF_DISK * room:
+        return None
+    numbers = f"{taken / 2**30:.1f} GiB of the disk, which had {room / 2**30:.1f} GiB left"
+    return Failure(stage="crash", error="DiskLimit", message=f"took {numbers}")
 
 
 def _timeout(message: str) -> Failure:

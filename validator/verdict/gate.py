@@ -13,10 +13,11 @@ from validator.checks.outputs.types import NondeterministicFinding
 from validator.checks.training.types import TrainingVerdict
 from validator.config.settings import Gate, GateRule
 from validator.errors import Exit
+from validator.failure import UNJUDGED
 from validator.matrix import by_version
 from validator.upgrade import ModelReason
 from validator.verdict.bands import ASIDE, BANDS, BREAKS, GREEN, SEVERITY, Aside
-from validator.verdict.results import CellResult, ModelResult, Reason, Verdict
+from validator.verdict.results import CellResult, ModelResult, Reason, Report, Verdict
 
 #: Models without a counterpart: a run with one is no plain pass.
 _UNCOMPARED: dict[str, Literal["model-added", "model-removed"]] = {
@@ -49,8 +50,9 @@ def judge_run(
 
     `changes`: what the pull request changes about models. One that comes or goes is compared with nothing.
 
-    A broken gate is a fail. Otherwise, where a baseline is unusable or nothing was compared, the run is
-    inconclusive: it says nothing about the upgrade. Otherwise anything that is not green warns.
+    A broken gate is a fail. Otherwise, where a baseline is unusable, a cell was not reached or its results
+    are not its own, or nothing was compared, the run is inconclusive: it says nothing about the upgrade.
+    Otherwise anything that is not green warns.
     """
     cells = sorted(
         (cell for model in models for cell in model.cells), key=lambda cell: -SEVERITY.index(cell.verdict)
@@ -58,7 +60,7 @@ def judge_run(
     gated = [Reason(kind="cell", cell=cell.cell, rules=cell.gated) for cell in cells if cell.gated]
     if gated:
         return "fail", tuple(gated)
-    baseless = [Reason(kind="cell", cell=cell.cell) for cell in cells if baseline_failed(cell)]
+    baseless = [Reason(kind="cell", cell=cell.cell) for cell in cells if _says_nothing(cell)]
     if baseless:
         return "inconclusive", tuple(baseless)
     uncompared = tuple(
@@ -74,6 +76,16 @@ def judge_run(
         if (rules := broken_rules(cell)) or _incomplete(cell)
     )
     return ("warn", (*notable, *uncompared)) if notable or uncompared else ("pass", ())
+
+
+def with_restored(report: Report, files: Sequence[str]) -> Report:
+    """The report of a run in which something wrote to the job's own files: nothing of it is green."""
+    if not files:
+        return report
+    verdict: Verdict = "fail" if report.verdict == "fail" else "inconclusive"
+    reason = Reason(kind="step-files", files=tuple(files))
+    reasons = (*report.reasons, reason) if report.verdict == verdict else (reason, *report.reasons)
+    return report.model_copy(update={"verdict": verdict, "reasons": reasons})
 
 
 def worst_first(cells: Sequence[CellResult]) -> tuple[CellResult, ...]:
@@ -96,6 +108,11 @@ def baseline_failed(cell: CellResult) -> bool:
     return any(isinstance(finding, BaselineFailed) for finding in cell.findings)
 
 
+def _says_nothing(cell: CellResult) -> bool:
+    """Whether a cell was not compared for a reason that is neither the model's nor the upgrade's."""
+    return baseline_failed(cell) or (cell.failure is not None and cell.failure.stage in UNJUDGED)
+
+
 def overall(cell: CellResult) -> CellVerdict:
     """The worst of everything that was asked of a cell: predictions, decoding and training."""
     return BANDS.worst((cell.verdict, *(check_verdict(cell, check) for check in ASIDE)))
@@ -112,7 +129,7 @@ def broken_rules(cell: CellResult) -> tuple[GateRule, ...]:
 
 
 def _broken(cell: CellResult) -> Iterator[GateRule]:
-    if cell.verdict in get_args(GateRule) and not baseline_failed(cell):
+    if cell.verdict in get_args(GateRule) and not _says_nothing(cell):
         yield cast(GateRule, cell.verdict)  # every verdict but the green ones is a rule of its own
     if evaluate_broken(cell):
         yield "failed"

@@ -22,7 +22,7 @@ from validator.checks.protocol import (
 )
 from validator.checks.registry import CHECKS
 from validator.errors import ConfigurationError
-from validator.failure import Failure
+from validator.failure import UNJUDGED, Failure
 from validator.verdict.bands import BANDS, DECIDING
 from validator.verdict.results import CellResult, Comparisons
 
@@ -60,9 +60,10 @@ def judge_cell(
     earlier = Earlier()
     baseline = _readable(baseline)
     if isinstance(candidate, Failure):
-        failed = CellFailed(failure=candidate, verdict="failed")
+        unjudged = candidate.stage in UNJUDGED
+        failed = CellFailed(failure=candidate, verdict="not-compared" if unjudged else "failed")
         earlier = _with(earlier, _failed(failed))
-        known = known_failure(subject, baseline, failed, BANDS)
+        known = None if unjudged else known_failure(subject, baseline, failed, BANDS)
         earlier = earlier if known is None else _with(earlier, known)
         label = label.model_copy(update={"failure": candidate})
     if isinstance(baseline, Failure):

@@ -22,6 +22,8 @@ from validator.origin.types import Origin
 from validator.upgrade.types import Upgrade
 
 Verdict = Literal["pass", "warn", "fail", "inconclusive"]
+#: Whether workers can write results that are not their own (SECURITY.md).
+Confinement = Literal["on", "off", "unavailable"]
 
 _C = TypeVar("_C", bound=Comparison)
 
@@ -99,11 +101,19 @@ class EnvironmentResult(Frozen):
 class Reason(Frozen):
     """One reason for the verdict of a run: a cell with the rules that decided, a model, or an error.
 
+    `step-files`: something in the run wrote to files by which the step talks to GitHub; they were restored.
     `undecided`: the upgrade was not read, or not all of it; its own reasons say which file and what to do.
     """
 
     kind: Literal[
-        "cell", "nothing-compared", "irrelevant", "undecided", "error", "model-added", "model-removed"
+        "cell",
+        "nothing-compared",
+        "irrelevant",
+        "undecided",
+        "error",
+        "model-added",
+        "model-removed",
+        "step-files",
     ]
     cell: str = ""
     model: str = Field(default="", description="Of a model that one side alone has.")
@@ -111,6 +121,7 @@ class Reason(Frozen):
     error: Text = Field(
         default="", description="For `error`: what the run could not begin with, and what to do."
     )
+    files: tuple[str, ...] = Field(default=(), description="For `step-files`: the variables that name them.")
     message: str = Field(default="", description="The same for people, written with report.json.")
 
 
@@ -148,3 +159,8 @@ class Report(Frozen):
     commit: str | None = None
     workflow_run: WorkflowRun | None = None
     fetched: tuple[FetchedPlace, ...] = Field(default=(), description="What lies elsewhere.")
+    sandbox: Confinement | None = Field(
+        default=None,
+        description="Whether the code of models was confined to its own results; `unavailable`: this system "
+        "has no Landlock. Null where no model was run.",
+    )

@@ -23,6 +23,8 @@ STAGES: dict[Stage, str] = {
     "decode": "failed to decode",
     "timeout": "ran out of time",
     "crash": "crashed",
+    "unreached": "was not reached",
+    "tampered": "was changed after it was recorded",
 }
 _LIMIT = 600
 _HEAD, _TAIL = 260, 120  # characters of an error in one line
@@ -33,8 +35,14 @@ _HINTS: dict[Hint, str] = {
     "ragged": "Keras 3 takes ragged tensors in few layers: record the inputs padded, with a mask",
     "weights-file": "save the weights as .weights.h5 and name them under weights",
     "builder": "this release cannot read the saved configuration: name builder and weights instead",
+    "sandbox": "if the model's code writes that file, list its folder under sandbox.write",
     "compilation": "set compile: false for this model if nothing needs them, or load it with compile=False, "
     "compile it again and save it as .keras",
+}
+
+_BY_STAGE: dict[Stage, str] = {
+    "unreached": "raise limits.total_seconds, or run fewer cells at a time with --only",
+    "tampered": "find out what in this run writes to the results of others, and do not merge before that",
 }
 
 
@@ -56,7 +64,7 @@ def _both_ends(line: str) -> str:
 
 def known(failure: Failure) -> str:
     """What to do about such an error; empty where nothing is known."""
-    return "" if failure.hint is None else _HINTS[failure.hint]
+    return _BY_STAGE.get(failure.stage, "") if failure.hint is None else _HINTS[failure.hint]
 
 
 def left_over(weights: WeightsAccount) -> str:

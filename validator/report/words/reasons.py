@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from validator.report.content import Content, Row, unique
 from validator.report.figures import number, ratio
-from validator.report.phrases import Words, joined, name, words
+from validator.report.phrases import Words, joined, listed, name, words
 from validator.report.words.cell import result
 from validator.report.words.models import changed_model
 from validator.report.words.upgrade import why_undecided
@@ -31,6 +31,9 @@ def reason(why: Reason, content: Content) -> Words:
             text = changed_model(ModelReason(model=why.model, state="added"))
         case "model-removed":
             text = changed_model(ModelReason(model=why.model, state="removed"))
+        case "step-files":
+            files = listed([name(file) for file in why.files])
+            text = words("something in this run wrote to ", files, " of the job; that was undone")
         case "error":
             text = words(why.error)
     return text

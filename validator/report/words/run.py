@@ -20,11 +20,21 @@ from validator.report.words.failures import STAGES, failed
 from validator.report.words.reasons import figures_of, reason
 from validator.report.words.upgrade import moved_package, why_it_runs
 from validator.verdict.bands import BANDS, GREEN, SEVERITY, Aside
-from validator.verdict.results import EnvironmentResult, Verdict
+from validator.verdict.results import Confinement, EnvironmentResult, Verdict
 
 ICONS: dict[Verdict, str] = {"pass": "✅", "warn": "⚠️", "fail": "❌", "inconclusive": "❓"}
 #: What a check is called among those that were not run.
 UNCHECKED = {"accuracy": "accuracy (no labels)", "decode": "decoding", "training": "training"}
+#: What a report says of a run whose models could write more than their own results.
+UNCONFINED: dict[Confinement | None, str] = {
+    "off": "models not confined: sandbox.mode is off",
+    "unavailable": "models not confined: this system has no Landlock",
+}
+#: The same as such a run starts.
+NO_LANDLOCK = (
+    "The code of models is not confined: this system has no Landlock (Linux 5.19 or newer). "
+    "It can write all files that you can."
+)
 _MOST_MODELS = 3
 _MOST_GROUPS = 6
 
@@ -168,6 +178,8 @@ def _inconclusive(content: Content) -> tuple[Words, ...]:
     reasons = _baseless(content) or [reason(each, content) for each in content.report.reasons]
     lost, total = sum(row.baseline_failure is not None for row in content.rows), len(content.rows)
     lost = lost or sum(row.cell.verdict == "not-compared" for row in content.rows)
+    if any(each.kind == "step-files" for each in content.report.reasons):
+        lost = total  # who writes there can write results too
     what = "the change of the model" if is_model_alone(content) else "the upgrade"
     scope = f"{what}, good or bad" if lost == total else f"{lost:,} of {plural(total, 'cell')}"
     stated = [sentence(each) for each in reasons[:_MOST_MODELS]]

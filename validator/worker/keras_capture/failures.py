@@ -37,6 +37,7 @@ _HINTS = {
     "custom-objects": r"Unknown (layer|object|function|loss|metric|activation|initializer)|custom_objects"
     r"|Could not locate (class|function)|register_keras_serializable",
     "ragged": r"[Rr]agged",
+    "sandbox": r"\[Errno 13\]|Permission denied",
     "weights-file": r"\.weights\.h5|(Layer|Weight) count mismatch|saved weights|axes don't match"
     r"|expected \d+ (layers|variables|weights)|weight file containing",
     "builder": r"Unrecognized keyword|unexpected keyword|deserializ|positional argument",

@@ -17,6 +17,7 @@ from keras_capture.model.imports import Framework, import_keras
 from keras_capture.model.overlays import import_backend, import_laid_over, traced
 from keras_capture.wire.files import read_json, write_json
 from keras_capture.wire.forking import FORK, in_child
+from keras_capture.wire.landlock import confine
 from keras_capture.wire.request import Job, Request, parse_request
 
 
@@ -82,11 +83,21 @@ def _write_end(job: Job, end: dict) -> None:
     write_json(job.folder / "ended", end)
 
 
+def _writable(others: Sequence[str], job: Job) -> Iterator[str]:
+    """What a job in a sandbox writes: its folder and trace, its home with all caches, and `others`."""
+    yield from (*others, str(job.folder), os.environ["HOME"])
+    if job.overlay is not None and job.overlay.trace is not None:
+        job.overlay.trace.touch()
+        yield str(job.overlay.trace)
+
+
 def _do(framework: Optional[Framework], request: Request, job: Job) -> None:
     job.folder.mkdir(parents=True, exist_ok=True)
     write_json(job.folder / "started", {"pid": os.getpid()})
     # Files that a model leaves where it happens to run are not there for the next one.
     os.makedirs(os.environ.get("TMPDIR", os.sep), exist_ok=True)
+    if request.sandbox is not None:
+        confine(_writable(request.sandbox, job))
     os.chdir(tempfile.mkdtemp())
     if job.overlay is not None:
         try:

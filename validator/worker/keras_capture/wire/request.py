@@ -68,6 +68,7 @@ class Request:
     jobs: Tuple[Job, ...]
     expected: Mapping[str, object] = field(default_factory=dict)  # `python`, `keras`, `variables`
     overlays: bool = False  # every job has an overlay, and Keras is imported by the job, not before it
+    sandbox: Optional[Sequence[str]] = None  # what a job may write beside its folder; None: everything
 
 
 def parse_request(data: dict) -> Request:
