@@ -48,7 +48,7 @@ def lines(rows: Iterable[Row]) -> tuple[Line, ...]:
     groups: dict[object, list[Row]] = {}
     for row in rows:
         happened = failure_kind(row.failure) if row.failure else (row.lead, numbers(row))
-        verdicts = row.cell.verdict, *row.asides.items(), row.cell.gated
+        verdicts = row.cell.verdict, *row.asides.items(), row.cell.gated, row.cell.accepted
         groups.setdefault((row.model, verdicts, happened), []).append(row)
     merged: dict[object, Line] = {}
     for alike in groups.values():

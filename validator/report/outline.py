@@ -15,7 +15,7 @@ from validator.report.figures import seconds
 from validator.report.lines import Line, lines, table
 from validator.report.packages import EnvironmentDifference, differences
 from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
-from validator.report.words import run
+from validator.report.words import acceptances, run
 from validator.report.words.effects import changed_models
 from validator.report.words.failures import failed
 from validator.report.words.models import changed_model
@@ -24,7 +24,7 @@ from validator.report.words.upgrade import changed_package, moved_package
 from validator.text import tail
 
 SectionKind = Literal[
-    "why", "do", "unchanged", "details", "failures", "notes", "upgrade", "packages", "reproduce"
+    "why", "do", "unchanged", "details", "failures", "notes", "upgrade", "packages", "reproduce", "accept"
 ]
 COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _MOST_CAUSES, _MOST_COMMANDS = 6, 12
@@ -76,12 +76,16 @@ def outline(content: Content, detail: Detail) -> Outline:
         content=content,
         icon=run.ICONS[content.report.verdict],
         headline=words(run.headline(content), ": " if compared else "", *compared),
-        summary=tuple(joined(part, " ") for part in (run.summary(content), run.context(content)) if part),
+        summary=tuple(joined(part, " ") for part in _paragraphs(content) if part),
         table=_table(worth, detail) if worth else None,
         legend=run.legend(content.rows),
         sections=tuple(_sections(content, detail)),
         footer=tuple(_footer(content)),
     )
+
+
+def _paragraphs(content: Content) -> tuple[tuple[Words, ...], ...]:
+    return run.summary(content), run.context(content), acceptances.summary(content)
 
 
 def _table(kept: Sequence[Line], detail: Detail) -> Block:
@@ -112,6 +116,9 @@ def _sections(content: Content, detail: Detail) -> Iterator[Section]:
         commit = content.report.commit or ""
         checkout = [f"git checkout {commit}"] if COMMIT.fullmatch(commit) else []
         yield Section("reproduce", words("Reproduce"), (Code("\n".join([*checkout, *commands]), "console"),))
+    how = acceptances.how_to(content, 4 * detail.log, min(detail.items, _MOST_COMMANDS))
+    if how:
+        yield Section("accept", words(acceptances.TITLE), how)
 
 
 def _in_brackets(cells: Sequence[str]) -> Words:
