@@ -27,7 +27,7 @@ from validator.text import plain
 from validator.upgrade import GitError, Repository
 from validator.verdict import acceptance_file
 from validator.verdict.acceptances import Acceptance, Proposal
-from validator.verdict.accepting import propose
+from validator.verdict.accepting import Register, propose
 from validator.verdict.results import Report
 
 _REJECTED = "rejected.json"
@@ -97,8 +97,8 @@ class Ledger:
             ConfigurationError: a reason, date or name is of no use, or the file cannot be extended.
         """
         today = today or datetime.now(timezone.utc).date()
-        until, by = _until(people.until, today), _by(people.by, self.path.parent)
         reason = _line("--reason", people.reason, _LONGEST_REASON)
+        until, by = _until(people.until, today), _by(people.by, self.path.parent)
         try:
             text = read_yaml(self.file)
         except FileNotFoundError:
@@ -110,9 +110,9 @@ class Ledger:
 
     def pending(self) -> tuple[Proposal, ...]:
         """What could be accepted, is not, and was not rejected; worst first."""
-        rejected = self._rejected()
+        done = self._rejected() | self._accepted()
         proposals = (proposal for _, proposal in acceptable(self._content()))
-        return tuple(each for each in proposals if each.cell not in rejected)
+        return tuple(each for each in proposals if each.cell not in done)
 
     def reject(self, cells: Sequence[str]) -> None:
         """Leave cells out of later reviews of this run; the next run has them again."""
@@ -126,6 +126,12 @@ class Ledger:
 
     def _content(self) -> Content:
         return Content(self.report, registered_words())
+
+    def _accepted(self) -> frozenset[str]:
+        """The cells of the run that the file accepts by now."""
+        register, today = Register(acceptance_file.read(self.file)), datetime.now(timezone.utc).date()
+        models, _ = register.settled(self.report.models, self.report.environments, today)
+        return frozenset(cell.cell for model in models for cell in model.cells if cell.accepted)
 
     def _rejected(self) -> frozenset[str]:
         """The cells of this very run that were rejected."""
@@ -291,8 +297,8 @@ def _git_user(folder: Path) -> str:
 def _line(option: str, value: str, most: int) -> str:
     """A text as one line; an error where it is empty or too long."""
     text = plain(value, most + 1)
-    if not text:
-        raise ConfigurationError(f"{option} is empty: a reviewer needs it")
+    if not any(map(str.isalnum, text)):
+        raise ConfigurationError(f"{option} {text!r} says nothing: a reviewer needs it")
     if len(text) > most:
         raise ConfigurationError(f"{option} has more than {most} characters; link to the discussion instead")
     return text

@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from validator.base import Finite, Frozen, Text
 from validator.checks.bands import CellVerdict
 
 #: `3.3.3 -> 3.5.0`; `none` where a side lacks the package.
 Move = Annotated[str, Field(pattern=r"^\S+ -> \S+$", max_length=200)]
-Sentence = Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
 #: What is measured of a finding. `drift`: drift ÷ noise, as the verdict has it. `max_abs`: where there is no
 #: noise. `elements`: how many values differ. `difference`: of a number that the framework reports.
 Measure = Literal["drift", "max_abs", "elements", "difference"]
@@ -66,12 +65,18 @@ class Proposal(Frozen):
 class Acceptance(Proposal):
     """A known change that somebody has accepted."""
 
-    reason: Sentence = Field(description="Why the change is right.")
-    by: Annotated[str, Field(min_length=1, max_length=120, pattern=r"\S")] = Field(
-        description="Who accepted it."
-    )
+    reason: str = Field(min_length=1, max_length=500, description="Why the change is right.")
+    by: str = Field(min_length=1, max_length=120, description="Who accepted it.")
     created: date = Field(description="When.")
     until: date | None = Field(default=None, description="The last day on which it holds. Default: no end.")
+
+    @field_validator("reason", "by", mode="before")
+    @classmethod
+    def _filled_in(cls, value: object, info: ValidationInfo) -> object:
+        if value is None or not any(map(str.isalnum, str(value))):
+            says = "why the change is right" if info.field_name == "reason" else "who accepts it"
+            raise ValueError(f"{info.field_name!r} is empty: say {says}")
+        return value
 
     @property
     def target(self) -> tuple[str, tuple[tuple[str, str], ...]]:

@@ -140,9 +140,10 @@ def how_to(content: Content, characters: int, commands: int) -> tuple[Block, ...
         return ()
     text = words(
         "If the change is right, accept it: the gate then no longer fails on this result in this upgrade. "
-        "Run the command beside the run (Reproduce makes one), or copy the entry into ",
+        "Run the command where the run's directory is (those under “Reproduce” make one), or copy the "
+        "entry into ",
         name(_file(content)),
-        ", say why and who, and commit the file.",
+        " and fill in who and why. Commit the file.",
     )
     entries, left = "", 0
     for _, proposal in proposals:
