@@ -8,26 +8,29 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
-from tests.report.test_acceptance_words import report
-from tests.verdict.test_accepting import cell
+from tests.upgrade.conftest import Repo
+from tests.verdict.acceptance_cases import accept, cell, report
 from validator.checks.loading.types import CellFailed
 from validator.config import load
 from validator.errors import ConfigurationError
 from validator.failure import Failure
 from validator.pipeline.acceptances import register
 from validator.pipeline.accepting import Dialogue, Ledger, People, accept_cell, review_all, review_named
+from validator.pipeline.pull_request import PullRequest
 from validator.report import json
-from validator.verdict.acceptance_file import read
+from validator.upgrade import Detected, Revisions, Side, Upgrade
+from validator.verdict.acceptance_file import read, with_entry
 from validator.verdict.results import Report
 
-TODAY = date(2026, 11, 28)
+NAMES = ("m", "m1", "m2")
 CONFIG = "version: 1\nmodels:\n" + "".join(
-    f"- {{name: {name}, builder: 'a:b', inputs: i.npz}}\n" for name in ("m", "m1", "m2")
+    f"- {{name: {name}, builder: 'a:b', inputs: i.npz}}\n" for name in NAMES
 )
 WHY = People("the new kernel is right", by="Ada")
 
@@ -35,7 +38,7 @@ WHY = People("the new kernel is right", by="Ada")
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / "validator.yml").write_text(CONFIG)
-    write_run(tmp_path, report(models=3))
+    write_run(tmp_path, report(names=NAMES))
     return tmp_path
 
 
@@ -170,7 +173,7 @@ class TestReview:
     def test_what_was_rejected_is_pending_again_in_the_next_run(self, project: Path) -> None:
         review_named(ledger(project), ["m1@head"], None, print)
         assert "m1@head" not in [each.cell for each in ledger(project).pending()]
-        write_run(project, report(models=3).model_copy(update={"started": "2026-11-29T00:00:00+00:00"}))
+        write_run(project, report(names=NAMES).model_copy(update={"started": "2026-11-29T00:00:00+00:00"}))
         assert "m1@head" in [each.cell for each in ledger(project).pending()]
 
     def test_ids_or_all_ask_nothing(self, project: Path) -> None:
@@ -262,6 +265,48 @@ def output_of(descriptor: int) -> Iterator[bytes]:
         if not part:
             return
         yield part
+
+
+def pull_request(base: str, head: str) -> PullRequest:
+    made = Detected(
+        upgrade=Upgrade(changes=(), relevant=True),
+        base=Side(name="base"),
+        head=Side(name="head"),
+        revisions=Revisions(base=base, head=head, tip=head),
+    )
+    return PullRequest(made, "2026-11-28T00:00:00Z", head)
+
+
+@pytest.mark.parametrize("folder", ["", "services/ocr/"])
+def test_what_the_base_has_not_is_new(tmp_path: Path, folder: str) -> None:
+    repo = Repo(tmp_path)
+    repo.git("init", "--quiet")
+    file, config = f"{folder}keras-acceptances.yml", tmp_path / folder / "validator.yml"
+    old, new = accept(), accept(packages={"keras": "3.5.0 -> 3.6.0"})
+    text = with_entry("", old, file)
+    base = repo.commit({f"{folder}validator.yml": CONFIG, file: text})
+    head = repo.commit({file: with_entry(text, new, file)})
+    register_of = partial(register, config, load(config))
+    assert register_of(None).before is None
+    kept = register_of(pull_request(base, head))
+    assert (kept.entries, kept.before) == ((old, new), (old,))
+    repo.commit({file: "acceptances: nonsense"})
+    broken = repo.git("rev-parse", "HEAD")
+    repo.commit({file: text})
+    assert register_of(pull_request(broken, head)).before == ()
+    none = repo.commit({file: None})
+    repo.commit({file: text})
+    assert register_of(pull_request(none, head)).before == ()
+
+
+def test_a_file_that_nobody_reviews_is_refused(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repository")
+    repo.git("init", "--quiet")
+    (tmp_path / "own.yml").write_text(with_entry("", accept(), "own.yml"))
+    base = repo.commit({"validator.yml": f"acceptances: ../own.yml\n{CONFIG}"})
+    config = repo.folder / "validator.yml"
+    with pytest.raises(ConfigurationError, match="lies outside the repository, where nobody reviews it"):
+        register(config, load(config), pull_request(base, base))
 
 
 def test_a_model_that_validator_yml_lacks_is_unknown(project: Path) -> None:

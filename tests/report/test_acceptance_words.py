@@ -13,15 +13,11 @@ from bs4 import BeautifulSoup
 from rich.console import Console
 
 from tests.report import cases
-from tests.verdict.test_accepting import BEFORE, CHANGED, accept, cell, environment, output
-from validator.config.settings import Gate
+from tests.verdict.acceptance_cases import accept, cell, output, report
 from validator.report import html, json, junit, markdown, terminal
-from validator.upgrade.types import PackageChange, Upgrade
 from validator.verdict.acceptance_file import parse
 from validator.verdict.acceptances import Acceptance
-from validator.verdict.accepting import Register, with_moves
-from validator.verdict.gate import apply_gate, judge_run
-from validator.verdict.results import CellResult, ModelResult, Report
+from validator.verdict.results import Report
 
 TODAY = date(2026, 11, 28)
 UNTIL = date(2027, 2, 28)
@@ -32,30 +28,6 @@ def terminal_text(made: Report) -> str:
     stream = io.StringIO()
     terminal.show(made, Console(file=stream, width=400))
     return stream.getvalue()
-
-
-def report(
-    *entries: Acceptance,
-    judged: CellResult = CHANGED,
-    before: tuple[Acceptance, ...] | None = None,
-    models: int = 1,
-) -> Report:
-    sides = with_moves((environment("base", BEFORE, role="baseline"), environment("head")), "base", ())
-    names = ["m", *(f"m{at}" for at in range(1, models))]
-    made = [
-        ModelResult(
-            name=name, cells=(apply_gate(judged.model_copy(update={"cell": f"{name}@head"}), Gate()),)
-        )
-        for name in names
-    ]
-    settled, notes = Register(entries, before).settled(made, sides, TODAY)
-    verdict, reasons = judge_run(settled)
-    change = PackageChange(name="keras", old="3.3.3", new="3.5.0")
-    return Report(
-        verdict=verdict, reasons=reasons, baseline="base", environments=sides, models=settled,
-        upgrade=Upgrade(changes=(change,), relevant=True), tool="1", configuration="validator.yml",
-        started="2026-11-28T11:00:00+00:00", acceptances=notes, acceptance_file="keras-acceptances.yml",
-    )  # fmt: skip
 
 
 def forms(made: Report) -> dict[str, str]:
@@ -158,7 +130,7 @@ def test_the_commands_of_another_configuration_name_it() -> None:
 
 
 def test_many_cells_are_shown_within_the_budget() -> None:
-    comment = markdown.comment(report(models=40), budget=20_000)
+    comment = markdown.comment(report(names=tuple(f"m{at}" for at in range(40))), budget=20_000)
     assert len(comment) <= 20_000
     assert "keras-validator review" in comment
     entries = yaml.safe_load(comment.partition("```yaml\n")[2].partition("```")[0])

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.verdict.test_accepting import accept
+from tests.verdict.acceptance_cases import accept
 from validator.errors import ConfigurationError
 from validator.verdict import schema
 from validator.verdict.acceptance_file import entry_text, parse, read, with_entry

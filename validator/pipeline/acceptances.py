@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from validator.config.settings import Settings
@@ -30,21 +29,21 @@ def register(path: Path, settings: Settings, change: PullRequest | None) -> Regi
     models = {model.name for model in settings.models}
     return Register(
         entries=entries,
-        before=_of_base(place, change) if change is not None and entries else None,
+        before=_of_base(path.parent, place, change) if change is not None and entries else None,
         unknown=frozenset(entry.cell for entry in entries if entry.model not in models),
         relevant=settings.upgrade.relevant,
     )
 
 
-def _of_base(place: Path, change: PullRequest) -> tuple[Acceptance, ...]:
+def _of_base(folder: Path, place: Path, change: PullRequest) -> tuple[Acceptance, ...]:
     """The entries that the base has; none where it has no such file, or one that cannot be read."""
-    repository = Repository(place.parent)
-    root, place = repository.root.resolve(), Path(os.path.normpath(place))
-    if not place.resolve().is_relative_to(root):
+    repository, place = Repository(folder), place.resolve()
+    root = repository.root.resolve()
+    if not place.is_relative_to(root):
         raise ConfigurationError(
             f"acceptances: {place} lies outside the repository, where nobody reviews it; name a file inside"
         )
-    name = place.resolve().relative_to(root).as_posix()
+    name = place.relative_to(root).as_posix()
     base = Snapshot(repository, change.detected.revisions.base, "base")
     try:
         if not base.exists(name):
