@@ -69,6 +69,11 @@ def test_an_accepted_cell_keeps_its_verdict_and_the_run_warns() -> None:
     assert case.verdict() == ("warn", 0)
 
 
+def test_the_gate_leaves_an_accepted_cell_alone_when_it_is_applied_again() -> None:
+    judged, _ = Case(CHANGED, (accept(),)).settled()
+    assert apply_gate(judged, Gate()) == judged
+
+
 def test_it_never_makes_another_cell_green() -> None:
     other = CHANGED.model_copy(update={"cell": "m@head+float32"})
     gated = tuple(apply_gate(each, Gate()) for each in (CHANGED, other))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 
 from validator.report.content import Content, Row
@@ -34,6 +34,13 @@ REFUSALS: dict[Refusal, str] = {
     "no-upgrade": "no package that can move numbers differs from the baseline, so that there is no upgrade "
     "to accept; leave the cell out with `matrix.exclude`, or set a `tolerance`",
     "no-finding": "no finding says what differs, so that nothing bounds an acceptance",
+}
+#: The same, as the reason why an acceptance does not cover a result.
+_LOST: dict[str, str] = {
+    "failed": "it failed",
+    "not-compared": "it was not compared",
+    "unscored": "no metric was scored",
+    "model": "the pull request changes the model itself",
 }
 
 
@@ -95,14 +102,14 @@ def _packages(packages: dict[str, str]) -> Words:
 
 
 def _misses(misses: Sequence[Miss]) -> list[Words]:
-    shown = [_miss(each) for each in misses[:3]]
-    return [*shown, words(f"{len(misses) - 3} more")] if len(misses) > 3 else shown
+    texts = [_miss(each) for each in misses[:3]]
+    return [*texts, words(f"{len(misses) - 3} more")] if len(misses) > 3 else texts
 
 
 def _miss(each: Miss) -> Words:
     match each.kind:
         case "refused":
-            return words("there is no result to accept (", each.what, ")")
+            return words(_LOST.get(each.what, "there is no result that could be accepted"))
         case "verdict":
             return words("its verdict is now ", strong(each.what), ", which is worse")
         case "finding":
@@ -110,20 +117,21 @@ def _miss(each: Miss) -> Words:
         case "gone":
             return words("it counts on ", name(each.what), ", which this run did not measure")
         case "metric":
-            return words(name(each.what), " is worse by ", number(each.measured), _bound(number(each.bound)))
+            return words(name(each.what), " is worse by ", number(each.measured), _bound(each, number))
         case "measure":
             return _measured(each)
 
 
 def _measured(each: Miss) -> Words:
     if each.measure == "drift":
-        return words(name(each.what), f" drifts {ratio(each.measured)} the noise", _bound(ratio(each.bound)))
+        return words(name(each.what), f" drifts {ratio(each.measured)} the noise", _bound(each, ratio))
     what = "values differ" if each.measure == "elements" else "is the difference"
-    return words(name(each.what), f": {number(each.measured)} {what}", _bound(number(each.bound)))
+    return words(name(each.what), f": {number(each.measured)} {what}", _bound(each, number))
 
 
-def _bound(shown: str) -> str:
-    return f", and it covers {shown} at most"
+def _bound(each: Miss, show: Callable[[float | None], str]) -> str:
+    covers = "does not bound that" if each.bound is None else f"covers {show(each.bound)} at most"
+    return f", and it {covers}"
 
 
 def acceptable(content: Content) -> tuple[tuple[Row, Proposal], ...]:
