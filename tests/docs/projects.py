@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.conftest import ROOT, share_environments
+from tests.verdict.acceptance_cases import report
+from validator.report import json as report_json
 
 EXAMPLES = ROOT / "examples"
 VALIDATOR = """version: 1
@@ -65,6 +67,16 @@ def _upgrade(folder: Path) -> None:
     _branch(folder, folder / "requirements.txt")
 
 
+def _finished(folder: Path) -> None:
+    """A run of two models that changed, as it left its report."""
+    names = ("digits", "translator")
+    models = "".join(f"- {{name: {name}, builder: 'a:b', inputs: i.npz}}\n" for name in names)
+    (folder / "validator.yml").write_text(f"version: 1\nmodels:\n{models}")
+    run = folder / ".keras-validator" / "run"
+    run.mkdir(parents=True)
+    (run / "report.json").write_text(report_json.dump(report(names=names)))
+
+
 def _services(folder: Path) -> None:
     """The same in a folder of a repository of several projects."""
     for service in ("ocr", "search"):
@@ -100,4 +112,5 @@ _PROJECTS: dict[str, Callable[[Path], None]] = {
     "hub": _hub,
     "upgrade": _upgrade,
     "services": _services,
+    "finished": _finished,
 }

@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from validator import __version__
-from validator.cli import adopting, publishing, running
+from validator.cli import accepting, adopting, publishing, running
 from validator.cli.streams import tell
 from validator.errors import Exit, ValidatorError
 
@@ -53,6 +53,8 @@ for command in (
     running.report,
     publishing.publish,
     running.compare,
+    accepting.accept,
+    accepting.review,
     adopting.advise,
 ):
     app.command()(command)

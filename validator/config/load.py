@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from validator.base import Frozen
 from validator.config.settings import Settings
 from validator.documents import read_bytes
 from validator.errors import ConfigurationError
@@ -17,6 +18,7 @@ from validator.text import redact
 
 _MAX_BYTES = 1 << 20
 Location = tuple[int | str, ...]
+_T = TypeVar("_T", bound=Frozen)
 
 
 def load(path: Path) -> Settings:
@@ -27,31 +29,47 @@ def load(path: Path) -> Settings:
             the file, the line and what to write instead.
     """
     try:
-        raw = read_bytes(path, _MAX_BYTES)
+        text = read_yaml(path)
     except FileNotFoundError:
         raise ConfigurationError(
             f"{path}: no such file; `keras-validator init` writes one, or pass --config"
         ) from None
+    return parse(text, str(path))
+
+
+def read_yaml(path: Path) -> str:
+    """The text of a file of settings.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ConfigurationError: it cannot be read, is larger than 1 MiB, or is not UTF-8.
+    """
+    try:
+        return read_bytes(path, _MAX_BYTES).decode("utf-8-sig")
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ConfigurationError(f"{path}: {error}; a validator.yml has no more") from None
-    try:
-        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
-    return parse(text, str(path))
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: {error}; a {path.name} has no more") from None
 
 
 def parse(text: str, name: str) -> Settings:
     """Check the text of a validator.yml; messages call it `name`. Raises as `load` does."""
+    return parse_as(text, name, Settings, "it needs at least `version: 1` and `models`")
+
+
+def parse_as(text: str, name: str, kind: type[_T], needs: str) -> _T:
+    """Check the text of a YAML file of some kind; `needs` says what an empty one lacks. Raises as `load`."""
     try:
-        return _parsed(text, name)
+        return _parsed(text, name, kind, needs)
     except ConfigurationError as error:  # an address in the file may hold credentials
         raise ConfigurationError(redact(str(error))) from None
 
 
-def _parsed(text: str, name: str) -> Settings:
+def _parsed(text: str, name: str, kind: type[_T], needs: str) -> _T:
     try:
         loader = _Loader(text)  # refuses unprintable characters
         node = loader.get_single_node()
@@ -62,26 +80,26 @@ def _parsed(text: str, name: str) -> Settings:
     except ValueError as error:  # of YAML's own types: a number with thousands of digits, no such date
         raise ConfigurationError(f"{name}: not valid YAML: {error}") from None
     except RecursionError:
-        raise ConfigurationError(f"{name}: nested too deeply for a validator.yml") from None
+        raise ConfigurationError(f"{name}: nested too deeply for a {Path(name).name}") from None
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
     if node is None or data is None:
-        raise ConfigurationError(f"{name}: is empty; it needs at least `version: 1` and `models`")
+        raise ConfigurationError(f"{name}: is empty; {needs}")
     if not isinstance(data, dict):
         raise ConfigurationError(f"{name} line 1: must be a mapping of settings, not a {type(data).__name__}")
     try:
-        return Settings.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_problems(error, node, name))) from None
+        raise ConfigurationError("\n".join(_problems(error, node, name, kind))) from None
 
 
-def _problems(error: ValidationError, root: yaml.Node, name: str) -> list[str]:
+def _problems(error: ValidationError, root: yaml.Node, name: str, kind: type[BaseModel]) -> list[str]:
     """One sentence per mistake, in the order of the file."""
     problems = error.errors(include_url=False)
     # A list whose only item is wrong is also "too short" for pydantic: that is an echo, not a mistake.
     inside = {problem["loc"][:length] for problem in problems for length in range(1, len(problem["loc"]))}
     sentences = [
-        (_line(root, problem["loc"]), _sentence(problem))
+        (_line(root, problem["loc"]), _sentence(problem, kind))
         for problem in problems
         if not (problem["type"] == "too_short" and problem["loc"] in inside)
     ]
@@ -124,12 +142,12 @@ def _line(node: yaml.Node, location: Location) -> int:
     return line
 
 
-def _sentence(problem: Any) -> str:
+def _sentence(problem: Any, model: type[BaseModel]) -> str:
     location: Location = problem["loc"]
     where = _path(location)
     kind, value = problem["type"], problem["input"]
     if kind == "extra_forbidden":
-        known = sorted(_fields(location[:-1]))
+        known = sorted(_fields(location[:-1], model))
         return f"unknown key {where!r}{_nearest(str(location[-1]), known)}"
     if kind == "missing":
         return f"{where!r} is missing"
@@ -160,9 +178,8 @@ def _nearest(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
 
 
-def _fields(location: Location) -> Iterable[str]:
-    """Names of the settings that are allowed at a location."""
-    model: type[BaseModel] = Settings
+def _fields(location: Location, model: type[BaseModel]) -> Iterable[str]:
+    """Names of the settings that are allowed at a location of a model."""
     for part in location:
         field = model.model_fields.get(str(part))
         if field is not None:

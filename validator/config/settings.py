@@ -350,6 +350,12 @@ class Settings(Frozen):
         description="Address → SHA-256 of what it holds; `keras-validator pin` writes them (docs/remote.md).",
     )
     gate: Gate = Gate()
+    acceptances: str = Field(
+        default="keras-acceptances.yml",
+        min_length=1,
+        description="File of known changes that are accepted; `keras-validator accept` writes it "
+        "(docs/how-to/accept.md).",
+    )
     parity: ParitySettings = ParitySettings()
     origin: OriginSettings = OriginSettings()
     limits: LimitSettings = LimitSettings()

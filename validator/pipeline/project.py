@@ -27,11 +27,13 @@ from validator.matrix import (
     model_changes,
 )
 from validator.numbers.metrics import find_metric
+from validator.pipeline.acceptances import register
 from validator.pipeline.artifacts import as_planned, pointer
 from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.run_folder import WORK, RunFolder, check_path, locked
 from validator.storage import recording
 from validator.upgrade import Index, Side
+from validator.verdict.accepting import Register
 from validator.verdict.results import FetchedPlace
 
 
@@ -45,6 +47,7 @@ class Project:
         pull_request: what changes between two commits, where two are compared.
         selection: what a command asked for beside the configuration.
         fetched: what lay elsewhere, once `supply` fetched it; the settings then name its path.
+        acceptances: the known changes that are accepted.
     """
 
     path: Path
@@ -54,6 +57,7 @@ class Project:
     pull_request: PullRequest | None = None
     selection: MatrixSelection = field(default_factory=MatrixSelection)
     fetched: tuple[FetchedPlace, ...] = ()
+    acceptances: Register = field(default_factory=Register)
 
     @property
     def folder(self) -> Path:
@@ -148,7 +152,8 @@ def open_project(
     """
     path = path.resolve()
     check_path(path)
-    settings = selection.settings(config.load(path))
+    written = config.load(path)
+    settings = selection.settings(written)
     common = common_requirements(settings, path.parent)
     pair = environments(settings, pull_request.detected) if pull_request else None
     changes = model_changes(pull_request.detected, pair) if pull_request else None
@@ -163,7 +168,9 @@ def open_project(
     further = [current_environment(os.environ)] if CURRENT in selection.environments else []
     plan = make_plan(as_planned(settings, path.parent), common, pair, further, changes)
     plan = selection.plan(plan) if selection else plan
-    return Project(path, settings, plan.only(only) if only else plan, common.index, pull_request, selection)
+    plan = plan.only(only) if only else plan
+    accepted = register(path, written, pull_request)
+    return Project(path, settings, plan, common.index, pull_request, selection, acceptances=accepted)
 
 
 def check_files(project: Project) -> None:

@@ -25,7 +25,7 @@ from validator.pipeline.evidence import Captures
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.origins import Ground, Installed, explained, traced
 from validator.pipeline.places import NO_LIMIT, places
-from validator.pipeline.project import Project
+from validator.pipeline.project import Project, display_path
 from validator.pipeline.rounds import first_round, later_round
 from validator.pipeline.run_folder import RunFolder
 from validator.report import html, junit, markdown
@@ -33,6 +33,7 @@ from validator.report import json as report_json
 from validator.report.terminal import show
 from validator.runner import Pool, RunLimit, Watcher, intact, write_text
 from validator.storage import recording
+from validator.verdict.accepting import with_moves
 from validator.verdict.gate import EXIT_CODES, apply_gate, judge_run, worst_first
 from validator.verdict.judge import Judgement, judge_cell
 from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Report, WorkflowRun
@@ -177,6 +178,7 @@ def conclude(
 ) -> Report:
     """Apply the gate, and put everything into the report. `origins`: by cell id."""
     project = run.project
+    environments = with_moves(environments, _baseline(project.plan), project.settings.upgrade.relevant)
     models = []
     for model in project.settings.models:
         cells = [
@@ -190,8 +192,10 @@ def conclude(
             )
             of_base = Path(model.inputs).is_relative_to(run.folder.base_files())
             models.append(
-                ModelResult(name=model.name, synthetic=made, inputs_of_base=of_base, cells=worst_first(cells))
+                ModelResult(name=model.name, synthetic=made, inputs_of_base=of_base, cells=tuple(cells))
             )
+    settled, notes = project.acceptances.settled(models, environments, run.began.date())
+    models = [model.model_copy(update={"cells": worst_first(model.cells)}) for model in settled]
     changes = project.pull_request.detected.reasons if project.pull_request else ()
     verdict, reasons = judge_run(models, changes)
     return Report(
@@ -212,6 +216,8 @@ def conclude(
         workflow_run=run.workflow_run,
         fetched=project.fetched,
         sandbox=confinement(project),
+        acceptance_file=display_path(project.folder / project.settings.acceptances),
+        acceptances=notes,
     )
 
 

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 from validator.report.content import Content
 from validator.report.document import Bullets, Code
+from validator.report.figures import NONE
+from validator.report.lines import numbers
 from validator.report.outline import Detail, Outline, outline
 from validator.report.phrases import Words, unmarked
 from validator.report.words import WordsByCheck, registered_words
+from validator.report.words.cell import result
 from validator.report.words.reasons import figures_of, reason
 from validator.text import plain
 from validator.verdict.results import Report
@@ -20,6 +23,17 @@ def brief(report: Report, *, checks: WordsByCheck | None = None) -> str:
     """The verdict, each cell behind it with its numbers, why and what to do, and commands to look further."""
     content = Content(report, checks or registered_words())
     return "\n".join(_lines(outline(content, Detail(cells=0, from_clone=False, log=0, items=20))))
+
+
+def two_lines(content: Content, cell: str) -> tuple[str, str]:
+    """A cell in two lines: its id with what happened, and its numbers."""
+    row = next(row for row in content.rows if row.cell.cell == cell)
+    measured = [
+        f"{heading} {unmarked(entry.words)}"
+        for heading, entry in numbers(row)
+        if unmarked(entry.words) != NONE
+    ]
+    return plain(f"{cell}: {unmarked(result(row))}", _LIMIT), plain(", ".join(measured), _LIMIT)
 
 
 def _lines(page: Outline) -> Iterator[str]:

@@ -71,6 +71,8 @@ class Row:
     @property
     def state(self) -> State:
         """How the row is marked: green only where everything that was asked of the cell is."""
+        if self.cell.accepted is not None:
+            return "warn"
         return "bad" if self.cell.gated or evaluate_broken(self.cell) else _STATES[overall(self.cell)]
 
     @property

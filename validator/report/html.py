@@ -40,6 +40,7 @@ _HEADINGS: dict[SectionKind, str] = {
     "upgrade": "Upgrade",
     "packages": "Packages",
     "reproduce": "Reproduce",
+    "accept": "Accept a known change",
 }
 
 

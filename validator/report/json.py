@@ -8,6 +8,7 @@ from validator.errors import ConfigurationError
 from validator.report.content import Content, Row
 from validator.report.phrases import joined, sentence, unmarked
 from validator.report.words import WordsByCheck, registered_words
+from validator.report.words.acceptances import note
 from validator.report.words.cell import result
 from validator.report.words.reasons import reason
 from validator.report.words.titles import cell_title
@@ -60,7 +61,11 @@ def worded(report: Report, *, checks: WordsByCheck | None = None) -> Report:
     reasons = [
         each.model_copy(update={"message": unmarked(reason(each, content))}) for each in report.reasons
     ]
-    return report.model_copy(update={"models": tuple(models), "reasons": tuple(reasons)})
+    notes = tuple(
+        each.model_copy(update={"message": unmarked(sentence(note(each)))}) for each in report.acceptances
+    )
+    words = {"models": tuple(models), "reasons": tuple(reasons), "acceptances": notes}
+    return report.model_copy(update=words)
 
 
 def _worded(row: Row) -> CellResult:

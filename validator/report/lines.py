@@ -57,7 +57,7 @@ def lines(rows: Iterable[Row], *, condensed: bool = False) -> tuple[Line, ...]:
     groups: dict[object, list[Row]] = {}
     for row in rows:
         happened = failure_kind(row.failure) if row.failure else (row.lead, numbers(row))
-        groups.setdefault((row.model, *_judged(row), happened), []).append(row)
+        groups.setdefault((row.model, *_judged(row), row.cell.accepted, happened), []).append(row)
     merged: dict[object, Line] = {}
     for alike in groups.values():
         row, places = alike[0], tuple(sorted((row.where for row in alike), key=by_version))
@@ -84,7 +84,7 @@ def _condensed(every: tuple[Line, ...]) -> tuple[Line, ...]:
 
 
 def _judged(row: Row) -> tuple[object, ...]:
-    return row.cell.verdict, tuple(row.asides.items()), row.cell.gated
+    return row.cell.verdict, tuple(row.asides.items()), row.cell.gated, row.cell.accepted is None
 
 
 def table(kept: Sequence[Line], *, wide: bool, names: int) -> Table:

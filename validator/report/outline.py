@@ -16,7 +16,7 @@ from validator.report.lines import Line, lines, table
 from validator.report.packages import EnvironmentDifference, differences
 from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
 from validator.report.reproduce import COMMIT, Source, commands_of, whole_way
-from validator.report.words import run
+from validator.report.words import acceptances, run
 from validator.report.words.effects import changed_models
 from validator.report.words.failures import failed
 from validator.report.words.models import changed_model
@@ -35,6 +35,7 @@ SectionKind = Literal[
     "packages",
     "reproduce",
     "models",
+    "accept",
 ]
 _MOST_CAUSES, _MOST_COMMANDS = 6, 12
 
@@ -90,12 +91,16 @@ def outline(content: Content, detail: Detail, source: Source | None = None) -> O
         content=content,
         icon=run.ICONS[content.report.verdict],
         headline=words(run.headline(content), ": " if compared else "", *compared),
-        summary=tuple(joined(part, " ") for part in (run.summary(content), run.context(content)) if part),
+        summary=tuple(joined(part, " ") for part in _paragraphs(content) if part),
         table=_table(worth, detail) if worth else None,
         legend=run.legend(content.rows),
         sections=tuple(_sections(content, detail, source)),
         footer=tuple(_footer(content)),
     )
+
+
+def _paragraphs(content: Content) -> tuple[tuple[Words, ...], ...]:
+    return run.summary(content), run.context(content), acceptances.summary(content)
 
 
 def _table(kept: Sequence[Line], detail: Detail) -> Block:
@@ -127,6 +132,9 @@ def _sections(content: Content, detail: Detail, source: Source | None) -> Iterat
     commands = whole if detail.from_clone else commands_of(cells)[:most]
     if commands:
         yield Section("reproduce", words("Reproduce"), (Code("\n".join(commands), "console"),))
+    how = acceptances.how_to(content, 4 * detail.log, min(detail.items, _MOST_COMMANDS))
+    if how:
+        yield Section("accept", words(acceptances.TITLE), how)
 
 
 def _telling(content: Content) -> list[Row]:

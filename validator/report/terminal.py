@@ -62,7 +62,7 @@ def show(
     for paragraph in page.summary:
         _print(console, _line("", paragraph))
     for section in page.sections:
-        if section.kind in ("why", "do", "notes", "reproduce"):
+        if section.kind in ("why", "do", "notes", "reproduce", "accept"):
             _section(section, console)
 
 
@@ -101,7 +101,7 @@ def _section(section: Section, console: Console) -> None:
             hidden = block.hidden + max(len(block.items) - MOST_ITEMS, 0)
             if hidden:
                 _print(console, _line("…", words(f"{hidden:,} more in report.md")))
-        elif isinstance(block, document.Code):
+        elif isinstance(block, document.Code) and block.language != "yaml":  # commands write that
             for command in block.text.splitlines():
                 console.print(Text(encoded(f"  {plain(command, 1000)}", console)), soft_wrap=True)
 

@@ -81,3 +81,10 @@ BANDS = Bands(
     moved=MOVED,
     growth_errors=2.0,
 )
+
+#: How much further than it was measured an accepted drift may go. It is less than the factor of 2 between the
+#: edges of every band, so that no acceptance reaches into another class of verdict, and more than what the
+#: noise of other machines makes of the same change (docs/how-to/accept.md has the measurement).
+ACCEPTED_TIMES = 1.5
+#: The same of the difference of two numbers that the framework reports: they are exact but for rounding.
+ACCEPTED_REPORT = 1.01

@@ -35,7 +35,9 @@ EXIT_CODES: dict[Verdict, Exit] = {
 
 
 def apply_gate(cell: CellResult, gate: Gate) -> CellResult:
-    """The cell with the rules of the gate that it breaks."""
+    """The cell with the rules of the gate that it breaks; none where somebody has accepted its result."""
+    if cell.accepted is not None:
+        return cell.model_copy(update={"gated": ()})
     if cell.effect == "model" and gate.model_changes == "warn":
         return cell
     return cell.model_copy(

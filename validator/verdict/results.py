@@ -20,6 +20,7 @@ from validator.failure import Failure
 from validator.matrix import Effect
 from validator.origin.types import Origin
 from validator.upgrade.types import Upgrade
+from validator.verdict.acceptances import AcceptanceNote, Accepted
 
 Verdict = Literal["pass", "warn", "fail", "inconclusive"]
 #: Whether workers can write results that are not their own (SECURITY.md).
@@ -59,6 +60,9 @@ class CellResult(Frozen):
     findings: tuple[AnyFinding, ...] = ()
     origin: Origin | None = Field(default=None, description="Where the difference comes from.")
     gated: tuple[GateRule, ...] = Field(default=(), description="The gate's rules that this cell breaks.")
+    accepted: Accepted | None = Field(
+        default=None, description="Somebody has accepted this result: the gate does not fail for it."
+    )
     seconds: float | None = None
     reproduce: Text = Field(default="", description="The command that runs this cell again.")
     message: str = Field(default="", description="The verdict in a sentence, written with report.json.")
@@ -90,6 +94,11 @@ class EnvironmentResult(Frozen):
     name: str
     role: Literal["baseline", "candidate"] = "candidate"
     packages: dict[str, str] = {}
+    moved: dict[str, str] = Field(
+        default={},
+        description="What can move numbers and is not the baseline's, `old -> new`: the upgrade that an "
+        "acceptance holds to.",
+    )
     python: str = ""
     cpu: str = ""
     keras: str = Field(default="", description="Module and version that ran, for example `tf_keras 2.17.0`.")
@@ -163,4 +172,10 @@ class Report(Frozen):
         default=None,
         description="Whether the code of models was confined to its own results; `unavailable`: this system "
         "has no Landlock. Null where no model was run.",
+    )
+    acceptance_file: Text = Field(
+        default="", description="Where acceptances are written, relative to the repository."
+    )
+    acceptances: tuple[AcceptanceNote, ...] = Field(
+        default=(), description="Acceptances that did not count: expired, exceeded, unused."
     )

@@ -6,6 +6,7 @@ from validator.checks.bands import CellVerdict
 from validator.report.content import Row
 from validator.report.phrases import Words, strong, words
 from validator.report.words.failures import failed
+from validator.verdict.acceptances import Accepted
 from validator.verdict.bands import Aside
 
 VERDICTS: dict[CellVerdict, str] = {
@@ -32,7 +33,17 @@ _ASIDES: dict[CellVerdict, str] = {
 def result(row: Row) -> Words:
     """The verdict, and behind it the finding that explains it best; a failure by its stage."""
     asides = [piece for each in row.asides.items() for piece in ("; ", strong(aside(*each)))]
-    return words(_verdict(row), *asides, _rules(row))
+    return words(_verdict(row), *asides, _rules(row), _accepted(row))
+
+
+def _accepted(row: Row) -> Words:
+    return words("; ", accepted(row.cell.accepted)) if row.cell.accepted is not None else ()
+
+
+def accepted(each: Accepted) -> Words:
+    """`accepted until 2027-02-28 by Ada: the new kernel rounds otherwise`."""
+    until = f" until {each.until.isoformat()}" if each.until else ""
+    return words(strong(f"accepted{until}"), f" by {each.by}: {each.reason}")
 
 
 def aside(check: Aside, verdict: CellVerdict) -> str:

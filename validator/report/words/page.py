@@ -18,7 +18,7 @@ from validator.origin.types import Likeness, Origin
 from validator.report import figures
 from validator.report.content import Row
 from validator.report.phrases import Words, name, plural, strong, words
-from validator.report.words.cell import VERDICTS
+from validator.report.words.cell import VERDICTS, accepted
 from validator.report.words.failures import STAGES, failed
 from validator.report.words.layers import located
 from validator.report.words.origin import begins
@@ -82,7 +82,11 @@ def page_title(row: Row) -> Words:
 
 
 def summary(row: Row) -> tuple[Words, ...]:
-    """The cell in a few sentences: what happened, why, whether it matters."""
+    """The cell in a few sentences: what happened, why, whether it matters, and who accepted it."""
+    return (*_happened(row), *((accepted(row.cell.accepted),) if row.cell.accepted is not None else ()))
+
+
+def _happened(row: Row) -> tuple[Words, ...]:
     if row.failure is not None and not row.compared:
         whose = words("the baseline ") if row.baseline_failure is not None else ()
         return (words(whose, failed(row.failure)),)

@@ -19,6 +19,8 @@ _ADVICE: dict[CellVerdict, str] = {
 
 def advice(worst: Row) -> Words:
     """What to do where no check has something better to propose."""
+    if worst.cell.accepted is not None:
+        return words("nothing as long as it is accepted")
     remedy, verdict = _remedy(worst), worst.cell.verdict
     if remedy is not None:
         return remedy

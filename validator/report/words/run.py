@@ -14,6 +14,7 @@ from validator.report.content import Content, Row, by_model, unique
 from validator.report.figures import number, probability, ratio, scores
 from validator.report.packages import RUNS, differences
 from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
+from validator.report.words.acceptances import all_accepted
 from validator.report.words.cell import VERDICTS, aside
 from validator.report.words.effects import change_of, effect_title, effects, is_model_alone
 from validator.report.words.failures import STAGES, failed
@@ -51,6 +52,7 @@ def headline(content: Content) -> str:
     if not report.models and any(each.kind in ("model-added", "model-removed") for each in report.reasons):
         return "No model was compared: models are new or gone"
     first, *others = _phrases(content)[:2]
+    others += ["as accepted"] if all_accepted(content) else []
     return ", ".join([first, *(phrase[0].lower() + phrase[1:] for phrase in others)])
 
 
@@ -359,7 +361,8 @@ def context(content: Content) -> tuple[Words, ...]:
     gate = words("The gate in ", name("validator.yml"))
     rules = dict.fromkeys(rule for row in content.rows for rule in row.cell.gated)
     if report.verdict == "warn":
-        return (*_sides(content), words(gate, " does not fail on this: it is a warning."))
+        what = "what is accepted" if all_accepted(content) else "this"
+        return (*_sides(content), words(gate, f" does not fail on {what}: it is a warning."))
     if report.verdict != "fail" or not rules:
         return _sides(content)
     return (*_sides(content), words(gate, " fails on ", listed([strong(rule) for rule in rules]), "."))

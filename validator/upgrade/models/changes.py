@@ -137,8 +137,9 @@ class _Sides:
             return False
         if base is None or base is head:  # there was none, or it cannot be read
             return True
-        # A pin is a part of the models that name its address.
-        return base.model_copy(update={"models": head.models, "sha256": head.sha256}) != head
+        # A pin is a part of the models that name its address; acceptances move no number.
+        alike = {name: getattr(head, name) for name in ("models", "sha256", "acceptances")}
+        return base.model_copy(update=alike) != head
 
     def _settings(self, base: ModelSettings, head: ModelSettings) -> Iterator[ModelPart]:
         fields = [name for name in ModelSettings.model_fields if name not in ("name", "files")]
