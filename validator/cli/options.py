@@ -42,6 +42,18 @@ FromEvent = Annotated[
     bool,
     typer.Option("--event", help="Compare the commits of the event that started this GitHub Actions job."),
 ]
+With = Annotated[
+    list[str] | None,
+    option(
+        "with",
+        "Compare HEAD with itself under this requirement: `keras==3.13.0`, `keras-nightly`. Repeatable.",
+        metavar="REQUIREMENT",
+    ),
+]
+Pre = Annotated[
+    bool,
+    option("pre", "The newest version that --with allows may be a pre-release; without --with, of keras."),
+]
 
 
 def _jobs(value: str) -> int | None:

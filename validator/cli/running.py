@@ -18,7 +18,9 @@ from validator.cli.options import (
     Model,
     Only,
     Output,
+    Pre,
     ReportFormat,
+    With,
 )
 
 
@@ -34,18 +36,24 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     base: Base = None,
     head: Head = None,
     event: FromEvent = False,
+    requirement: With = None,
+    pre: Pre = False,
 ) -> None:
     """Build all environments, run all cells, compare and report. The exit code is 1 if the gate fails.
 
     With --base or --event, the requirements of both commits become the environments `base` and `head`, before
     those of the matrix. If nothing relevant changed between them, nothing runs.
+
+    With --with or --pre, `base` is what HEAD requires, and `head` the same with these packages moved.
+    Everything else stays where it can.
     """
-    from validator.matrix import MatrixSelection
+    from validator.matrix import AskedMoves, MatrixSelection
     from validator.pipeline.publish import run_in_actions
     from validator.pipeline.run import Request, run_matrix
 
     selection = MatrixSelection(tuple(model or ()), baseline, tuple(against or ()))
-    request = Request(config, tuple(only or ()), output, json, jobs, base, head, event, selection)
+    moves = AskedMoves(tuple(requirement or ()), pre)
+    request = Request(config, tuple(only or ()), output, json, jobs, base, head, event, selection, moves)
     raise typer.Exit(int(run_in_actions(request) if event else run_matrix(request)))
 
 
@@ -59,15 +67,17 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     base: Base = None,
     head: Head = None,
     event: FromEvent = False,
+    requirement: With = None,
+    pre: Pre = False,
 ) -> None:
     """Print the environments and cells of a run without running them."""
-    from validator.matrix import MatrixSelection
+    from validator.matrix import AskedMoves, MatrixSelection
     from validator.pipeline.run import Request
     from validator.pipeline.show import show_plan
 
     selection = MatrixSelection(tuple(model or ()), baseline, tuple(against or ()))
-    only_cells = tuple(only or ())
-    show_plan(Request(config, only_cells, None, json, base=base, head=head, event=event, selection=selection))
+    moves = AskedMoves(tuple(requirement or ()), pre)
+    show_plan(Request(config, tuple(only or ()), None, json, None, base, head, event, selection, moves))
 
 
 def origin(  # noqa: PLR0913, PLR0917 - one parameter an option

@@ -9,7 +9,7 @@ from validator.upgrade.detection import detect
 from validator.upgrade.git import GitError, Repository, Snapshot
 from validator.upgrade.manifest import name_of, pinned
 from validator.upgrade.reader import read_manifest_pins, read_requirements
-from validator.upgrade.relevant import FRAMEWORKS
+from validator.upgrade.relevant import FRAMEWORKS, Relevance
 from validator.upgrade.types import (
     BaseModels,
     Detected,
@@ -17,6 +17,7 @@ from validator.upgrade.types import (
     Installer,
     ModelPart,
     ModelReason,
+    MovedReason,
     Options,
     PackageChange,
     Requirements,
@@ -24,6 +25,7 @@ from validator.upgrade.types import (
     Side,
     SideName,
     Trigger,
+    UnmovedReason,
     Upgrade,
     UpgradeReason,
 )
@@ -38,8 +40,10 @@ __all__ = [
     "Installer",
     "ModelPart",
     "ModelReason",
+    "MovedReason",
     "Options",
     "PackageChange",
+    "Relevance",
     "Repository",
     "Requirements",
     "Revisions",
@@ -47,6 +51,7 @@ __all__ = [
     "SideName",
     "Snapshot",
     "Trigger",
+    "UnmovedReason",
     "Upgrade",
     "UpgradeReason",
     "check_out",
