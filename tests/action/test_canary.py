@@ -1,4 +1,4 @@
-"""A canary of the project itself, by the command line in real repositories, resolved by uv. Nothing is built."""
+"""A canary of the project itself, by the command line in real repositories. Nothing is built."""
 
 from __future__ import annotations
 

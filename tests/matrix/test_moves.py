@@ -86,8 +86,8 @@ def test_no_module_is_installed_twice(names: set[str], unwanted: set[str]) -> No
         (("keras==",), "cannot be read"),
         (("",), "cannot be read"),
         (("keras==3.5.0; python_version > '3'",), "behind `;`"),
-        (("keras", "keras-nightly"), "are for the same package"),
-        (("numpy", "NumPy<2"), "are for the same package"),
+        (("keras", "keras-nightly"), "are for one package"),
+        (("numpy", "NumPy<2"), "are for one package"),
     ],
 )
 def test_what_cannot_be_asked_for_is_refused(asked: tuple[str, ...], message: str) -> None:

@@ -54,6 +54,10 @@ Pre = Annotated[
     bool,
     option("pre", "The newest version that --with allows may be a pre-release; without --with, of keras."),
 ]
+HistoryFile = Annotated[
+    Path | None,
+    option("history", "File with a line for each judged run. Default: `history` of validator.yml."),
+]
 
 
 def _jobs(value: str) -> int | None:

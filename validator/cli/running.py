@@ -1,4 +1,4 @@
-"""Commands that run cells, or print what a run left: run, plan, origin, report, compare."""
+"""Commands that run cells, or print what runs left: run, plan, origin, history, report, compare."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from validator.cli.options import (
     Config,
     FromEvent,
     Head,
+    HistoryFile,
     Jobs,
     Model,
     Only,
@@ -38,6 +39,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     event: FromEvent = False,
     requirement: With = None,
     pre: Pre = False,
+    history: HistoryFile = None,
 ) -> None:
     """Build all environments, run all cells, compare and report. The exit code is 1 if the gate fails.
 
@@ -53,7 +55,9 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     selection = MatrixSelection(tuple(model or ()), baseline, tuple(against or ()))
     moves = AskedMoves(tuple(requirement or ()), pre)
-    request = Request(config, tuple(only or ()), output, json, jobs, base, head, event, selection, moves)
+    request = Request(
+        config, tuple(only or ()), output, json, jobs, base, head, event, selection, moves, history
+    )
     raise typer.Exit(int(run_in_actions(request) if event else run_matrix(request)))
 
 
@@ -98,6 +102,22 @@ def origin(  # noqa: PLR0913, PLR0917 - one parameter an option
     from validator.pipeline.search import OriginRequest, search
 
     raise typer.Exit(int(search(OriginRequest(cell, config, seconds, output, base, head))))
+
+
+def history(
+    config: Config = Path("validator.yml"),
+    file: HistoryFile = None,
+    model: Annotated[list[str] | None, typer.Option(help="Only this model. Repeatable.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page to this file instead of printing.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the lines themselves.")] = False,
+) -> None:
+    """Print how drift, accuracy and time went from release to release and run to run, and name the steps.
+
+    Runs with --history, or with `history` in validator.yml, write the file.
+    """
+    from validator.pipeline.history import HistoryRequest, show
+
+    show(HistoryRequest(config, file, tuple(model or ()), html, json))
 
 
 def report(

@@ -34,7 +34,7 @@ class AskedMoves:
     @property
     def text(self) -> str:
         """What is asked for, for messages."""
-        return ", ".join(map(_shown, self.requirements)) or "keras"
+        return ", ".join(map(_visible, self.requirements)) or "keras"
 
     @property
     def option(self) -> str:
@@ -84,7 +84,7 @@ def read_moves(asked: AskedMoves) -> tuple[Move, ...]:
         rival = next((each for each in moves if each.replaces & move.replaces), None)
         if rival is not None:
             raise ConfigurationError(
-                f"--with {_shown(text)} and --with {_shown(rival.text)} are for the same package; name one"
+                f"--with {_visible(text)} and --with {_visible(rival.text)} are for one package; drop either"
             )
         moves.append(move)
     return tuple(moves)
@@ -96,14 +96,14 @@ def _requirement(text: str) -> Requirement:
     except InvalidRequirement as error:
         reason = str(error).splitlines()[0]
         raise ConfigurationError(
-            f"--with {_shown(text)} cannot be read: {_shown(reason)}; write it as `keras==3.13.0`"
+            f"--with {_visible(text)} cannot be read: {_visible(reason)}; write it as `keras==3.13.0`"
         ) from None
     if requirement.marker is not None:
-        raise ConfigurationError(f"--with {_shown(text)}: write it without what stands behind `;`")
+        raise ConfigurationError(f"--with {_visible(text)}: write it without what stands behind `;`")
     return requirement
 
 
-def _shown(text: str) -> str:
+def _visible(text: str) -> str:
     return plain(redact(text), 200)
 
 

@@ -21,13 +21,15 @@ from validator.matrix import BASE, AskedMoves, MatrixSelection
 from validator.pipeline import pull_request
 from validator.pipeline.base_files import extract_base_files, with_common_inputs
 from validator.pipeline.canary import Canary
+from validator.pipeline.history import place_of, record
 from validator.pipeline.project import Project, display_path, open_project
 from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.run_folder import WORK, RunFolder, locked
 from validator.pipeline.supply import supplied, tell
 from validator.pipeline.validate import Run, print_report, validate, write
+from validator.report import html
 from validator.report.progress import Progress
-from validator.runner import Watcher
+from validator.runner import Watcher, write_text
 from validator.verdict.gate import judge_run
 from validator.verdict.results import Reason, Report, WorkflowRun
 
@@ -36,7 +38,8 @@ from validator.verdict.results import Reason, Report, WorkflowRun
 class Request:
     """What the command line asks for; `base`, `head` and `event` name the commits that are compared.
 
-    `moves`: packages of the project that are moved instead, at HEAD.
+    `moves`: packages of the project that are moved instead, at HEAD. `history`: the file that the run adds a
+    line to; None for that of the configuration.
     `quiet`: no progress is shown. `origin`: whether what moved is traced, as far as the settings allow.
     """
 
@@ -50,6 +53,7 @@ class Request:
     event: bool = False
     selection: MatrixSelection = field(default_factory=MatrixSelection)
     moves: AskedMoves = field(default_factory=AskedMoves)
+    history: Path | None = None
     quiet: bool = False
     origin: bool = True
 
@@ -121,6 +125,7 @@ def produce(request: Request) -> Report:
         if request.event:
             write(folder, _refused(request, "The run ended without a result; its log says why"))
         try:
+            place = place_of(request.config, request.history)
             change = find_upgrade(request)
             upgrade = change.detected.upgrade if change is not None else None
             if change and upgrade and (upgrade.undecided or not (upgrade.relevant or request.only)):
@@ -133,6 +138,9 @@ def produce(request: Request) -> Report:
             write(folder, _refused(request, str(error)))
             raise
         write(folder, report)
+        runs = record(folder, report, request.config.resolve(), place)
+        if runs:
+            write_text(folder.root / "report.html", html.page(report, history=runs))
         return report
 
 
