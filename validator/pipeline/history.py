@@ -47,6 +47,13 @@ def place_of(path: Path, chosen: Path | None) -> Path | None:
     return place
 
 
+def remember(folder: RunFolder, report: Report, project: Path, place: Path | None) -> None:
+    """Record a run, and show the trend of its models in its page. `project`: the validator.yml, absolute."""
+    runs = record(folder, report, project, place)
+    if runs:
+        write_text(folder.root / "report.html", html.page(report, history=runs))
+
+
 def record(folder: RunFolder, report: Report, project: Path, place: Path | None) -> tuple[Entry, ...]:
     """Write a run's line into its folder and append it to the history; return the configuration's runs.
 

@@ -21,15 +21,14 @@ from validator.matrix import BASE, AskedMoves, MatrixSelection
 from validator.pipeline import pull_request
 from validator.pipeline.base_files import extract_base_files, with_common_inputs
 from validator.pipeline.canary import Canary
-from validator.pipeline.history import place_of, record
+from validator.pipeline.history import place_of, remember
 from validator.pipeline.project import Project, display_path, open_project
 from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.run_folder import WORK, RunFolder, locked
 from validator.pipeline.supply import supplied, tell
 from validator.pipeline.validate import Run, print_report, validate, write
-from validator.report import html
 from validator.report.progress import Progress
-from validator.runner import Watcher, write_text
+from validator.runner import Watcher
 from validator.verdict.gate import judge_run
 from validator.verdict.results import Reason, Report, WorkflowRun
 
@@ -138,9 +137,7 @@ def produce(request: Request) -> Report:
             write(folder, _refused(request, str(error)))
             raise
         write(folder, report)
-        runs = record(folder, report, request.config.resolve(), place)
-        if runs:
-            write_text(folder.root / "report.html", html.page(report, history=runs))
+        remember(folder, report, request.config.resolve(), place)
         return report
 
 

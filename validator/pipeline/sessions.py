@@ -13,6 +13,7 @@ import nox
 from validator.errors import Exit, ValidatorError
 from validator.failure import Failure
 from validator.matrix import Environment
+from validator.pipeline.history import place_of, remember
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.project import Project, open_project
 from validator.pipeline.rounds import first_round
@@ -53,6 +54,7 @@ def register(default_config: Path) -> None:
 
 def _validate(project: Project, folder: RunFolder, jobs: int | None) -> Exit:
     end_as_interrupted()
+    place = place_of(project.path, None)
     project = supplied(project)
     with locked(folder.root, "the run"):
         folder.report().unlink(missing_ok=True)
@@ -60,7 +62,9 @@ def _validate(project: Project, folder: RunFolder, jobs: int | None) -> Exit:
         count = workers(project, jobs)
         with progress(project, count) as watcher:
             report = validate(Run(project, folder, count, watcher))
-        return deliver(folder, report)
+        code = deliver(folder, report)
+        remember(folder, report, project.path, place)
+        return code
 
 
 def _register_capture(project: Project, folder: RunFolder, environment: Environment) -> None:
