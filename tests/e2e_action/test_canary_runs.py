@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,8 @@ pytestmark = pytest.mark.e2e
 COMMON = "tensorflow-cpu==2.17.1\nnumpy==1.26.4\npackaging\n"
 
 
-def test_keras_is_moved_and_nothing_else_and_the_run_is_in_the_history(consumer: Consumer) -> None:
+def test_keras_is_moved_and_nothing_else_and_the_run_is_in_the_history(tmp_path: Path) -> None:
+    consumer = Consumer(tmp_path / "widget")
     consumer.start({"requirements.txt": f"keras==3.3.3\n{COMMON}", "model.py": MODEL})
     path = write(
         consumer.folder / "runs.jsonl", [entry(0, None, model="tiny", noise=None, verdict="identical")]

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from validator.checks.bands import CellVerdict
-from validator.history import Entry, HistoryCell, MetricPair, append
+from validator.history import HistoryCell, HistoryRun, MetricPair, append
 
 FIRST = datetime(2026, 10, 1, 3, 17, tzinfo=timezone.utc)
 
@@ -23,7 +23,7 @@ def entry(
     model: str = "digits",
     configuration: str = "validator.yml",
     seconds: float = 12.0,
-) -> Entry:
+) -> HistoryRun:
     cell = HistoryCell(
         model=model,
         environment="head",
@@ -38,12 +38,12 @@ def entry(
         seconds=seconds,
     )
     time = (FIRST + timedelta(days=night)).isoformat(timespec="seconds")
-    return Entry(
+    return HistoryRun(
         time=time, commit=commit, verdict="pass", configuration=configuration, tool="0.1", cells=(cell,)
     )
 
 
-def fallen(before: int = 5, after: int = 3) -> list[Entry]:
+def fallen(before: int = 5, after: int = 3) -> list[HistoryRun]:
     """Accuracy 0.91, and 0.84 since Keras 3.10.0 and another commit."""
     entries = [entry(night, 0.91) for night in range(before)]
     return entries + [
@@ -52,7 +52,7 @@ def fallen(before: int = 5, after: int = 3) -> list[Entry]:
     ]
 
 
-def write(path: Path, entries: Sequence[Entry]) -> Path:
+def write(path: Path, entries: Sequence[HistoryRun]) -> Path:
     for each in entries:
         append(path, each)
     return path

@@ -1,28 +1,37 @@
 """Judged runs, one line of JSON each → how numbers went from release to release and commit to commit.
 
-In comes a `Report`, which becomes an `Entry`, or a file of entries, which becomes series of numbers with the
+In comes a `Report`, which becomes an `HistoryRun`, or a file of entries, which becomes series of numbers with the
 steps in them. Lines are appended and never rewritten. Nothing here speaks: sentences are the report's.
 """
 
 from validator.history.entries import entry_of
 from validator.history.files import History, Skipped, append, check_place, dump, read
-from validator.history.series import DRIFT, SECONDS, Point, Series, Step, Subject, by_commit, by_release
+from validator.history.series import (
+    DRIFT,
+    SECONDS,
+    LevelStep,
+    Point,
+    Series,
+    TrackedModel,
+    by_commit,
+    by_release,
+)
 from validator.history.steps import Levels, find_levels
-from validator.history.types import Entry, HistoryCell, MetricPair
+from validator.history.types import HistoryCell, HistoryRun, MetricPair
 
 __all__ = [
     "DRIFT",
     "SECONDS",
-    "Entry",
     "History",
     "HistoryCell",
+    "HistoryRun",
+    "LevelStep",
     "Levels",
     "MetricPair",
     "Point",
     "Series",
     "Skipped",
-    "Step",
-    "Subject",
+    "TrackedModel",
     "append",
     "by_commit",
     "by_release",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from validator.base import finite
 from validator.checks.accuracy.types import AccuracyComparison
 from validator.checks.outputs.types import OutputsComparison
-from validator.history.types import Entry, HistoryCell, MetricPair
+from validator.history.types import HistoryCell, HistoryRun, MetricPair
 from validator.verdict.results import CellResult, EnvironmentResult, Report
 
 _PACKAGES = (
@@ -14,13 +14,13 @@ _PACKAGES = (
 )
 
 
-def entry_of(report: Report, commit: str | None = None) -> Entry | None:
+def entry_of(report: Report, commit: str | None = None) -> HistoryRun | None:
     """The line of a run; None where nothing was judged. `commit`: where the report names none."""
     if not report.models:
         return None
     environments = {each.name: each for each in report.environments}
     baseline = environments.get(report.baseline)
-    return Entry(
+    return HistoryRun(
         time=report.started,
         commit=report.commit or commit,
         verdict=report.verdict,

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from validator.documents import MAX_BYTES, first_problem, read_bytes
 from validator.errors import ConfigurationError
-from validator.history.types import SCHEMA, Entry
+from validator.history.types import SCHEMA, HistoryRun
 
 #: A line of a thousand cells has half of it.
 _LONGEST = 1 << 20
@@ -36,11 +36,11 @@ class Skipped:
 class History:
     """What a file holds: its entries by time, and the lines that are not read."""
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[HistoryRun, ...] = ()
     skipped: tuple[Skipped, ...] = ()
 
 
-def dump(entry: Entry) -> str:
+def dump(entry: HistoryRun) -> str:
     """The line of an entry, with its end."""
     return entry.model_dump_json(by_alias=True, exclude_defaults=False) + "\n"
 
@@ -60,7 +60,7 @@ def check_place(path: Path) -> None:
         raise ConfigurationError(f"history {path}: it is not a file; name one, such as history.jsonl")
 
 
-def append(path: Path, entry: Entry) -> None:
+def append(path: Path, entry: HistoryRun) -> None:
     """Add an entry, whole or not at all, whoever else writes meanwhile.
 
     A last line that was cut off stays, on a line of its own.
@@ -131,7 +131,7 @@ class _Read:
     """An entry, by its text."""
 
     text: str
-    entry: Entry
+    entry: HistoryRun
 
     def __hash__(self) -> int:
         return hash(self.text)
@@ -159,6 +159,6 @@ def _line(line: str, number: int, *, cut: bool) -> _Read | Skipped:
     if isinstance(schema, int) and not isinstance(schema, bool) and schema > SCHEMA:
         return Skipped(number, "newer", f"it is of schema {schema}, and this version reads {SCHEMA}")
     try:
-        return _Read(line, Entry.model_validate_json(line, by_name=False, by_alias=True))
+        return _Read(line, HistoryRun.model_validate_json(line, by_name=False, by_alias=True))
     except ValidationError as error:
         return Skipped(number, "other", first_problem(error))

@@ -1,4 +1,4 @@
-"""The JSON Schema of a line of a history, made from `validator.history.types.Entry`.
+"""The JSON Schema of a line of a history, made from `validator.history.types.HistoryRun`.
 
 `python -m validator.history.schema` writes it beside this file; a test holds the two together.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from validator.history.types import Entry
+from validator.history.types import HistoryRun
 
 PATH = Path(__file__).with_name("history.schema.json")
 _DESCRIBED = {
@@ -20,7 +20,7 @@ _DESCRIBED = {
 
 def schema() -> str:
     """The schema of what is written."""
-    made = Entry.model_json_schema(by_alias=True, mode="serialization")
+    made = HistoryRun.model_json_schema(by_alias=True, mode="serialization")
     return json.dumps(_DESCRIBED | made | _DESCRIBED, indent=2, ensure_ascii=False) + "\n"
 
 

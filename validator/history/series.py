@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 
 from validator.checks.bands import CellVerdict
 from validator.history.steps import Levels, find_levels
-from validator.history.types import Entry, HistoryCell
+from validator.history.types import HistoryCell, HistoryRun
 from validator.verdict.bands import BANDS, DRIFT_STEP, METRIC_STEP, TIME_STEP, StepBand
 
 DRIFT, SECONDS = "drift ÷ noise", "seconds"
@@ -42,7 +42,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Step:
+class LevelStep:
     """A new level: the last value of the old one, the first of the new one, and what else changed there.
 
     `packages`: name → versions before and since.
@@ -54,7 +54,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Subject:
+class TrackedModel:
     """What a series is about. `configuration` is the validator.yml that the model is in."""
 
     configuration: str
@@ -68,7 +68,7 @@ class Subject:
 class Series:
     """One number of a subject, `accuracy` for example, in order."""
 
-    subject: Subject
+    subject: TrackedModel
     quantity: str
     points: tuple[Point, ...]
     by_release: bool = False
@@ -80,10 +80,10 @@ class Series:
         return find_levels(values, _band(self.quantity))
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[LevelStep, ...]:
         """Where it goes to another level."""
         pairs = ((self.points[at - 1], self.points[at]) for at in self.levels.steps)
-        return tuple(Step(before, since, _moved(before, since)) for before, since in pairs)
+        return tuple(LevelStep(before, since, _moved(before, since)) for before, since in pairs)
 
 
 def _band(quantity: str) -> StepBand:
@@ -101,28 +101,28 @@ def _moved(before: Point, since: Point) -> dict[str, tuple[str, str]]:
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def by_commit(entries: Iterable[Entry]) -> tuple[Series, ...]:
+def by_commit(entries: Iterable[HistoryRun]) -> tuple[Series, ...]:
     """Every number of every model in every environment, in the order of time; entries are in that order."""
-    points: dict[tuple[Subject, str], list[Point]] = {}
+    points: dict[tuple[TrackedModel, str], list[Point]] = {}
     for entry in entries:
         for cell in entry.cells:
-            subject = Subject(entry.configuration, cell.model, cell.variant, cell.environment)
+            subject = TrackedModel(entry.configuration, cell.model, cell.variant, cell.environment)
             for quantity, value in _numbers(cell).items():
                 points.setdefault((subject, quantity), []).append(_point(entry, cell, value))
     return _series(points, by_release=False)
 
 
-def by_release(entries: Iterable[Entry]) -> tuple[Series, ...]:
+def by_release(entries: Iterable[HistoryRun]) -> tuple[Series, ...]:
     """Every number of every model by release of Keras, in the order of versions: the latest run of each.
 
     The baseline's metrics count for its own release. Drift is what its latest baseline leads to.
     """
-    latest: dict[tuple[Subject, str], dict[str, Point]] = {}
+    latest: dict[tuple[TrackedModel, str], dict[str, Point]] = {}
     entries = list(entries)
     bases = {(entry.configuration, cell.model): cell.baseline for entry in entries for cell in entry.cells}
     for entry in entries:
         for cell in filter(lambda each: each.keras, entry.cells):
-            subject = Subject(entry.configuration, cell.model, cell.variant, backend=cell.backend)
+            subject = TrackedModel(entry.configuration, cell.model, cell.variant, backend=cell.backend)
             same = cell.baseline == bases[entry.configuration, cell.model]
             for quantity, value in _numbers(cell).items():
                 if quantity != DRIFT or same:
@@ -138,7 +138,9 @@ def by_release(entries: Iterable[Entry]) -> tuple[Series, ...]:
     return _series(points, by_release=True)
 
 
-def _series(points: Mapping[tuple[Subject, str], Sequence[Point]], *, by_release: bool) -> tuple[Series, ...]:
+def _series(
+    points: Mapping[tuple[TrackedModel, str], Sequence[Point]], *, by_release: bool
+) -> tuple[Series, ...]:
     return tuple(
         Series(subject, quantity, tuple(each), by_release) for (subject, quantity), each in points.items()
     )
@@ -165,5 +167,5 @@ def _none_moved(cell: HistoryCell) -> float | None:
     return 0.0 if cell.verdict == "identical" or cell.max_abs == 0 else None
 
 
-def _point(entry: Entry, cell: HistoryCell, value: float) -> Point:
+def _point(entry: HistoryRun, cell: HistoryCell, value: float) -> Point:
     return Point(value, entry.time, entry.commit, cell.keras, cell.packages, cell.verdict)

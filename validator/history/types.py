@@ -45,7 +45,7 @@ class HistoryCell(_Line):
     seconds: float | None = Field(default=None, description="Of the candidate.")
 
 
-class Entry(_Line):
+class HistoryRun(_Line):
     """One judged run."""
 
     schema_version: Literal[1] = Field(default=1, alias="schema")

@@ -5,7 +5,7 @@ Nothing is installed or run in this room.
 """
 
 from validator.matrix.environment import Environment
-from validator.matrix.moves import AskedMoves, Move, check_moves, moved_side, read_moves
+from validator.matrix.moves import AskedMoves, PackageMove, check_moves, moved_side, read_moves
 from validator.matrix.plan import Cell, Effect, Plan, make_plan
 from validator.matrix.pull_request import (
     BASE,
@@ -33,7 +33,7 @@ __all__ = [
     "Environment",
     "MatrixSelection",
     "ModelChanges",
-    "Move",
+    "PackageMove",
     "Plan",
     "Variant",
     "check_moves",

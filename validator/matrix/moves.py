@@ -43,7 +43,7 @@ class AskedMoves:
 
 
 @dataclass(frozen=True)
-class Move:
+class PackageMove:
     """One package that is moved: what is asked for, as it is written and as a requirement."""
 
     text: str
@@ -72,15 +72,15 @@ class Move:
         return f"{self.requirement.name}{extras}=={version}"
 
 
-def read_moves(asked: AskedMoves) -> tuple[Move, ...]:
+def read_moves(asked: AskedMoves) -> tuple[PackageMove, ...]:
     """The packages that are moved.
 
     Raises:
         ConfigurationError: a requirement cannot be read, or two of them are for the same files.
     """
-    moves: list[Move] = []
+    moves: list[PackageMove] = []
     for text in asked.requirements or ("keras",):
-        move = Move(text, _requirement(text))
+        move = PackageMove(text, _requirement(text))
         rival = next((each for each in moves if each.replaces & move.replaces), None)
         if rival is not None:
             raise ConfigurationError(
@@ -107,7 +107,7 @@ def _visible(text: str) -> str:
     return plain(redact(text), 200)
 
 
-def check_moves(moves: Sequence[Move], present: Collection[str]) -> None:
+def check_moves(moves: Sequence[PackageMove], present: Collection[str]) -> None:
     """Refuse to move what the project does not have. `present`: the names of its packages.
 
     Raises:
@@ -122,7 +122,7 @@ def check_moves(moves: Sequence[Move], present: Collection[str]) -> None:
             )
 
 
-def moved_side(side: Side, moves: Mapping[Move, str], locked: Mapping[str, str]) -> Side:
+def moved_side(side: Side, moves: Mapping[PackageMove, str], locked: Mapping[str, str]) -> Side:
     """A side with other requirements for some packages, and room for the resolver to move others beside them.
 
     Args:
@@ -147,7 +147,9 @@ def moved_side(side: Side, moves: Mapping[Move, str], locked: Mapping[str, str])
     )
 
 
-def _held(moves: Mapping[Move, str], named: Collection[str], locked: Mapping[str, str]) -> Iterator[str]:
+def _held(
+    moves: Mapping[PackageMove, str], named: Collection[str], locked: Mapping[str, str]
+) -> Iterator[str]:
     """The Keras that TensorFlow brought: its nightly builds and release candidates bring keras-nightly."""
     if any("tensorflow" in move.family for move in moves):
         for release, night in KERAS_NIGHTLIES.items():

@@ -10,7 +10,7 @@ from validator.config.settings import Settings
 from validator.environments import Uv, UvInstaller, newest, resolved
 from validator.errors import CannotJudgeError, ConfigurationError
 from validator.failure import Failure
-from validator.matrix import BASE, HEAD, AskedMoves, Move, check_moves, moved_side, read_moves
+from validator.matrix import BASE, HEAD, AskedMoves, PackageMove, check_moves, moved_side, read_moves
 from validator.pipeline.project import Project, open_project
 from validator.pipeline.pull_request import ComparedCommits, PullRequest, find
 from validator.text import plain, redact
@@ -112,7 +112,7 @@ class Canary:
         lines = (line.partition(" #")[0].strip() for line in answer.splitlines())
         return _Lock(answer, {name_of(line): _version(line) for line in lines if name_of(line)})
 
-    def _chosen(self, move: Move, project: Project) -> str:
+    def _chosen(self, move: PackageMove, project: Project) -> str:
         """The newest version that is asked for, as a requirement; an address is taken as it is."""
         if move.requirement.url:
             return move.text
@@ -126,7 +126,7 @@ class Canary:
         versions = (pinned(line) for line in answer.splitlines() if name_of(line) == move.name)
         return next((move.pinned(version) for version in versions if version), move.text)
 
-    def _check(self, chosen: Mapping[Move, str], moved: _Lock) -> None:
+    def _check(self, chosen: Mapping[PackageMove, str], moved: _Lock) -> None:
         """What is asked for must be what is installed: validator.yml may say otherwise, and wins."""
         for move, line in chosen.items():
             asked, installed = pinned(line), moved.packages.get(move.name)
@@ -136,7 +136,7 @@ class Canary:
                     f"{installed or 'absent'}: change `environments.head` or `install.overrides`"
                 )
 
-    def _upgrade(self, chosen: Mapping[Move, str], locked: _Lock, moved: _Lock) -> Upgrade:
+    def _upgrade(self, chosen: Mapping[PackageMove, str], locked: _Lock, moved: _Lock) -> Upgrade:
         asked = {name for move in chosen for name in move.replaces}
         relevance = Relevance.of(self.settings.upgrade.relevant)
         changes = [

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from validator import config
 from validator.errors import ConfigurationError
-from validator.history import Entry, append, check_place, dump, entry_of, read
+from validator.history import HistoryRun, append, check_place, dump, entry_of, read
 from validator.pipeline.run_folder import RunFolder
 from validator.pipeline.supply import tell
 from validator.report import html
@@ -54,7 +54,7 @@ def remember(folder: RunFolder, report: Report, project: Path, place: Path | Non
         write_text(folder.root / "report.html", html.page(report, history=runs))
 
 
-def record(folder: RunFolder, report: Report, project: Path, place: Path | None) -> tuple[Entry, ...]:
+def record(folder: RunFolder, report: Report, project: Path, place: Path | None) -> tuple[HistoryRun, ...]:
     """Write a run's line into its folder and append it to the history; return the configuration's runs.
 
     Nothing is written of a run that judged nothing. A history that cannot be written or read costs no result:
@@ -118,7 +118,7 @@ def show(asked: HistoryRequest) -> None:
         show_history(entries, Console())
 
 
-def _of_models(entries: Sequence[Entry], models: Sequence[str], place: Path) -> tuple[Entry, ...]:
+def _of_models(entries: Sequence[HistoryRun], models: Sequence[str], place: Path) -> tuple[HistoryRun, ...]:
     """The entries with the cells of these models alone; all of them where none is named."""
     known = sorted({cell.model for entry in entries for cell in entry.cells})
     for model in models:
@@ -126,9 +126,9 @@ def _of_models(entries: Sequence[Entry], models: Sequence[str], place: Path) -> 
             raise ConfigurationError(
                 f"{place}: no run of a model called {model!r}; it has {', '.join(known)}"
             )
-    wanted = set(models or known)
+    chosen = set(models or known)
     kept = (
-        entry.model_copy(update={"cells": tuple(cell for cell in entry.cells if cell.model in wanted)})
+        entry.model_copy(update={"cells": tuple(cell for cell in entry.cells if cell.model in chosen)})
         for entry in entries
     )
     return tuple(entry for entry in kept if entry.cells)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from validator.history import Entry, Point, Series, Subject, by_commit, by_release
+from validator.history import HistoryRun, Point, Series, TrackedModel, by_commit, by_release
 from validator.report.document import Entry as TableEntry
 from validator.report.document import Heading, Table
 from validator.report.figures import NONE
@@ -20,14 +20,14 @@ ROWS = 20
 class HistoryPart:
     """A model, or a variant of it, by release or by run; `table` has the oldest first."""
 
-    subject: Subject
+    subject: TrackedModel
     title: Words
     heading: str
     table: Table
     series: tuple[Series, ...]
 
 
-def history_parts(entries: Sequence[Entry], rows: int = ROWS) -> tuple[HistoryPart, ...]:
+def history_parts(entries: Sequence[HistoryRun], rows: int = ROWS) -> tuple[HistoryPart, ...]:
     """Models in the order of their names: first by release of Keras, then run by run in each environment.
 
     `rows`: the most of a table, the latest. A model of several configurations has a part for each.
@@ -49,7 +49,7 @@ def history_parts(entries: Sequence[Entry], rows: int = ROWS) -> tuple[HistoryPa
     )
 
 
-def _runs(entries: Sequence[Entry], subject: Subject) -> dict[tuple[str, str], Point]:
+def _runs(entries: Sequence[HistoryRun], subject: TrackedModel) -> dict[tuple[str, str], Point]:
     """Every run of a model in an environment, also those without a number, by its place in the table."""
     return {
         (entry.time, entry.commit or ""): Point(
@@ -57,7 +57,7 @@ def _runs(entries: Sequence[Entry], subject: Subject) -> dict[tuple[str, str], P
         )
         for entry in entries
         for cell in entry.cells
-        if Subject(entry.configuration, cell.model, cell.variant, cell.environment) == subject
+        if TrackedModel(entry.configuration, cell.model, cell.variant, cell.environment) == subject
     }
 
 

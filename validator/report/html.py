@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from pydantic import JsonValue
 
-from validator.history import Entry
+from validator.history import HistoryRun
 from validator.report.content import Content
 from validator.report.outline import Detail, SectionKind, outline
 from validator.report.pages.cell import cell_pages
@@ -70,7 +70,7 @@ class _Run:
 EARLY = 'document.documentElement.classList.add("scripted")'
 
 
-def page(report: Report, *, checks: WordsByCheck | None = None, history: Sequence[Entry] = ()) -> str:
+def page(report: Report, *, checks: WordsByCheck | None = None, history: Sequence[HistoryRun] = ()) -> str:
     """The whole page. Names, messages and logs are cleaned and escaped; its CSP allows our script alone.
 
     `history`: earlier runs and this one, by time, for the trend of each model.
@@ -106,7 +106,7 @@ def page(report: Report, *, checks: WordsByCheck | None = None, history: Sequenc
     return text.replace(_DATA, embedded(numbers.pictures), 1)
 
 
-def history_page(entries: Sequence[Entry], title: str) -> str:
+def history_page(entries: Sequence[HistoryRun], title: str) -> str:
     """A history as a page of its own, without a script. `title`: what it is a history of."""
     parts = charted_parts(entries)
     notes = dict.fromkeys(

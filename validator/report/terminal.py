@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from validator.history import Entry
+from validator.history import HistoryRun
 from validator.origin.types import Origin
 from validator.report import document
 from validator.report.content import Content
@@ -67,7 +67,7 @@ def show_origin(cell: str, origin: Origin, console: Console) -> None:
         _block(block, console)
 
 
-def show_history(entries: Sequence[Entry], console: Console) -> None:
+def show_history(entries: Sequence[HistoryRun], console: Console) -> None:
     """Print how each model went, by release and run by run, the latest below; with a line for each number."""
     for part in history_parts(entries):
         _print(console, _text(words(*part.title, f", {part.heading}"), "bold"))

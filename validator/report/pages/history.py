@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from validator.history import Entry, Series, by_commit
+from validator.history import HistoryRun, Series, by_commit
 from validator.history.series import DRIFT, SECONDS
 from validator.report.history import HistoryPart, history_parts
 from validator.report.phrases import Words
@@ -59,7 +59,7 @@ class Trend:
     charts: tuple[Chart, ...]
 
 
-def charted_parts(entries: Sequence[Entry]) -> tuple[ChartedPart, ...]:
+def charted_parts(entries: Sequence[HistoryRun]) -> tuple[ChartedPart, ...]:
     """Every part of a history with a chart for each of its numbers."""
     return tuple(
         ChartedPart(part, tuple(chart(each) for each in part.series if len(each.points) > 1))
@@ -67,7 +67,7 @@ def charted_parts(entries: Sequence[Entry]) -> tuple[ChartedPart, ...]:
     )
 
 
-def trends(report: Report, entries: Iterable[Entry]) -> tuple[Trend, ...]:
+def trends(report: Report, entries: Iterable[HistoryRun]) -> tuple[Trend, ...]:
     """How the models of a report went in earlier runs, environment by environment; nothing without any.
 
     `entries`: of the report's configuration, by time.

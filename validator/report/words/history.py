@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from validator.history import Point, Series, Skipped, Step, Subject
+from validator.history import LevelStep, Point, Series, Skipped, TrackedModel
 from validator.history.series import DRIFT, SECONDS
 from validator.report.figures import ratio, scores, seconds
 from validator.report.phrases import Words, name, strong, words
@@ -12,7 +12,7 @@ COMMIT_CHARACTERS = 7
 _MOST_PACKAGES = 2
 
 
-def subject_title(subject: Subject) -> Words:
+def subject_title(subject: TrackedModel) -> Words:
     """`digits+float32 in head`, with the configuration that the model is in."""
     own = name(subject.model + (f"+{subject.variant}" if subject.variant not in ("", "as-saved") else ""))
     place = words(" in ", name(subject.environment)) if subject.environment else ()
@@ -27,7 +27,7 @@ def value(quantity: str, number_of: float) -> str:
     return seconds(number_of) if quantity == SECONDS else scores(number_of, number_of)[0]
 
 
-def step(series: Series, change: Step) -> Words:
+def step(series: Series, change: LevelStep) -> Words:
     """`accuracy 0.910 → 0.840 since commit abc1234 / keras 3.10.0`."""
     before, since = change.before.value, change.since.value
     if series.quantity in (DRIFT, SECONDS):
@@ -38,7 +38,7 @@ def step(series: Series, change: Step) -> Words:
     return words(f"{series.quantity} {values[0]} → ", strong(values[1]), f" since {where}")
 
 
-def _since(series: Series, change: Step) -> list[str]:
+def _since(series: Series, change: LevelStep) -> list[str]:
     """The commit and the packages that are new there; the day where neither is."""
     if series.by_release:
         return [change.since.release]
