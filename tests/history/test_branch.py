@@ -9,7 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.action.test_action_files import WORKFLOWS, tool
+from tests.action.guide import WORKFLOWS
+from tests.action.test_action_files import tool
 from tests.conftest import ROOT
 from tests.history.runs import entry
 from validator.history import dump, read

@@ -1,6 +1,6 @@
-"""Judged runs, one line of JSON each → how numbers went from release to release and commit to commit.
+"""Judged runs, one line of JSON each → how numbers went by release and by commit.
 
-In comes a `Report`, which becomes an `HistoryRun`, or a file of entries, which becomes series of numbers with the
+In comes a `Report`, which becomes a `HistoryRun`, or a file of them, which becomes series of numbers with the
 steps in them. Lines are appended and never rewritten. Nothing here speaks: sentences are the report's.
 """
 

@@ -92,7 +92,7 @@ def find_upgrade(request: Request) -> PullRequest | None:
     settings = config.load(path)
     uv = Uv.bundled(os.environ, settings.install.variables)
     if asked is None:
-        return Canary(path, settings, request.moves, uv, _commit() if request.event else None).find()
+        return Canary(path, settings, request.moves, uv, _job(request)[0]).find()
     return pull_request.find(
         path, settings, asked, UvInstaller(uv, index_strategy=settings.install.index_strategy)
     )
@@ -121,6 +121,7 @@ def produce(request: Request) -> Report:
     folder = request.folder
     with locked(folder.root, "the run"):
         folder.report().unlink(missing_ok=True)
+        folder.history().unlink(missing_ok=True)
         if request.event:
             write(folder, _refused(request, "The run ended without a result; its log says why"))
         try:
