@@ -274,3 +274,29 @@ def test_nothing_relevant_changed_is_a_quick_green_without_a_comment(tmp_path: P
     assert outcome.jobs == {"validate": "success", "report": "success"}, outcome.log
     assert "nothing relevant changed" in outcome.log
     assert outcome.writes() == []
+    assert "nothing relevant changed" in comments(other)[0]
+
+
+def test_the_nightly_canary_opens_one_issue_and_closes_it(tmp_path: Path) -> None:
+    consumer = Consumer(tmp_path / "widget")
+    model = spy(tmp_path, 1.5).replace('== "3.5.0"', '!= "3.3.3"')
+    consumer.start({"requirements.txt": f"keras==3.3.3\n{COMMON}", "model.py": model})
+    nights = Hub(tmp_path, consumer)
+    nights.open({})  # GitHub checks the default branch out, which here is the merge of nothing
+    event = {"schedule": "17 3 * * *", "repository": {"full_name": "acme/widget", "default_branch": "main"}}
+
+    # A newer Keras moves the numbers. Nothing is committed, and no pull request is there to comment on.
+    first = nights.act("nightly", "schedule", event)
+    assert first.jobs == {"validate": "failure", "report": "success"}, first.log
+    assert first.writes() == ["POST /repos/acme/widget/issues"]
+    (issue,) = nights.state["issues"]
+    assert "Predictions change" in issue["title"]
+    assert "--with keras==" in issue["body"]
+    assert_no_secret(nights)
+
+    # The model was mended: the issue is closed.
+    nights.open({"model.py": model.replace("FACTOR = 1.5", "FACTOR = 1.0")})
+    second = nights.act("nightly", "schedule", event)
+    assert second.jobs == {"validate": "success", "report": "success"}, second.log
+    (issue,) = nights.state["issues"]
+    assert issue["state"] == "closed"

@@ -13,7 +13,7 @@ from typing import Literal
 from validator.adoption.automation import repository_root
 from validator.adoption.workflows import check_workflows
 from validator.checks.accuracy.scoring import score
-from validator.environments import Uv, resolvable
+from validator.environments import Uv, resolved
 from validator.errors import ConfigurationError, Exit, ValidatorError
 from validator.failure import Failure
 from validator.matrix import Cell, Environment
@@ -147,12 +147,12 @@ def _files(project: Project) -> Iterator[Fact]:
 def _resolve(project: Project, environment: Environment, uv: Uv) -> tuple[Fact, bool]:
     """Whether an environment can be installed, without installing it."""
     name = environment.name
-    failure = resolvable(environment, project.install_of(name), uv)
-    if failure is None:
+    answer = resolved(environment, project.install_of(name), uv)
+    if isinstance(answer, str):
         return Fact("ok", f"{name} can be installed on Python {environment.python}"), True
     state: State = "fail" if name == project.plan.baseline else "warn"
     return Fact(
-        state, f"{name} cannot be installed: {failure.message}; change `requirements` or `matrix`"
+        state, f"{name} cannot be installed: {answer.message}; change `requirements` or `matrix`"
     ), False
 
 

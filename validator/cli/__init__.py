@@ -50,6 +50,7 @@ for command in (
     running.run,
     running.plan,
     running.origin,
+    running.history,
     running.report,
     publishing.publish,
     running.compare,

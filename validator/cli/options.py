@@ -42,6 +42,22 @@ FromEvent = Annotated[
     bool,
     typer.Option("--event", help="Compare the commits of the event that started this GitHub Actions job."),
 ]
+With = Annotated[
+    list[str] | None,
+    option(
+        "with",
+        "Compare HEAD with itself under this requirement: `keras==3.13.0`, `keras-nightly`. Repeatable.",
+        metavar="REQUIREMENT",
+    ),
+]
+Pre = Annotated[
+    bool,
+    option("pre", "The newest version that --with allows may be a pre-release; without --with, of keras."),
+]
+HistoryFile = Annotated[
+    Path | None,
+    option("history", "File with a line for each judged run. Default: `history` of validator.yml."),
+]
 
 
 def _jobs(value: str) -> int | None:

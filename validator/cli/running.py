@@ -1,4 +1,4 @@
-"""Commands that run cells, or print what a run left: run, plan, origin, report, compare."""
+"""Commands that run cells, or print what runs left: run, plan, origin, history, report, compare."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from validator.cli.options import (
     Config,
     FromEvent,
     Head,
+    HistoryFile,
     Jobs,
     Model,
     Only,
     Output,
+    Pre,
     ReportFormat,
+    With,
 )
 
 
@@ -34,18 +37,27 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     base: Base = None,
     head: Head = None,
     event: FromEvent = False,
+    requirement: With = None,
+    pre: Pre = False,
+    history: HistoryFile = None,
 ) -> None:
     """Build all environments, run all cells, compare and report. The exit code is 1 if the gate fails.
 
     With --base or --event, the requirements of both commits become the environments `base` and `head`, before
     those of the matrix. If nothing relevant changed between them, nothing runs.
+
+    With --with or --pre, `base` is what HEAD requires, and `head` the same with these packages moved.
+    Everything else stays where it can.
     """
-    from validator.matrix import MatrixSelection
+    from validator.matrix import AskedMoves, MatrixSelection
     from validator.pipeline.publish import run_in_actions
     from validator.pipeline.run import Request, run_matrix
 
     selection = MatrixSelection(tuple(model or ()), baseline, tuple(against or ()))
-    request = Request(config, tuple(only or ()), output, json, jobs, base, head, event, selection)
+    moves = AskedMoves(tuple(requirement or ()), pre)
+    request = Request(
+        config, tuple(only or ()), output, json, jobs, base, head, event, selection, moves, history
+    )
     raise typer.Exit(int(run_in_actions(request) if event else run_matrix(request)))
 
 
@@ -59,15 +71,17 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     base: Base = None,
     head: Head = None,
     event: FromEvent = False,
+    requirement: With = None,
+    pre: Pre = False,
 ) -> None:
     """Print the environments and cells of a run without running them."""
-    from validator.matrix import MatrixSelection
+    from validator.matrix import AskedMoves, MatrixSelection
     from validator.pipeline.run import Request
     from validator.pipeline.show import show_plan
 
     selection = MatrixSelection(tuple(model or ()), baseline, tuple(against or ()))
-    only_cells = tuple(only or ())
-    show_plan(Request(config, only_cells, None, json, base=base, head=head, event=event, selection=selection))
+    moves = AskedMoves(tuple(requirement or ()), pre)
+    show_plan(Request(config, tuple(only or ()), None, json, None, base, head, event, selection, moves))
 
 
 def origin(  # noqa: PLR0913, PLR0917 - one parameter an option
@@ -88,6 +102,22 @@ def origin(  # noqa: PLR0913, PLR0917 - one parameter an option
     from validator.pipeline.search import OriginRequest, search
 
     raise typer.Exit(int(search(OriginRequest(cell, config, seconds, output, base, head))))
+
+
+def history(
+    config: Config = Path("validator.yml"),
+    file: HistoryFile = None,
+    model: Annotated[list[str] | None, typer.Option(help="Only this model. Repeatable.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page to this file instead of printing.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the lines themselves.")] = False,
+) -> None:
+    """Print how drift, accuracy and time went from release to release and run to run, and name the steps.
+
+    Runs with --history, or with `history` in validator.yml, write the file.
+    """
+    from validator.pipeline.history import HistoryRequest, show
+
+    show(HistoryRequest(config, file, tuple(model or ()), html, json))
 
 
 def report(

@@ -349,6 +349,10 @@ class Settings(Frozen):
         default={},
         description="Address → SHA-256 of what it holds; `keras-validator pin` writes them (docs/remote.md).",
     )
+    history: str | None = Field(
+        default=None,
+        description="File that every judged run appends a line to, for `keras-validator history`.",
+    )
     gate: Gate = Gate()
     acceptances: str = Field(
         default="keras-acceptances.yml",

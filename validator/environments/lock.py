@@ -50,15 +50,24 @@ def _with_hashes(line: str, hashes: Mapping[str, tuple[str, ...]]) -> str:
     return " \\\n    ".join((line, *(f"--hash={each}" for each in own)))
 
 
-def resolvable(environment: Environment, install: Install, uv: Uv) -> Failure | None:
-    """Why the requirements of an environment have no solution, in uv's words; None where they have one.
+def resolved(environment: Environment, install: Install, uv: Uv, preferred: str = "") -> str | Failure:
+    """The pinned versions of an environment, or why they have no solution, in uv's words.
 
-    Nothing is installed, and no lock is written.
+    Those of `preferred`, an earlier such text, stay wherever they can. Nothing is installed, and no lock is
+    written.
     """
     limits = {"override": environment.overrides, "constraint": environment.constraints}
     arguments = [f"--python-version={environment.python}", *index_arguments(install)]
-    answer = uv.compile(environment.requirements, limits, arguments)
-    return answer if isinstance(answer, Failure) else None
+    return uv.compile(environment.requirements, limits, arguments, preferred)
+
+
+def newest(requirement: str, python: str, install: Install, uv: Uv) -> str | Failure:
+    """The newest version of one package that a requirement allows and this machine can install, as a pin.
+
+    What it depends on is not asked.
+    """
+    arguments = ["--no-deps", f"--python-version={python}", *index_arguments(install)]
+    return uv.compile((requirement,), {}, arguments)
 
 
 def _inputs(environment: Environment, install: Install) -> str:

@@ -139,9 +139,16 @@ class Uv:
         return text
 
     def compile(
-        self, requirements: Sequence[str], limits: Mapping[str, Sequence[str]], arguments: Sequence[str]
+        self,
+        requirements: Sequence[str],
+        limits: Mapping[str, Sequence[str]],
+        arguments: Sequence[str],
+        preferred: str = "",
     ) -> str | Failure:
-        """Resolve requirements under `limits` (`constraint`, `override`): a text of pinned versions."""
+        """Resolve requirements under `limits` (`constraint`, `override`): a text of pinned versions.
+
+        The versions of `preferred`, an earlier such text, stay wherever they can.
+        """
         command = ["pip", "compile", "-", "--no-header", "--no-annotate", *arguments]
         # In an empty folder, so that no pyproject.toml or uv.toml of the caller takes part.
         with tempfile.TemporaryDirectory() as folder:
@@ -153,6 +160,10 @@ class Uv:
                     file = Path(folder, f"{option}s.txt")
                     file.write_text("\n".join((*lines, "")), encoding="utf-8")
                     command.append(f"--{option}={file}")
+            if preferred:
+                earlier = Path(folder, "lock.txt")
+                earlier.write_text(preferred, encoding="utf-8")
+                command.append(f"--output-file={earlier}")
             return self.run("resolve", command, "\n".join((*requirements, "")), Path(folder))
 
 

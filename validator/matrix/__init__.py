@@ -5,6 +5,7 @@ Nothing is installed or run in this room.
 """
 
 from validator.matrix.environment import Environment, by_version
+from validator.matrix.moves import AskedMoves, PackageMove, check_moves, moved_side, read_moves
 from validator.matrix.plan import Cell, Effect, Plan, make_plan
 from validator.matrix.pull_request import (
     BASE,
@@ -26,14 +27,17 @@ __all__ = [
     "BASE_FILES",
     "CURRENT",
     "HEAD",
+    "AskedMoves",
     "Cell",
     "Effect",
     "Environment",
     "MatrixSelection",
     "ModelChanges",
+    "PackageMove",
     "Plan",
     "Variant",
     "by_version",
+    "check_moves",
     "common_requirements",
     "current_environment",
     "environments",
@@ -42,6 +46,8 @@ __all__ = [
     "install_with",
     "make_plan",
     "model_changes",
+    "moved_side",
     "own_setting",
+    "read_moves",
     "written",
 ]

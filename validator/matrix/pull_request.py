@@ -8,13 +8,23 @@ from dataclasses import dataclass, replace
 
 from validator.config.settings import EnvironmentSettings, Install, Settings
 from validator.matrix.environment import Environment
-from validator.matrix.requirements import TENSORFLOWS, tensorflow_overrides
+from validator.matrix.requirements import (
+    KERAS_NIGHTLIES,
+    TENSORFLOW_NIGHTLIES,
+    TENSORFLOWS,
+    keras_overrides,
+    tensorflow_overrides,
+)
 from validator.upgrade import FRAMEWORKS, Detected, Index, Side, name_of
 
 BASE, HEAD = "base", "head"
 #: The packages of the baseline, with models as the base commit has them.
 BASE_FILES = "base-files"
-_BACKENDS = {"tensorflow": frozenset(TENSORFLOWS), "jax": frozenset({"jax"}), "torch": frozenset({"torch"})}
+_BACKENDS = {
+    "tensorflow": frozenset((*TENSORFLOWS, *TENSORFLOW_NIGHTLIES)),
+    "jax": frozenset({"jax"}),
+    "torch": frozenset({"torch"}),
+}
 
 
 def environments(settings: Settings, detected: Detected) -> tuple[Environment, Environment] | None:
@@ -88,7 +98,7 @@ def _environment(settings: Settings, side: Side) -> Environment:
         name=side.name,
         python=own.python or side.python or settings.python,
         requirements=requirements,
-        overrides=(*tensorflow_overrides(names), *settings.install.overrides),
+        overrides=(*tensorflow_overrides(names), *keras_overrides(names), *settings.install.overrides),
         variables=tuple(variables.items()),
         legacy=variables.get("TF_USE_LEGACY_KERAS", "").lower() in {"1", "true"},
         backend=variables["KERAS_BACKEND"],
@@ -103,8 +113,9 @@ def _requirements(settings: Settings, side: Side, own: EnvironmentSettings) -> t
     replaced = {name_of(line) for line in own.requirements} - {""}
     asked = [line for line in side.requirements if name_of(line) not in replaced]
     named = {name_of(line) for line in (*asked, *own.requirements)} | side.resolved.keys()
-    if named & set(TENSORFLOWS):
+    if named & {*TENSORFLOWS, *TENSORFLOW_NIGHTLIES}:
         named |= set(TENSORFLOWS)
+    named |= {release for release, night in KERAS_NIGHTLIES.items() if night in named}
     added = [line for line in common if name_of(line) not in named]
     return _joined(asked, added, own.requirements)
 

@@ -16,6 +16,11 @@ from validator.upgrade import Requirements, read_requirements
 
 #: Distributions that are TensorFlow itself. Two of them in one environment overwrite each other's files.
 TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tensorflow-intel", "tensorflow-rocm")
+#: Nightly builds of it, which have the same files and depend on keras-nightly.
+TENSORFLOW_NIGHTLIES = ("tf-nightly", "tf-nightly-cpu")
+#: Distributions that are the same module: its releases, and its nightly builds.
+KERAS_NIGHTLIES = {"keras": "keras-nightly", "tf-keras": "tf-keras-nightly"}
+_NEVER = " ; sys_platform == 'never'"
 
 
 def common_requirements(settings: Settings, folder: Path) -> Requirements:
@@ -62,8 +67,25 @@ def tensorflow_overrides(names: Collection[str]) -> tuple[str, ...]:
 
     tf-keras and keras-nlp depend on `tensorflow`; beside tensorflow-cpu that would be the same files twice.
     """
-    another = "tensorflow" not in names and any(name in names for name in TENSORFLOWS)
-    return ("tensorflow ; sys_platform == 'never'",) if another else ()
+    others = (*TENSORFLOWS, *TENSORFLOW_NIGHTLIES)
+    another = "tensorflow" not in names and any(name in names for name in others)
+    return (f"tensorflow{_NEVER}",) if another else ()
+
+
+def keras_overrides(names: Collection[str]) -> tuple[str, ...]:
+    """The overrides that keep a module from being installed twice: a release, and a nightly build over it.
+
+    TensorFlow depends on keras, its release candidates and nightly builds on keras-nightly: what the packages
+    name is what stays.
+    """
+    tensorflow = any(name in names for name in (*TENSORFLOWS, *TENSORFLOW_NIGHTLIES))
+    unwanted = []
+    for release, night in KERAS_NIGHTLIES.items():
+        if night in names and release not in names:
+            unwanted.append(release)
+        elif release in names and night not in names and tensorflow:
+            unwanted.append(night)
+    return tuple(f"{name}{_NEVER}" for name in unwanted)
 
 
 def _keras(version: str, tensorflow: str | None, reference: str | None) -> list[str]:

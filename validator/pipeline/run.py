@@ -17,10 +17,12 @@ from validator.config.settings import OriginSettings
 from validator.environments import Uv, UvInstaller
 from validator.errors import ConfigurationError, Exit, ValidatorError
 from validator.github import StepFiles, read_context
-from validator.matrix import BASE, MatrixSelection
+from validator.matrix import BASE, AskedMoves, MatrixSelection
 from validator.pipeline import pull_request
 from validator.pipeline.base_files import extract_base_files, with_common_inputs
 from validator.pipeline.bounds import announce
+from validator.pipeline.canary import Canary
+from validator.pipeline.history import place_of, remember
 from validator.pipeline.project import Project, display_path, open_project
 from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.run_folder import WORK, RunFolder, locked
@@ -36,6 +38,8 @@ from validator.verdict.results import Reason, Report, WorkflowRun
 class Request:
     """What the command line asks for; `base`, `head` and `event` name the commits that are compared.
 
+    `moves`: packages of the project that are moved instead, at HEAD. `history`: the file that the run adds a
+    line to; None for that of the configuration.
     `quiet`: no progress is shown. `origin`: whether what moved is traced, as far as the settings allow.
     """
 
@@ -48,12 +52,18 @@ class Request:
     head: str | None = None
     event: bool = False
     selection: MatrixSelection = field(default_factory=MatrixSelection)
+    moves: AskedMoves = field(default_factory=AskedMoves)
+    history: Path | None = None
     quiet: bool = False
     origin: bool = True
 
     def __post_init__(self) -> None:
         if self.event and self.head is not None:
             raise ConfigurationError("--head cannot be combined with --event, which names the head itself")
+        if self.moves and self.base is not None:
+            raise ConfigurationError(
+                f"{self.moves.option} cannot be combined with --base: it moves packages of HEAD itself"
+            )
 
     @property
     def folder(self) -> RunFolder:
@@ -72,11 +82,18 @@ def find_upgrade(request: Request) -> PullRequest | None:
         asked = pull_request.asked_by_actions(read_context(os.environ), request.base)
     else:
         asked = pull_request.asked_by_revisions(request.base, request.head)
-    if asked is None:
+    if asked is not None and request.moves:
+        raise ConfigurationError(
+            f"{request.moves.option} moves packages of HEAD, but this event compares two commits: run it on "
+            "`schedule` or `workflow_dispatch`"
+        )
+    if asked is None and not request.moves:
         return None
     path = request.config.resolve()
     settings = config.load(path)
     uv = Uv.bundled(os.environ, settings.install.variables)
+    if asked is None:
+        return Canary(path, settings, request.moves, uv, _job(request)[0]).find()
     return pull_request.find(
         path, settings, asked, UvInstaller(uv, index_strategy=settings.install.index_strategy)
     )
@@ -105,10 +122,12 @@ def produce(request: Request) -> Report:
     folder = request.folder
     with locked(folder.root, "the run"):
         folder.report().unlink(missing_ok=True)
+        folder.history().unlink(missing_ok=True)
         if request.event:
             write(folder, _refused(request, "The run ended without a result; its log says why"))
         files = StepFiles.read(os.environ if request.event else {})
         try:
+            place = place_of(request.config, request.history)
             change = find_upgrade(request)
             upgrade = change.detected.upgrade if change is not None else None
             if change and upgrade and (upgrade.undecided or not (upgrade.relevant or request.only)):
@@ -124,6 +143,7 @@ def produce(request: Request) -> Report:
             restored = files.restore()
         report = with_restored(report, restored)
         write(folder, report)
+        remember(folder, report, request.config.resolve(), place)
         return report
 
 

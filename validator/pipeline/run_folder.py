@@ -44,6 +44,10 @@ class RunFolder:
         """The report."""
         return self.root / "report.json"
 
+    def history(self) -> Path:
+        """The run as a line of a history."""
+        return self.root / "history.jsonl"
+
 
 def check_path(path: Path) -> None:
     """Refuse what cannot be given to a worker: it reads paths as lines, and as JSON.

@@ -14,6 +14,7 @@ from validator.errors import Exit, ValidatorError
 from validator.failure import Failure
 from validator.matrix import Environment
 from validator.pipeline.bounds import announce
+from validator.pipeline.history import place_of, remember
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.project import Project, open_project
 from validator.pipeline.rounds import first_round
@@ -56,6 +57,7 @@ def _validate(project: Project, folder: RunFolder, jobs: int | None) -> Exit:
     end_as_interrupted()
     shield()
     announce(project, tell)
+    place = place_of(project.path, None)
     project = supplied(project)
     with locked(folder.root, "the run"):
         folder.report().unlink(missing_ok=True)
@@ -63,7 +65,9 @@ def _validate(project: Project, folder: RunFolder, jobs: int | None) -> Exit:
         count = workers(project, jobs)
         with progress(project, count) as watcher:
             report = validate(Run(project, folder, count, watcher))
-        return deliver(folder, report)
+        code = deliver(folder, report)
+        remember(folder, report, project.path, place)
+        return code
 
 
 def _register_capture(project: Project, folder: RunFolder, environment: Environment) -> None:

@@ -26,6 +26,7 @@ from validator.pipeline.jobs import JobMaker
 from validator.pipeline.origins import Ground, Installed, explained, traced
 from validator.pipeline.places import NO_LIMIT, places
 from validator.pipeline.project import Project, display_path
+from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.rounds import first_round, later_round
 from validator.pipeline.run_folder import RunFolder
 from validator.report import html, junit, markdown
@@ -315,6 +316,13 @@ def _baseline(plan: Plan) -> str:
 def _command(project: Project, cell: Cell) -> str:
     change, selection = project.pull_request, project.selection
     program = "python -m validator" if CURRENT in selection.environments else "keras-validator"
-    base = f" --base {change.detected.revisions.base[:12]}" if change else ""
+    base = _compared(change) if change else ""
     config = shlex.quote(project.display_path)
     return f"{program} run --config {config}{base}{selection.options} --only {shlex.quote(cell.id)}"
+
+
+def _compared(change: PullRequest) -> str:
+    """What a run compared beside the configuration, as options."""
+    asked = change.detected.upgrade.asked
+    moved = "".join(f" --with {shlex.quote(each)}" for each in asked)
+    return moved or f" --base {change.detected.revisions.base[:12]}"

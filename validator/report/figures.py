@@ -99,6 +99,16 @@ def sparkline(values: Sequence[float | None], most: int | None = None) -> str:
     return "".join(_UNKNOWN if top is None else _bar(top, highest) for top in tops)
 
 
+def trendline(values: Sequence[float], most: int) -> str:
+    """A character for each of the last values, `▇▇▇▁▁`, from the smallest to the largest of them."""
+    latest = values[-most:]
+    low = min(latest, default=0.0)
+    width = max(latest, default=0.0) - low
+    return "".join(
+        _BARS[round((value - low) / width * (len(_BARS) - 1))] if width else _BARS[3] for value in latest
+    )
+
+
 def _bar(value: float, highest: float) -> str:
     if value <= 0:
         return _BARS[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -18,12 +19,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from pydantic import JsonValue
 
+from validator.history import HistoryRun
 from validator.report.content import Content
 from validator.report.outline import Detail, SectionKind, outline
 from validator.report.pages.cell import cell_pages
+from validator.report.pages.history import charted_parts, trends
 from validator.report.pages.overview import overview, rounding_band
 from validator.report.pages.types import Ids, Part, Picture
-from validator.report.phrases import Piece, unmarked
+from validator.report.phrases import Piece, unmarked, words
 from validator.report.words import WordsByCheck, registered_words
 from validator.report.words import page as wording
 from validator.text import multiline, plain
@@ -68,8 +71,11 @@ class _Run:
 EARLY = 'document.documentElement.classList.add("scripted")'
 
 
-def page(report: Report, *, checks: WordsByCheck | None = None) -> str:
-    """The whole page. Names, messages and logs are cleaned and escaped; its CSP allows our script alone."""
+def page(report: Report, *, checks: WordsByCheck | None = None, history: Sequence[HistoryRun] = ()) -> str:
+    """The whole page. Names, messages and logs are cleaned and escaped; its CSP allows our script alone.
+
+    `history`: earlier runs and this one, by time, for the trend of each model.
+    """
     content = Content(report, checks or registered_words())
     laid_out = outline(content, FULL)
     ids = Ids()
@@ -84,6 +90,7 @@ def page(report: Report, *, checks: WordsByCheck | None = None) -> str:
     text = environment.get_template("report.html.j2").render(
         page=laid_out,
         over=over,
+        trends=trends(report, history),
         worst=over.counts[0][0] if over.counts else None,
         band=rounding_band(),
         legend=wording.legend(),
@@ -98,6 +105,29 @@ def page(report: Report, *, checks: WordsByCheck | None = None) -> str:
         data=_DATA,
     )
     return text.replace(_DATA, embedded(numbers.pictures), 1)
+
+
+def history_page(entries: Sequence[HistoryRun], title: str) -> str:
+    """A history as a page of its own, without a script. `title`: what it is a history of."""
+    parts = charted_parts(entries)
+    notes = dict.fromkeys(
+        words(*each.part.title, ": ", *note)
+        for each in parts
+        for drawn in each.charts
+        for note in drawn.notes
+    )
+    return (
+        _environment()
+        .get_template("history.html.j2")
+        .render(
+            parts=parts,
+            notes=list(notes),
+            title=title,
+            runs=len(entries),
+            csp=_still_policy(),
+            style=Markup(_asset("report.css")),  # noqa: S704 - our own file
+        )
+    )
 
 
 #: Stands where the data will, known once every picture was met. Cleaned text has no such character.
@@ -124,6 +154,12 @@ def _policy() -> str:
     script = f"{_hash(EARLY)} {_hash(_asset('report.js'))}"
     sources = f"style-src {styles}; script-src {script}; img-src data:"
     return f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
+
+
+@cache
+def _still_policy() -> str:
+    """Our style sheet alone, by its hash."""
+    return f"default-src 'none'; style-src {_hash(_asset('report.css'))}; base-uri 'none'; form-action 'none'"
 
 
 def _hash(text: str) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
+from validator.history import HistoryRun
 from validator.origin.types import Origin
 from validator.report import document
 from validator.report.content import Content
+from validator.report.figures import trendline
+from validator.report.history import history_parts
 from validator.report.outline import Detail, Outline, Section, outline
-from validator.report.phrases import Words, sentence, words
+from validator.report.phrases import Words, joined, sentence, words
 from validator.report.words import WordsByCheck, registered_words
+from validator.report.words import history as trend
 from validator.report.words import origin as where
 from validator.report.words.run import counted, folded_cells
 from validator.text import multiline, plain
@@ -22,6 +28,7 @@ LIMIT = 400
 WIDE = 120
 MOST_ITEMS = 6
 MOST_GREEN = 3
+MOST_DRAWN, MOST_STEPS = 40, 3
 MARKS: dict[str, Text] = {
     "good": Text("✓", "green"),
     "warn": Text("!", "yellow"),
@@ -71,6 +78,20 @@ def show_origin(cell: str, origin: Origin, console: Console) -> None:
     _print(console, _line("", sentence(where.headline(cell, origin))))
     for block in where.blocks(origin):
         _block(block, console)
+
+
+def show_history(entries: Sequence[HistoryRun], console: Console) -> None:
+    """Print how each model went, by release and run by run, the latest below; with a line for each number."""
+    for part in history_parts(entries):
+        _print(console, _text(words(*part.title, f", {part.heading}"), "bold"))
+        if part.table.hidden:
+            _print(console, _line("…", words(f"{part.table.hidden:,} earlier rows")))
+        _print(console, _table(part.table, wide=console.width >= WIDE))
+        for series in part.series:
+            drawn = trendline([point.value for point in series.points], MOST_DRAWN)
+            text = joined(trend.notes(series)[:MOST_STEPS], "; ") or words(f"{series.quantity}: no step")
+            _print(console, _line("", words(f"{drawn}  ", *text)))
+        console.print()
 
 
 def _block(block: document.Block, console: Console) -> None:

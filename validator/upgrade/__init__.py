@@ -9,7 +9,7 @@ from validator.upgrade.detection import detect
 from validator.upgrade.git import GitError, Repository, Snapshot
 from validator.upgrade.manifest import name_of, pinned
 from validator.upgrade.reader import read_manifest_pins, read_requirements
-from validator.upgrade.relevant import FRAMEWORKS
+from validator.upgrade.relevant import FRAMEWORKS, Relevance
 from validator.upgrade.stale import refreshes
 from validator.upgrade.types import (
     BaseModels,
@@ -18,6 +18,7 @@ from validator.upgrade.types import (
     Installer,
     ModelPart,
     ModelReason,
+    MovedReason,
     Options,
     PackageChange,
     Requirements,
@@ -25,6 +26,7 @@ from validator.upgrade.types import (
     Side,
     SideName,
     Trigger,
+    UnmovedReason,
     Upgrade,
     UpgradeReason,
 )
@@ -39,8 +41,10 @@ __all__ = [
     "Installer",
     "ModelPart",
     "ModelReason",
+    "MovedReason",
     "Options",
     "PackageChange",
+    "Relevance",
     "Repository",
     "Requirements",
     "Revisions",
@@ -48,6 +52,7 @@ __all__ = [
     "SideName",
     "Snapshot",
     "Trigger",
+    "UnmovedReason",
     "Upgrade",
     "UpgradeReason",
     "check_out",

@@ -31,6 +31,7 @@ def build(
     beside = [reader.manifest(path) for path in sorted(selection.beside)]
     python, mismatch = python_of([*manifests, *beside], options)
     counting = [each for each in manifests if not is_covered(each, manifests)]
+    covered = [each for each in manifests if is_covered(each, manifests)]
     sections = chosen_sections(manifests, options)
     machine = machine_of(python)
     limits = [pin for manifest in counting for pin in manifest.constraints]
@@ -52,6 +53,7 @@ def build(
         python=python,
         hashes=_hashes((*pins, *limits)),
         local=_local(pins, reader.snapshot),
+        ranges=texts(pin for each in covered for pin in of_sections(each.pins, sections) if not pin.url),
     )
     return side, mismatch
 

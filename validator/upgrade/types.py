@@ -23,6 +23,9 @@ class PackageChange(Frozen):
     direct: bool = True
     manifest: str = ""
     line: int | None = None
+    beside: bool = Field(
+        default=False, description="With `asked`: it was not asked for, and the resolver moved it."
+    )
 
 
 class PackageReason(Frozen):
@@ -33,6 +36,27 @@ class PackageReason(Frozen):
     old: str | None
     new: str | None
     manifest: str
+
+
+class MovedReason(Frozen):
+    """A package that `--with` or `--pre` moves, or that the resolver moves `beside` it.
+
+    `instead`: the distribution of the same module whose place it takes, `keras 3.3.3`.
+    """
+
+    kind: Literal["moved"] = "moved"
+    name: str
+    old: str | None
+    new: str | None
+    beside: bool = False
+    instead: str = ""
+
+
+class UnmovedReason(Frozen):
+    """The project already has what `--with` or `--pre` asks for: `keras 3.15.1`."""
+
+    kind: Literal["unmoved"] = "unmoved"
+    packages: tuple[str, ...]
 
 
 class PythonReason(Frozen):
@@ -167,6 +191,8 @@ class PythonMismatchReason(Frozen):
 UndecidedReason = UnreadReason | StaleLockReason | NoFrameworkReason | AmbiguousReason | PythonMismatchReason
 UpgradeReason = Annotated[
     PackageReason
+    | MovedReason
+    | UnmovedReason
     | PythonReason
     | FileReason
     | ModelReason
@@ -186,6 +212,11 @@ class Upgrade(Frozen):
         default="", description="dependabot, renovate, or empty. A label, trusted for nothing."
     )
     reasons: tuple[UpgradeReason, ...] = Field(default=(), description="Why models run, or why none does.")
+    asked: tuple[str, ...] = Field(
+        default=(),
+        description="What `--with` and `--pre` put in the place of the project's own requirements; `base` "
+        "and `head` are then of one commit.",
+    )
 
     @property
     def undecided(self) -> tuple[UndecidedReason, ...]:
@@ -228,14 +259,15 @@ class Side(Requirements):
     """One side of the upgrade.
 
     `hashes` has those of the files that may be installed, by `name==version`, or by name for a reference.
-    `local` leads from requirements that are paths to these, from the root of the repository. `resolved` is
-    what its ranges resolved to where that was asked (name → version); `failure` says, in uv's words, why they
-    did not.
+    `local` leads from requirements that are paths to these, from the root of the repository. `ranges` are
+    what its locks were made from. `resolved` is what its ranges resolved to where that was asked (name →
+    version); `failure` says, in uv's words, why they did not.
     """
 
     name: SideName
     hashes: dict[str, tuple[str, ...]] = {}
     local: dict[str, str] = {}
+    ranges: tuple[str, ...] = ()
     resolved: dict[str, str] = {}
     failure: Failure | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from validator.checks.bands import (
@@ -88,3 +89,26 @@ BANDS = Bands(
 ACCEPTED_TIMES = 1.5
 #: The same of the difference of two numbers that the framework reports: they are exact but for rounding.
 ACCEPTED_REPORT = 1.01
+
+
+@dataclass(frozen=True)
+class StepBand:
+    """When a number of a history is at another level (`history.steps`, docs/how-to/history.md).
+
+    `before` and `after`: so many runs of a level, and outside it. `share` of the level's median, and `floor`
+    in the number's own unit: what a step is at least. In 100 runs of noise of several kinds, one series in
+    fifty has a step.
+    """
+
+    share: float
+    floor: float = 0.0
+    before: int = 4
+    after: int = 3
+
+
+#: Of drift ÷ noise: twice as much. Below the band of rounding it counts as that, so that noise is no step.
+DRIFT_STEP = StepBand(share=1.0)
+#: Of a task metric: 0.91 to 0.90 is one.
+METRIC_STEP = StepBand(share=0.01)
+#: Of seconds: machines differ by a quarter.
+TIME_STEP = StepBand(share=0.25, floor=1.0)

@@ -7,7 +7,7 @@ from validator.report.figures import number, ratio
 from validator.report.phrases import Words, joined, listed, name, words
 from validator.report.words.cell import result
 from validator.report.words.models import changed_model
-from validator.report.words.upgrade import why_undecided
+from validator.report.words.upgrade import why_it_runs, why_undecided
 from validator.upgrade.types import ModelReason
 from validator.verdict.bands import GREEN
 from validator.verdict.results import Reason
@@ -23,7 +23,9 @@ def reason(why: Reason, content: Content) -> Words:
         case "nothing-compared":
             text = words("no cell was compared with the baseline")
         case "irrelevant":
-            text = words("nothing in this upgrade can change a model's numbers")
+            unmoved = content.report.upgrade.reasons[:1] if content.report.upgrade else ()
+            nothing = words("nothing in this upgrade can change a model's numbers")
+            text = why_it_runs(unmoved[0]) if unmoved and unmoved[0].kind == "unmoved" else nothing
         case "undecided":
             undecided = content.report.upgrade.undecided if content.report.upgrade else ()
             text = joined([why_undecided(each) for each in undecided[:_MOST]], "; ")

@@ -10,6 +10,7 @@ from validator.upgrade.types import (
     FileReason,
     IrrelevantReason,
     ModelReason,
+    MovedReason,
     NoFrameworkReason,
     PackageChange,
     PackageReason,
@@ -17,6 +18,7 @@ from validator.upgrade.types import (
     PythonReason,
     StaleLockReason,
     UndecidedReason,
+    UnmovedReason,
     UnreadReason,
     UnresolvedReason,
     UpgradeReason,
@@ -37,7 +39,8 @@ def moved_package(change: PackageChange) -> str:
 def changed_package(change: PackageChange) -> Words:
     """The same as an entry of a list, with the file that asks for it."""
     where = words(" in ", name(change.manifest)) if change.manifest else ()
-    return words(name(moved_package(change)), "" if change.direct else " (transitive)", *where)
+    how = " (moved by the resolver)" if change.beside else "" if change.direct else " (transitive)"
+    return words(name(moved_package(change)), how, *where)
 
 
 def why_it_runs(reason: UpgradeReason) -> Words:
@@ -45,6 +48,11 @@ def why_it_runs(reason: UpgradeReason) -> Words:
     match reason:
         case PackageReason(name=package, old=old, new=new, manifest=manifest):
             text = words(name(package), f" {old or 'absent'} → {new or 'absent'} in ", name(manifest))
+        case MovedReason():
+            text = _moved(reason)
+        case UnmovedReason(packages=packages):
+            installed = listed([name(each) for each in packages])
+            text = words("the project already installs ", installed, ", so there is nothing to compare")
         case PythonReason(old=old, new=new, manifest=manifest):
             text = words(f"Python {old or 'any'} → {new or 'any'} in ", name(manifest))
         case FileReason(path=path):
@@ -58,6 +66,13 @@ def why_it_runs(reason: UpgradeReason) -> Words:
         case _:
             text = why_undecided(reason)
     return text
+
+
+def _moved(reason: MovedReason) -> Words:
+    why = "moved beside it, by the resolver" if reason.beside else "as asked"
+    if reason.instead:
+        return words(name(f"{reason.name} {reason.new}"), " in place of ", name(reason.instead), f", {why}")
+    return words(name(reason.name), f" {reason.old or 'absent'} → {reason.new or 'absent'}, {why}")
 
 
 def why_undecided(reason: UndecidedReason) -> Words:
