@@ -50,6 +50,7 @@ for command in (
     running.run,
     running.plan,
     running.origin,
+    running.merge,
     running.report,
     publishing.publish,
     running.compare,

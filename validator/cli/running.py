@@ -18,7 +18,10 @@ from validator.cli.options import (
     Model,
     Only,
     Output,
+    PlanFormat,
     ReportFormat,
+    ShardName,
+    option,
 )
 
 
@@ -34,18 +37,22 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     base: Base = None,
     head: Head = None,
     event: FromEvent = False,
+    shard: ShardName = None,
 ) -> None:
     """Build all environments, run all cells, compare and report. The exit code is 1 if the gate fails.
 
     With --base or --event, the requirements of both commits become the environments `base` and `head`, before
     those of the matrix. If nothing relevant changed between them, nothing runs.
+
+    With --shard, the exit code is 0 as soon as the shard's results are written: `merge` judges.
     """
-    from validator.matrix import MatrixSelection
+    from validator.matrix import MatrixSelection, Shard
     from validator.pipeline.publish import run_in_actions
     from validator.pipeline.run import Request, run_matrix
 
     selection = MatrixSelection(tuple(model or ()), baseline, tuple(against or ()))
-    request = Request(config, tuple(only or ()), output, json, jobs, base, head, event, selection)
+    part = Shard.read(shard) if shard else None
+    request = Request(config, tuple(only or ()), output, json, jobs, base, head, event, selection, shard=part)
     raise typer.Exit(int(run_in_actions(request) if event else run_matrix(request)))
 
 
@@ -59,6 +66,21 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     base: Base = None,
     head: Head = None,
     event: FromEvent = False,
+    form: Annotated[
+        PlanFormat,
+        typer.Option(
+            "--format", "-f", help="`github`: one line of JSON for `strategy.matrix`, a job a shard."
+        ),
+    ] = PlanFormat.terminal,
+    shards: Annotated[
+        int | None,
+        option(
+            "shards",
+            "With --format github: so many jobs at most. Default: one an environment.",
+            min=1,
+            max=256,
+        ),
+    ] = None,
 ) -> None:
     """Print the environments and cells of a run without running them."""
     from validator.matrix import MatrixSelection
@@ -67,7 +89,8 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     selection = MatrixSelection(tuple(model or ()), baseline, tuple(against or ()))
     only_cells = tuple(only or ())
-    show_plan(Request(config, only_cells, None, json, base=base, head=head, event=event, selection=selection))
+    request = Request(config, only_cells, None, json, base=base, head=head, event=event, selection=selection)
+    show_plan(request, form.value, shards)
 
 
 def origin(  # noqa: PLR0913, PLR0917 - one parameter an option
@@ -88,6 +111,33 @@ def origin(  # noqa: PLR0913, PLR0917 - one parameter an option
     from validator.pipeline.search import OriginRequest, search
 
     raise typer.Exit(int(search(OriginRequest(cell, config, seconds, output, base, head))))
+
+
+def merge(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            envvar="KERAS_VALIDATOR_PARTS", help="Directory with what `run --shard` wrote. Repeatable."
+        ),
+    ],
+    output: Annotated[
+        Path | None, option("output", "Directory of the report. Default: .keras-validator/run.", "-o")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print report.json to stdout.")] = False,
+    event: Annotated[
+        bool,
+        typer.Option("--event", help="Show the result in this GitHub Actions job, as `run --event` does."),
+    ] = False,
+) -> None:
+    """Bring the results of all shards together, judge once, and report. The exit code is that of `run`.
+
+    A shard that left no result makes the run inconclusive, and its cells are not compared.
+    """
+    from validator.pipeline.parts import MergeRequest, run_merge
+    from validator.pipeline.publish import merge_in_actions
+
+    request = MergeRequest(tuple(folders), output, json, event)
+    raise typer.Exit(int(merge_in_actions(request) if event else run_merge(request)))
 
 
 def report(

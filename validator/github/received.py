@@ -6,21 +6,17 @@ about the commit that GitHub names.
 
 from __future__ import annotations
 
-import json
-import math
-from collections import Counter
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from pydantic import ValidationError
 
+from validator.documents import check_json
 from validator.errors import CannotJudgeError
 from validator.text import plain
 from validator.verdict.results import Report
 
 REPORT_LIMIT = 5 * 1024 * 1024
-DEPTH_LIMIT = 32
-_INTEGER_DIGITS = 18
 
 
 class RefusedReportError(CannotJudgeError):
@@ -43,7 +39,10 @@ def parse_report(content: bytes, head_sha: str) -> Report:
     """Like `read_report`, for what is already in memory."""
     if len(content) > REPORT_LIMIT:
         _refuse(f"it is larger than {REPORT_LIMIT // 1024 // 1024} MiB")
-    _check_json(content)
+    try:
+        check_json(content)
+    except ValueError as error:
+        _refuse(str(error))
     try:
         report = Report.model_validate_json(content, strict=True)
     except ValidationError as error:
@@ -55,54 +54,6 @@ def parse_report(content: bytes, head_sha: str) -> Report:
     if report.commit != head_sha:
         _refuse(f"it is about commit {plain(report.commit, 12)}, and the head is {head_sha[:9]}")
     return report
-
-
-def _check_json(content: bytes) -> None:
-    """Refuse what JSON allows and a report does not. Of two equal keys, parsers differ in which they keep."""
-    try:
-        text = content.decode("utf-8")
-        parsed = json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_constant=_finite,
-            parse_float=_finite,
-            parse_int=_integer,
-        )
-    except UnicodeDecodeError:
-        _refuse("it is not UTF-8")
-    except RecursionError:
-        _refuse(f"it is nested more than {DEPTH_LIMIT} deep")
-    except json.JSONDecodeError as error:
-        _refuse(f"it is no JSON (line {error.lineno}, column {error.colno})")
-    level: list[Any] = [[parsed]]
-    for _ in range(DEPTH_LIMIT + 1):
-        groups = (node.values() if isinstance(node, dict) else node for node in level)
-        level = [child for group in groups for child in group if isinstance(child, dict | list)]
-        if not level:
-            return
-    _refuse(f"it is nested more than {DEPTH_LIMIT} deep")
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    unique = dict(pairs)
-    if len(unique) != len(pairs):
-        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        _refuse(f"it has the key {plain(twice, 60)!r} twice")
-    return unique
-
-
-def _finite(digits: str) -> float:
-    """Some fields may hold infinity in memory, but a report writes null instead."""
-    value = float(digits)
-    if not math.isfinite(value):
-        _refuse(f"it holds {plain(digits, 20)}, a number that is out of range")
-    return value
-
-
-def _integer(digits: str) -> int:
-    if len(digits.lstrip("-")) > _INTEGER_DIGITS:
-        _refuse(f"it holds a whole number of {len(digits)} digits")
-    return int(digits)
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -18,6 +18,7 @@ from validator.matrix.pull_request import (
 )
 from validator.matrix.requirements import common_requirements
 from validator.matrix.selection import CURRENT, MatrixSelection, current_environment
+from validator.matrix.shards import MOST_SHARDS, Shard, cut, part_of, shards
 from validator.matrix.variants import AS_SAVED, Variant, impossible, own_setting, written
 
 __all__ = [
@@ -26,15 +27,18 @@ __all__ = [
     "BASE_FILES",
     "CURRENT",
     "HEAD",
+    "MOST_SHARDS",
     "Cell",
     "Effect",
     "Environment",
     "MatrixSelection",
     "ModelChanges",
     "Plan",
+    "Shard",
     "Variant",
     "common_requirements",
     "current_environment",
+    "cut",
     "environments",
     "impossible",
     "install_of",
@@ -42,5 +46,7 @@ __all__ = [
     "make_plan",
     "model_changes",
     "own_setting",
+    "part_of",
+    "shards",
     "written",
 ]

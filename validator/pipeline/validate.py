@@ -184,7 +184,7 @@ def conclude(
     return Report(
         verdict=verdict,
         reasons=reasons,
-        baseline=_baseline(project.plan),
+        baseline=baseline_of(project.plan),
         upgrade=project.pull_request.detected.upgrade if project.pull_request else None,
         environments=environments,
         models=tuple(models),
@@ -251,7 +251,7 @@ def _names(run: Run) -> tuple[str, ...]:
 
 def _environment(run: Run, pool: Pool, name: str) -> EnvironmentResult:
     """One environment as it really ran."""
-    own = name == BASE_FILES or name == _baseline(run.project.plan)
+    own = name == BASE_FILES or name == baseline_of(run.project.plan)
     role: Literal["baseline", "candidate"] = "baseline" if own else "candidate"
     failure = pool.failures().get(name)
     facts = None if failure else pool.facts().get(name)
@@ -279,7 +279,7 @@ def _label(project: Project, cell: Cell, captures: Captures) -> CellResult:
         variant=cell.variant.name,
         verdict="not-compared",
         seconds=captures.seconds(cell),
-        reproduce=_command(project, cell),
+        reproduce=command_of(project, cell),
         effect=project.plan.effect(cell),
         alone=_alone(project, cell, captures),
     )
@@ -292,13 +292,14 @@ def _alone(project: Project, cell: Cell, captures: Captures) -> Failure | None:
     return captures.failure(replace(cell, environment=project.plan.baseline))
 
 
-def _baseline(plan: Plan) -> str:
+def baseline_of(plan: Plan) -> str:
     """The environment of the report's baseline: of the base's files, where nothing else is compared."""
     effects = {plan.effect(cell) for cell in plan.compared}
     return BASE_FILES if effects and effects <= {"model"} else plan.baseline
 
 
-def _command(project: Project, cell: Cell) -> str:
+def command_of(project: Project, cell: Cell) -> str:
+    """The command that runs a cell again."""
     change, selection = project.pull_request, project.selection
     program = "python -m validator" if CURRENT in selection.environments else "keras-validator"
     base = f" --base {change.detected.revisions.base[:12]}" if change else ""

@@ -100,10 +100,12 @@ class Reason(Frozen):
     """
 
     kind: Literal[
-        "cell", "nothing-compared", "irrelevant", "undecided", "error", "model-added", "model-removed"
-    ]
+        "cell", "nothing-compared", "irrelevant", "undecided", "error", "model-added", "model-removed",
+        "shard-missing",
+    ]  # fmt: skip
     cell: str = ""
     model: str = Field(default="", description="Of a model that one side alone has.")
+    shard: str = Field(default="", description="Of a shard that left no result, such as `2/3`.")
     rules: tuple[GateRule, ...] = ()
     error: Text = Field(
         default="", description="For `error`: what the run could not begin with, and what to do."

@@ -141,3 +141,12 @@ class CellFailed(_OfLoading):
 
     kind: Literal["cell-failed"] = "cell-failed"
     failure: Failure
+
+
+class ShardMissing(_OfLoading):
+    """The shard that judges the cell left no result: nothing is known of it."""
+
+    kind: Literal["shard-missing"] = "shard-missing"
+    shard: str = Field(
+        pattern=r"^[0-9]{1,3}/[0-9]{1,3}$", description="Its number and how many there are, such as `2/3`."
+    )

@@ -13,6 +13,7 @@ from validator.checks.loading.types import (
     LoadingComparison,
     NoteFinding,
     SettingFinding,
+    ShardMissing,
     StateFinding,
     SurroundingsFinding,
     WarningFinding,
@@ -38,6 +39,8 @@ def _sentence(finding: Finding) -> Words:
         case BaselineFailed() | CellFailed():
             whose = "the baseline " if isinstance(finding, BaselineFailed) else ""
             return words(whose, failed(finding.failure))
+        case ShardMissing():
+            return words("shard ", name(finding.shard), " left no result")
         case InputsFedFinding() | StateFinding():
             return _fed(finding)
         case SurroundingsFinding():
@@ -117,7 +120,7 @@ def _place(finding: Finding) -> Place:
         return "first"
     if isinstance(finding, ArtifactFinding | CompilationFinding):
         return "lead" if finding.verdict else "note"
-    return "lead" if isinstance(finding, BaselineFailed | CellFailed) else "note"
+    return "lead" if isinstance(finding, BaselineFailed | CellFailed | ShardMissing) else "note"
 
 
 WORDS: CheckWords[LoadingComparison] = CheckWords(sentence=_sentence, place=_place)

@@ -31,6 +31,10 @@ def reason(why: Reason, content: Content) -> Words:
             text = changed_model(ModelReason(model=why.model, state="added"))
         case "model-removed":
             text = changed_model(ModelReason(model=why.model, state="removed"))
+        case "shard-missing":
+            text = words(
+                "shard ", name(why.shard), " left no result, so its cells are not compared; run its job again"
+            )
         case "error":
             text = words(why.error)
     return text
