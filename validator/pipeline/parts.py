@@ -22,6 +22,7 @@ from validator.pipeline.project import Project
 from validator.pipeline.pull_request import actions_job
 from validator.pipeline.run_folder import WORK, RunFolder, locked
 from validator.pipeline.validate import baseline_of, command_of, deliver, write
+from validator.report.json import worded
 from validator.runner import write_text
 from validator.text import plain
 from validator.verdict.parts import Part, PlannedCell, merge
@@ -122,6 +123,7 @@ def read_part(path: Path) -> Part:
         part = Part.model_validate_json(content, strict=True)
         if path.name != Shard(part.shard, len(part.shards)).file:
             raise ValueError(f"it is about shard {part.name}")
+        _worded(part)
     except ValidationError as error:
         reason = f"it does not follow the schema of this version: {first_problem(error)}"
     except (OSError, ValueError) as error:
@@ -131,6 +133,14 @@ def read_part(path: Path) -> Part:
     raise CannotJudgeError(
         f"{plain(str(path), 200)} was refused: {plain(reason, 300)}; pass what `run --shard` wrote"
     )
+
+
+def _worded(part: Part) -> None:
+    """Refuse results that cannot be put into words: no run writes such numbers."""
+    try:
+        worded(part.report)
+    except Exception as error:  # whatever such numbers bring about
+        raise ValueError(f"its numbers contradict each other ({type(error).__name__})") from None
 
 
 def _files(folders: Sequence[Path]) -> list[Path]:
