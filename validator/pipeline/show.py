@@ -6,19 +6,21 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
-from validator.checks.outputs import compare_stored
+from validator.checks.loading.types import are_other_processors
+from validator.checks.outputs import compare_stored, unproven
 from validator.documents import read_bytes
 from validator.errors import ConfigurationError, Exit
 from validator.failure import Failure
 from validator.matrix import Cell, Environment, Plan, shards
 from validator.pipeline.pull_request import PullRequest
 from validator.pipeline.run import Request, find_upgrade, is_settled, opened
+from validator.pipeline.supply import tell
 from validator.report import html, junit, markdown
 from validator.report import json as report_json
 from validator.report.tables import print_outputs, print_plan
@@ -130,6 +132,9 @@ def show_comparison(baseline: Path, candidate: Path, as_json: bool) -> Exit:
             for path, side in ((baseline, "baseline"), (candidate, "candidate"))
         ]
         findings = compare_stored(sides[0], sides[1], BANDS)
+        if are_other_processors(_surroundings(baseline), _surroundings(candidate)):
+            findings = tuple(map(unproven, findings))
+            tell("the two captures are from different processors: their bits are not comparable")
     if as_json:
         outputs = [finding.model_dump(mode="json") for finding in findings]
         sys.stdout.write(json.dumps({"schema": 2, "outputs": outputs}, indent=1) + "\n")
@@ -139,6 +144,12 @@ def show_comparison(baseline: Path, candidate: Path, as_json: bool) -> Exit:
     if verdicts <= {"not-compared"}:
         return Exit.CANNOT_JUDGE
     return Exit.OK if verdicts <= GREEN else Exit.GATE
+
+
+def _surroundings(path: Path) -> Mapping[str, str]:
+    """What a capture's process ran under; nothing of a recording."""
+    capture = read_capture(path)
+    return {} if isinstance(capture, Failure) else capture.response.surroundings
 
 
 def stored_outputs(path: Path, scratch: Path) -> tuple[StoredTensor, ...]:

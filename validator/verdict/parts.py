@@ -18,6 +18,9 @@ from validator.verdict.gate import apply_gate, judge_run, worst_first
 from validator.verdict.judge import verdict_of
 from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Reason, Report, Verdict
 
+#: Between the processors of an environment that ran on several machines.
+SEPARATOR = " | "
+
 
 class PlannedCell(Frozen):
     """A cell that a shard judges."""
@@ -248,5 +251,5 @@ def _together(before: EnvironmentResult, other: EnvironmentResult, part: Part) -
             f"the environment {other.name!a} of shard {part.name} has {name!a} {other.packages.get(name)!a} "
             f"instead of {before.packages.get(name)!a}: set `install.exclude_newer`, or run all shards again"
         )
-    processors = dict.fromkeys((*before.cpu.split(" | "), other.cpu))
-    return before.model_copy(update={"cpu": " | ".join(filter(None, processors))})
+    processors = dict.fromkeys((*before.cpu.split(SEPARATOR), other.cpu))
+    return before.model_copy(update={"cpu": SEPARATOR.join(filter(None, processors))})

@@ -28,6 +28,8 @@ from validator.text import plain
 _SETTINGS = {
     "floatx": "float type",
     "image_data_format": "image data format",
+    "processor": "processor",
+    "instruction sets": "processor's list of instruction sets",
     "cores": "number of cores",
     "threads": "number of threads (intra and inter)",
     "x64": "64-bit switch of JAX",
