@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,10 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     head: Head = None,
     event: FromEvent = False,
     shard: ShardName = None,
+    cache: Annotated[
+        Path | None,
+        option("cache", "Directory with predictions of earlier runs: what did not change is not run again."),
+    ] = None,
 ) -> None:
     """Build all environments, run all cells, compare and report. The exit code is 1 if the gate fails.
 
@@ -52,7 +57,8 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     selection = MatrixSelection(tuple(model or ()), baseline, tuple(against or ()))
     part = Shard.read(shard) if shard else None
-    request = Request(config, tuple(only or ()), output, json, jobs, base, head, event, selection, shard=part)
+    request = Request(config, tuple(only or ()), output, json, jobs, base, head, event, selection)
+    request = replace(request, shard=part, cache=cache)
     raise typer.Exit(int(run_in_actions(request) if event else run_matrix(request)))
 
 

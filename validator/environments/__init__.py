@@ -4,10 +4,10 @@ In comes an `Environment` and where packages come from; out comes a `Built`, or 
 This room is the only caller of uv, also on behalf of `upgrade` (`UvInstaller`).
 """
 
-from validator.environments.build import Built, prepare
+from validator.environments.build import Built, prepare, resolve
 from validator.environments.installer import UvInstaller
 from validator.environments.lock import resolvable
 from validator.environments.overlays import Overlays, Wheel, is_night
 from validator.environments.uv import Uv
 
-__all__ = ["Built", "Overlays", "Uv", "UvInstaller", "Wheel", "is_night", "prepare", "resolvable"]
+__all__ = ["Built", "Overlays", "Uv", "UvInstaller", "Wheel", "is_night", "prepare", "resolvable", "resolve"]

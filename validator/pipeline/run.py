@@ -37,7 +37,7 @@ class Request:
     """What the command line asks for; `base`, `head` and `event` name the commits that are compared.
 
     `quiet`: no progress is shown. `origin`: whether what moved is traced, as far as the settings allow.
-    `shard`: the part of the plan that is run, for `merge`.
+    `shard`: the part of the plan that is run, for `merge`. `cache`: where captures are kept for later runs.
     """
 
     config: Path
@@ -52,6 +52,7 @@ class Request:
     quiet: bool = False
     origin: bool = True
     shard: Shard | None = None
+    cache: Path | None = None
 
     def __post_init__(self) -> None:
         if self.event and self.head is not None:
@@ -172,7 +173,8 @@ def _run(request: Request, project: Project) -> Report:
         base = extract_base_files(project, request.folder)
         project = with_common_inputs(project, base, request.folder) if base else project
         commit, workflow_run = _job(request)
-        return validate(Run(project, request.folder, jobs, watcher, base, commit, workflow_run))
+        run = Run(project, request.folder, jobs, watcher, base, commit, workflow_run, request.cache)
+        return validate(run)
 
 
 def workers(project: Project, jobs: int | None) -> int:

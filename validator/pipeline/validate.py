@@ -21,11 +21,12 @@ from validator.failure import Failure
 from validator.matrix import BASE_FILES, CURRENT, Cell, Plan
 from validator.origin import Origin
 from validator.pipeline.base_files import BaseFiles
-from validator.pipeline.evidence import Captures
+from validator.pipeline.evidence import Asked, Captures
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.origins import Ground, Installed, explained, traced
 from validator.pipeline.places import places
 from validator.pipeline.project import Project
+from validator.pipeline.restoring import Restoring, store_in
 from validator.pipeline.rounds import first_round, later_round
 from validator.pipeline.run_folder import RunFolder
 from validator.report import html, junit, markdown
@@ -33,6 +34,7 @@ from validator.report import json as report_json
 from validator.report.terminal import show
 from validator.runner import Bounds, Pool, Watcher, default_memory, write_text
 from validator.storage import recording
+from validator.verdict.bands import GREEN
 from validator.verdict.gate import EXIT_CODES, apply_gate, judge_run, worst_first
 from validator.verdict.judge import Judgement, judge_cell
 from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Report, WorkflowRun
@@ -55,6 +57,7 @@ class Run:
     base: BaseFiles | None = None
     commit: str | None = None
     workflow_run: WorkflowRun | None = None
+    cache: Path | None = None
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
     def pool(self) -> Pool:
@@ -77,26 +80,40 @@ def validate(run: Run) -> Report:
     maker = JobMaker(run.project, run.folder, run.base)
     jobs = first_round(maker)
     with run.pool() as pool:
+        restoring = Restoring(pool, run.project, run.folder, store_in(run.cache), run.watcher)
         run.watcher.planned("predict", jobs)
-        captures = Captures(run.project.plan, {**pool.run(jobs), **_refused(maker)})
+        captures = Captures(run.project.plan, {**restoring.run(jobs), **_refused(maker)})
         maker, captures = _joined(maker, captures)
         run = replace(run, project=maker.project)
         judged = judge(maker, captures)
+        again = restoring.verify(_doubtful(maker, judged)) if restoring.kept else {}
+        if again:
+            captures = captures.with_round(again, Asked())
+            judged = judge(maker, captures)
         for follows in ROUNDS:
             later = later_round(maker, judged, follows)
             if later.jobs:
                 run.watcher.planned(follows, list(later.jobs.values()))
-                recorded = pool.run(list(later.jobs.values()), budgets=later.budgets)
+                recorded = restoring.run(list(later.jobs.values()), budgets=later.budgets)
                 captures = captures.with_round(recorded, later.asked)
                 judged = judge(maker, captures, only=later.cells, before=judged)
-        environments = tuple(_environment(run, pool, name) for name in _names(run))
+        environments = tuple(_environment(run, pool, name, restoring) for name in _names(run))
         pythons = pool.pythons()
-    report = conclude(run, judged, environments)
+        if restoring.store is not None:
+            restoring.store.prune()
+    report = conclude(run, judged, environments, restoring=restoring)
     if not run.project.settings.origin.seconds:
         return report
     write(run.folder, report)  # a search that is interrupted must not cost what is known
     origins = _origins(run, maker, judged, Installed(environments, pythons))
-    return conclude(run, judged, environments, origins)
+    return conclude(run, judged, environments, origins, restoring)
+
+
+def _doubtful(maker: JobMaker, judged: Sequence[Judgement]) -> set[str]:
+    """Cells that moved, and their baselines: what was restored of them must not be why."""
+    moved = [judgement.subject.cell for judgement in judged if judgement.result.verdict not in GREEN]
+    baselines = {maker.project.plan.baseline_of(cell) for cell in moved}
+    return {cell.id for cell in {*moved, *baselines}}
 
 
 def _refused(maker: JobMaker) -> dict[str, Failure]:
@@ -161,6 +178,7 @@ def conclude(
     judged: Sequence[Judgement],
     environments: tuple[EnvironmentResult, ...],
     origins: Mapping[str, Origin] = MappingProxyType({}),
+    restoring: Restoring | None = None,
 ) -> Report:
     """Apply the gate, and put everything into the report. `origins`: by cell id."""
     project = run.project
@@ -198,6 +216,8 @@ def conclude(
         commit=project.pull_request.commit if project.pull_request else run.commit,
         workflow_run=run.workflow_run,
         fetched=project.fetched,
+        restored=restoring.captures if restoring else (),
+        cache_notes=tuple(restoring.notes) if restoring else (),
     )
 
 
@@ -249,12 +269,12 @@ def _names(run: Run) -> tuple[str, ...]:
     return tuple(environment.name for environment in run.project.plan.environments)
 
 
-def _environment(run: Run, pool: Pool, name: str) -> EnvironmentResult:
+def _environment(run: Run, pool: Pool, name: str, restoring: Restoring) -> EnvironmentResult:
     """One environment as it really ran."""
     own = name == BASE_FILES or name == baseline_of(run.project.plan)
     role: Literal["baseline", "candidate"] = "baseline" if own else "candidate"
     failure = pool.failures().get(name)
-    facts = None if failure else pool.facts().get(name)
+    facts = None if failure else restoring.facts(name)
     if facts is None or facts.keras is None:
         return EnvironmentResult(name=name, role=role, failure=failure)
     features = " ".join(facts.cpu.features)

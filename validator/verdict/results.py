@@ -129,6 +129,14 @@ class WorkflowRun(Frozen):
     attempt: int = Field(gt=0)
 
 
+class RestoredCapture(Frozen):
+    """Predictions of an earlier run that stand in for the same ones: nothing that decides them changed."""
+
+    cell: str
+    measured: str = Field(description="When they were computed: ISO 8601, UTC.")
+    verified: bool = Field(description="Whether a batch that ran again gave the same bytes.")
+
+
 class Report(Frozen):
     """One run."""
 
@@ -147,3 +155,5 @@ class Report(Frozen):
     commit: str | None = None
     workflow_run: WorkflowRun | None = None
     fetched: tuple[FetchedPlace, ...] = Field(default=(), description="What lies elsewhere.")
+    restored: tuple[RestoredCapture, ...] = Field(default=(), description="What was not run again.")
+    cache_notes: tuple[Text, ...] = Field(default=(), description="What of the cache was not used, and why.")
