@@ -102,7 +102,7 @@ class Restoring:
         )
 
     def _restored(self, job: Job) -> KeptCapture | None:
-        key = self._key(job)
+        key = self.key(job)
         if self.store is None or key is None:
             return None
         kept = self.store.restore(key, job, self.folder.captures(job.environment))
@@ -116,7 +116,7 @@ class Restoring:
 
     def _keep(self, job: Job, result: Capture | Failure) -> None:
         facts = self.pool.facts().get(job.environment)
-        key = self._key(job)
+        key = self.key(job)
         if self.store is None or key is None or facts is None or not _is_lasting(result):
             return
         assert isinstance(result, Capture)  # noqa: S101 - a failure does not last
@@ -161,7 +161,7 @@ class Restoring:
         """A job without the need of what was restored, which is there already."""
         return replace(job, needs=tuple(needed for needed in job.needs if needed not in self.kept))
 
-    def _key(self, job: Job) -> str | None:
+    def key(self, job: Job) -> str | None:
         """A digest of all that decides what a job gives; None where that is not known, so that it runs."""
         if self.store is None or job.needs or job.budget or job.overlay is not None:
             return None
