@@ -1,4 +1,4 @@
-"""A run that finds an earlier one in a cache: what did not change does not run, and nothing wrong survives."""
+"""A run that finds an earlier one in a cache: what did not change does not run; nothing wrong survives."""
 
 from __future__ import annotations
 
