@@ -57,7 +57,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports", env={"PYTHONPATH": str(ROOT)})
     workflows = _names(".github/workflows/*.yml")
-    actions = _names("action.yml", "report/action.yml")
+    actions = _names("action.yml", "*/action.yml")
     session.run("jactionlint", "--profile", "correctness", *workflows, *actions)
     session.run("zizmor", "--offline", "--pedantic", "--quiet", ".")
     session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)

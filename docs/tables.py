@@ -1,8 +1,8 @@
 """Generates the tables of README.md and docs/ from the actions and the settings.
 
 A table is the text between `<!-- table: NAME -->` and `<!-- /table -->`. NAME is `inputs` or `outputs` for
-action.yml, `report inputs` or `report outputs` for report/action.yml, or `settings` for validator.yml. From
-the root of the repository:
+action.yml, `report inputs` or `report outputs` for report/action.yml and so on, or `settings` for
+validator.yml. From the root of the repository:
 
     python docs/tables.py            updates every table
     python docs/tables.py --check    exits with code 1 if a table is out of date
@@ -27,7 +27,12 @@ from validator.config import Settings  # noqa: E402
 
 FILES = ("README.md", "docs/github.md", "docs/settings.md")
 _PLACE = re.compile(r"(<!-- table: (?P<name>[a-z ]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
-_ACTIONS = {"": "action.yml", "report ": "report/action.yml"}
+_ACTIONS = {
+    "": "action.yml",
+    "report ": "report/action.yml",
+    "plan ": "plan/action.yml",
+    "merge ": "merge/action.yml",
+}
 
 
 def updated(text: str) -> str:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import stat
+from collections import Counter
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from pydantic import JsonValue, ValidationError
 
 from validator.base import Frozen
+from validator.text import plain
 
 MAX_BYTES = 64 << 20
+DEPTH_LIMIT = 32
+_INTEGER_DIGITS = 18
 _T = TypeVar("_T", bound=Frozen)
 
 
@@ -63,6 +68,58 @@ def read_model(path: Path, kind: type[_T], most: int = MAX_BYTES) -> _T:
         return kind.model_validate(value)
     except ValidationError as error:
         raise ValueError(first_problem(error)) from None
+
+
+def check_json(content: bytes) -> JsonValue:
+    """Parse, and refuse what JSON allows and no document of ours has: of equal keys, parsers keep either.
+
+    Raises:
+        ValueError: the message says why: `it has the key 'x' twice`.
+    """
+    try:
+        text = content.decode("utf-8")
+        parsed: JsonValue = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_finite,
+            parse_float=_finite,
+            parse_int=_integer,
+        )
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    except RecursionError:
+        raise ValueError(f"it is nested more than {DEPTH_LIMIT} deep") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON (line {error.lineno}, column {error.colno})") from None
+    level: list[Any] = [[parsed]]
+    for _ in range(DEPTH_LIMIT + 1):
+        groups = (node.values() if isinstance(node, dict) else node for node in level)
+        level = [child for group in groups for child in group if isinstance(child, dict | list)]
+        if not level:
+            return parsed
+    raise ValueError(f"it is nested more than {DEPTH_LIMIT} deep")
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"it has the key {plain(twice, 60)!r} twice")
+    return unique
+
+
+def _finite(digits: str) -> float:
+    """Some fields may hold infinity in memory, but a document writes null instead."""
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"it holds {plain(digits, 20)}, a number that is out of range")
+    return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits.lstrip("-")) > _INTEGER_DIGITS:
+        raise ValueError(f"it holds a whole number of {len(digits)} digits")
+    return int(digits)
 
 
 def first_problem(error: ValidationError) -> str:

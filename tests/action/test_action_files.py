@@ -21,7 +21,12 @@ from validator.github.publish import CommentOutcome, CommentPolicy
 from validator.verdict.results import Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
-ACTIONS = {"action.yml": "run", "report/action.yml": "publish"}
+ACTIONS = {
+    "action.yml": "run",
+    "report/action.yml": "publish",
+    "plan/action.yml": "plan",
+    "merge/action.yml": "merge",
+}
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
@@ -88,7 +93,7 @@ def test_the_steps_are_safe(path: str) -> None:
         assert "${{" not in step["run"]
         assert not re.search(r"GITHUB_(ENV|PATH)\b", step["run"])
     tokens = [step.get("env", {}).get("GITHUB_TOKEN") for step in load(path)["runs"]["steps"]]
-    assert tokens == [None, "" if path == "action.yml" else "${{ inputs.token }}"]
+    assert tokens == [None, "${{ inputs.token }}" if path == "report/action.yml" else ""]
 
 
 def test_every_output_is_written(path: str) -> None:
@@ -101,7 +106,7 @@ def test_the_choices_are_those_of_the_code() -> None:
     assert report["inputs"]["comment"]["allowed-values"] == list(get_args(CommentPolicy))
     assert report["outputs"]["comment"]["allowed-values"] == list(get_args(CommentOutcome))
     assert set(get_args(CommentAction)) <= set(get_args(CommentOutcome))
-    for types in (report, load("action-types.yml")):
+    for types in (report, load("action-types.yml"), load("merge/action-types.yml")):
         assert types["outputs"]["verdict"]["allowed-values"] == list(get_args(Verdict))
 
 
@@ -129,7 +134,7 @@ def test_a_table_is_written_between_its_markers_and_nowhere_else() -> None:
 
 
 def test_the_guide_has_every_workflow() -> None:
-    names = {"two-jobs", "fork-safe", "nightly", "one-job", "auto-merge", "monorepo"}
+    names = {"two-jobs", "fork-safe", "nightly", "one-job", "auto-merge", "monorepo", "fan-out"}
     assert names <= WORKFLOWS.keys()
 
 
@@ -161,6 +166,8 @@ def test_a_workflow_of_the_guide_gives_only_inputs_that_exist(name: str) -> None
             action = {
                 "OWNER/keras-upgrade-validator@v1": "action.yml",
                 "OWNER/keras-upgrade-validator/report@v1": "report/action.yml",
+                "OWNER/keras-upgrade-validator/plan@v1": "plan/action.yml",
+                "OWNER/keras-upgrade-validator/merge@v1": "merge/action.yml",
             }.get(step.get("uses", ""))
             if action:
                 inputs = load(action)["inputs"]

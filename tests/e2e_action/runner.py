@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BRANCH = "dependabot/pip/keras-3.5.0"
 #: Certificates, proxies and package indexes of this machine, without which nothing can be installed.
 _MACHINE = re.compile(r"^(SSL_|REQUESTS_CA|CURL_CA|PIP_|UV_|(HTTPS?|NO)_PROXY$)", re.IGNORECASE)
-_RELEASED = ("action.yml", "report/", "validator/", "requirements.lock")
+_RELEASED = ("action.yml", "report/", "plan/", "merge/", "validator/", "requirements.lock")
 
 CHECKOUT = """name: checkout
 description: Clones from the bare origin.
@@ -82,7 +82,8 @@ runs:
 DOWNLOAD = """name: download
 description: Copies from the folder of artifacts.
 inputs:
-  name: {description: Name., required: true}
+  name: {description: Name., default: ""}
+  pattern: {description: "Names; each gets a folder.", default: ""}
   path: {description: Path., required: true}
   run-id: {description: Of another run., required: false}
   github-token: {description: For another run., required: false}
@@ -90,10 +91,19 @@ runs:
   using: composite
   steps:
     - shell: bash
-      env: {NAME: "${{ inputs.name }}", TO: "${{ inputs.path }}", RUN: "${{ inputs.run-id }}"}
+      env:
+        NAME: ${{ inputs.name }}
+        PATTERN: ${{ inputs.pattern }}
+        TO: ${{ inputs.path }}
+        RUN: ${{ inputs.run-id }}
       run: |
-        folder=$TEST_ARTIFACTS/${RUN:-$GITHUB_RUN_ID}/$NAME
-        test -d "$folder" && mkdir -p "$TO" && cp "$folder"/* "$TO/"
+        folder=$TEST_ARTIFACTS/${RUN:-$GITHUB_RUN_ID}
+        if [ -n "$PATTERN" ]; then
+          mkdir -p "$TO"
+          find "$folder" -mindepth 1 -maxdepth 1 -name "$PATTERN" -exec cp -r {} "$TO/" ";"
+          exit
+        fi
+        test -d "$folder/$NAME" && mkdir -p "$TO" && cp "$folder/$NAME"/* "$TO/"
 """
 STAND_INS = {"checkout": CHECKOUT, "upload-artifact": UPLOAD, "download-artifact": DOWNLOAD}
 

@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-ACTIONS = [ROOT / "action.yml", ROOT / "report" / "action.yml"]
+ACTIONS = [ROOT / "action.yml", *sorted(ROOT.glob("*/action.yml"))]
 SETUP = "python3 -m venv .venv && .venv/bin/pip install -q -r requirements.lock && "
 
 

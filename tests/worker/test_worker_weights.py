@@ -176,4 +176,6 @@ def test_what_the_process_ran_under_is_recorded(loaded: Results) -> None:
     assert facts["floatx"] == "float32"
     assert facts["image_data_format"] == "channels_last"
     assert facts["device"]
+    assert facts["processor"]
+    assert "instruction sets" in facts
     assert not [name for name in facts if name in ("TF_USE_LEGACY_KERAS", "TF_CPP_MIN_LOG_LEVEL")]

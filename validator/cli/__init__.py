@@ -51,6 +51,7 @@ for command in (
     running.plan,
     running.origin,
     running.history,
+    running.merge,
     running.report,
     publishing.publish,
     running.compare,

@@ -101,5 +101,21 @@ class ReportFormat(str, Enum):
     terminal = "terminal"
 
 
+class PlanFormat(str, Enum):
+    """Formats of a plan."""
+
+    terminal = "terminal"
+    json = "json"
+    github = "github"
+
+
+ShardName = Annotated[
+    str | None,
+    option(
+        "shard",
+        "Run this shard of the plan alone, such as 1/3, and write its results for `merge`.",
+        metavar="I/N",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, and take every default.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]

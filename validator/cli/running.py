@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,9 +20,12 @@ from validator.cli.options import (
     Model,
     Only,
     Output,
+    PlanFormat,
     Pre,
     ReportFormat,
+    ShardName,
     With,
+    option,
 )
 
 
@@ -40,6 +44,11 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     requirement: With = None,
     pre: Pre = False,
     history: HistoryFile = None,
+    shard: ShardName = None,
+    cache: Annotated[
+        Path | None,
+        option("cache", "Directory with predictions of earlier runs: what did not change is not run again."),
+    ] = None,
 ) -> None:
     """Build all environments, run all cells, compare and report. The exit code is 1 if the gate fails.
 
@@ -47,17 +56,20 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     those of the matrix. If nothing relevant changed between them, nothing runs.
 
     With --with or --pre, `base` is what HEAD requires, and `head` the same with these packages moved.
-    Everything else stays where it can.
+    Everything else stays where it can. With --shard, the exit code is 0 as soon as the shard's results are
+    written: `merge` judges.
     """
-    from validator.matrix import AskedMoves, MatrixSelection
+    from validator.matrix import AskedMoves, MatrixSelection, Shard
     from validator.pipeline.publish import run_in_actions
     from validator.pipeline.run import Request, run_matrix
 
     selection = MatrixSelection(tuple(model or ()), baseline, tuple(against or ()))
     moves = AskedMoves(tuple(requirement or ()), pre)
+    part = Shard.read(shard) if shard else None
     request = Request(
         config, tuple(only or ()), output, json, jobs, base, head, event, selection, moves, history
     )
+    request = replace(request, shard=part, cache=cache)
     raise typer.Exit(int(run_in_actions(request) if event else run_matrix(request)))
 
 
@@ -73,6 +85,21 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     event: FromEvent = False,
     requirement: With = None,
     pre: Pre = False,
+    form: Annotated[
+        PlanFormat,
+        typer.Option(
+            "--format", "-f", help="`github`: one line of JSON for `strategy.matrix`, a job a shard."
+        ),
+    ] = PlanFormat.terminal,
+    shards: Annotated[
+        int | None,
+        option(
+            "shards",
+            "With --format github: so many jobs at most. Default: one an environment.",
+            min=1,
+            max=256,
+        ),
+    ] = None,
 ) -> None:
     """Print the environments and cells of a run without running them."""
     from validator.matrix import AskedMoves, MatrixSelection
@@ -80,8 +107,17 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     from validator.pipeline.show import show_plan
 
     selection = MatrixSelection(tuple(model or ()), baseline, tuple(against or ()))
-    moves = AskedMoves(tuple(requirement or ()), pre)
-    show_plan(Request(config, tuple(only or ()), None, json, None, base, head, event, selection, moves))
+    request = Request(
+        config,
+        tuple(only or ()),
+        json=json,
+        base=base,
+        head=head,
+        event=event,
+        selection=selection,
+        moves=AskedMoves(tuple(requirement or ()), pre),
+    )
+    show_plan(request, form.value, shards)
 
 
 def origin(  # noqa: PLR0913, PLR0917 - one parameter an option
@@ -118,6 +154,33 @@ def history(
     from validator.pipeline.history import HistoryRequest, show
 
     show(HistoryRequest(config, file, tuple(model or ()), html, json))
+
+
+def merge(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            envvar="KERAS_VALIDATOR_PARTS", help="Directory with what `run --shard` wrote. Repeatable."
+        ),
+    ],
+    output: Annotated[
+        Path | None, option("output", "Directory of the report. Default: .keras-validator/run.", "-o")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print report.json to stdout.")] = False,
+    event: Annotated[
+        bool,
+        typer.Option("--event", help="Show the result in this GitHub Actions job, as `run --event` does."),
+    ] = False,
+) -> None:
+    """Bring the results of all shards together, judge once, and report. The exit code is that of `run`.
+
+    A shard that left no result makes the run inconclusive, and its cells are not compared.
+    """
+    from validator.pipeline.parts import MergeRequest, run_merge
+    from validator.pipeline.publish import merge_in_actions
+
+    request = MergeRequest(tuple(folders), output, json, event)
+    raise typer.Exit(int(merge_in_actions(request) if event else run_merge(request)))
 
 
 def report(

@@ -4,7 +4,7 @@ In comes an `Environment` and where packages come from; out comes a `Built`, or 
 This room is the only caller of uv, also on behalf of `upgrade` (`UvInstaller`).
 """
 
-from validator.environments.build import Built, prepare
+from validator.environments.build import Built, prepare, resolve
 from validator.environments.installer import UvInstaller, versions
 from validator.environments.lock import newest, resolved
 from validator.environments.overlays import Overlays, Wheel, is_night
@@ -19,6 +19,7 @@ __all__ = [
     "is_night",
     "newest",
     "prepare",
+    "resolve",
     "resolved",
     "versions",
 ]

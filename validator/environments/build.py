@@ -45,6 +45,16 @@ def prepare(environment: Environment, install: Install, root: Path, locks: Path,
         return failure or _install(environment, install, venv, locks, uv)
 
 
+def resolve(environment: Environment, install: Install, root: Path, locks: Path, uv: Uv) -> str | Failure:
+    """The lock that `prepare` would install, as text; nothing is installed."""
+    root.mkdir(parents=True, exist_ok=True)
+    venv = root / environment.name
+    with _alone(venv):
+        failure = _create(venv, environment.python, uv)
+        locked = failure or lock(environment, install, venv / "bin" / "python", locks, uv)
+    return locked if isinstance(locked, Failure) else locked.read_text(encoding="utf-8")
+
+
 @contextlib.contextmanager
 def _alone(venv: Path) -> Iterator[None]:
     """Two runs that share an environment build it one after the other; the second reuses it."""

@@ -19,7 +19,7 @@ from validator.text import plain
 from validator.upgrade import ModelReason, refreshes
 from validator.upgrade.types import StaleLockReason
 from validator.verdict.bands import GREEN
-from validator.verdict.gate import broken_rules, judge_run
+from validator.verdict.gate import broken_rules, judge_run, with_restored
 from validator.verdict.judge import verdict_of
 from validator.verdict.results import CellResult, Reason, Report
 
@@ -182,11 +182,15 @@ def _verdict(report: Report) -> Iterator[str]:
         each for each in (report.upgrade.reasons if report.upgrade else ()) if isinstance(each, ModelReason)
     )
     if not report.models:
-        allowed = {_EMPTY.get(each.kind) for each in report.reasons}
+        kinds = [each.kind for each in report.reasons]
+        allowed = {"inconclusive"} if "step-files" in kinds else {_EMPTY.get(kind) for kind in kinds}
         if allowed != {report.verdict}:
             yield f"its verdict is {report.verdict}, and it has no cell and no reason for that"
         return
     verdict, reasons = judge_run(report.models, changes)
+    written = tuple(file for each in report.reasons for file in each.files)
+    judged = with_restored(report.model_copy(update={"verdict": verdict, "reasons": reasons}), written)
+    verdict, reasons = judged.verdict, judged.reasons
     if report.verdict != verdict:
         yield f"its verdict is {report.verdict}, and its cells give {verdict}"
     elif _keys(report.reasons) != _keys(reasons):

@@ -6,22 +6,18 @@ the commit that GitHub names, and agree with itself.
 
 from __future__ import annotations
 
-import json
-import math
-from collections import Counter
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from pydantic import JsonValue, ValidationError
+from pydantic import ValidationError
 
+from validator.documents import check_json
 from validator.errors import CannotJudgeError
 from validator.github.plausible import contradiction, too_long, with_own_commands
 from validator.text import plain
 from validator.verdict.results import Report
 
 REPORT_LIMIT = 5 * 1024 * 1024
-DEPTH_LIMIT = 32
-_INTEGER_DIGITS = 18
 
 
 class RefusedReportError(CannotJudgeError):
@@ -44,7 +40,10 @@ def parse_report(content: bytes, head_sha: str) -> Report:
     """Like `read_report`, for what is already in memory."""
     if len(content) > REPORT_LIMIT:
         _refuse(f"it is larger than {REPORT_LIMIT // 1024 // 1024} MiB")
-    document = _check_json(content)
+    try:
+        document = check_json(content)
+    except ValueError as error:
+        _refuse(str(error))
     where = too_long(document)
     if where:
         _refuse(f"the text of {plain(where, 120)} is longer than any that a run writes")
@@ -65,60 +64,6 @@ def parse_report(content: bytes, head_sha: str) -> Report:
         return with_own_commands(report)
     except ValueError as error:
         _refuse(str(error))
-
-
-def _check_json(content: bytes) -> JsonValue:
-    """Refuse what JSON allows and a report does not. Of two equal keys, parsers differ in which they keep."""
-    try:
-        text = content.decode("utf-8")
-        parsed: JsonValue = json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_constant=_finite,
-            parse_float=_finite,
-            parse_int=_integer,
-        )
-    except UnicodeDecodeError:
-        _refuse("it is not UTF-8")
-    except RecursionError:
-        _refuse(f"it is nested more than {DEPTH_LIMIT} deep")
-    except json.JSONDecodeError as error:
-        _refuse(f"it is no JSON (line {error.lineno}, column {error.colno})")
-    if _deep(parsed):
-        _refuse(f"it is nested more than {DEPTH_LIMIT} deep")
-    return parsed
-
-
-def _deep(document: JsonValue) -> bool:
-    level: list[Any] = [[document]]
-    for _ in range(DEPTH_LIMIT + 1):
-        groups = (node.values() if isinstance(node, dict) else node for node in level)
-        level = [child for group in groups for child in group if isinstance(child, dict | list)]
-        if not level:
-            return False
-    return True
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    unique = dict(pairs)
-    if len(unique) != len(pairs):
-        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        _refuse(f"it has the key {plain(twice, 60)!r} twice")
-    return unique
-
-
-def _finite(digits: str) -> float:
-    """Some fields may hold infinity in memory, but a report writes null instead."""
-    value = float(digits)
-    if not math.isfinite(value):
-        _refuse(f"it holds {plain(digits, 20)}, a number that is out of range")
-    return value
-
-
-def _integer(digits: str) -> int:
-    if len(digits.lstrip("-")) > _INTEGER_DIGITS:
-        _refuse(f"it holds a whole number of {len(digits)} digits")
-    return int(digits)
 
 
 def _refuse(reason: str) -> NoReturn:

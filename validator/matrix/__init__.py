@@ -19,6 +19,7 @@ from validator.matrix.pull_request import (
 )
 from validator.matrix.requirements import common_requirements
 from validator.matrix.selection import CURRENT, MatrixSelection, current_environment
+from validator.matrix.shards import MOST_SHARDS, Shard, cut, part_of, shards
 from validator.matrix.variants import AS_SAVED, Variant, impossible, own_setting, written
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "BASE_FILES",
     "CURRENT",
     "HEAD",
+    "MOST_SHARDS",
     "AskedMoves",
     "Cell",
     "Effect",
@@ -35,11 +37,13 @@ __all__ = [
     "ModelChanges",
     "PackageMove",
     "Plan",
+    "Shard",
     "Variant",
     "by_version",
     "check_moves",
     "common_requirements",
     "current_environment",
+    "cut",
     "environments",
     "impossible",
     "install_of",
@@ -48,6 +52,8 @@ __all__ = [
     "model_changes",
     "moved_side",
     "own_setting",
+    "part_of",
     "read_moves",
+    "shards",
     "written",
 ]

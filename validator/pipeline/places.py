@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from validator.environments import Uv, prepare
+from validator.environments import Uv, prepare, resolve
 from validator.failure import Failure
 from validator.matrix import Environment
 from validator.pipeline.base_files import BaseFiles
@@ -34,6 +34,26 @@ def places(
         )
         for environment in project.plan.environments
     ]
+
+
+def locks(project: Project) -> dict[str, str]:
+    """The lock of each environment that uv builds, resolved and not installed; none where that fails."""
+    uv = Uv.bundled(os.environ, project.install.variables)
+    texts: dict[str, str] = {}
+    for environment in project.plan.environments:
+        complete = placed(project, environment)
+        if environment.interpreter or isinstance(complete, Failure):
+            continue
+        lock = resolve(
+            replace(complete, name=environment.installed_as),
+            project.install_of(environment.name),
+            project.work / "environments",
+            project.locks_of(environment.name),
+            uv,
+        )
+        if isinstance(lock, str):
+            texts[environment.name] = lock
+    return texts
 
 
 def _place(

@@ -20,6 +20,7 @@ from validator.github.publish import creates_comment
 from validator.github.statuses import DESCRIPTION_LIMIT
 from validator.github.summary import append_summary, write_outputs
 from validator.gitlab import PostedNote, publish_note, read_job
+from validator.pipeline.parts import MergeRequest, run_merge
 from validator.pipeline.pull_request import persisted_credentials
 from validator.pipeline.run import Request, run_matrix
 from validator.pipeline.show import read_report
@@ -51,12 +52,26 @@ def run_in_actions(request: Request) -> Exit:
             "it: set `persist-credentials: false` for actions/checkout"
         )
     path = request.folder.report()
-    if context.output is not None:
+    if context.output is not None and request.shard is None:
         # A later value replaces it: a run that is killed leaves a report that says so.
         write_outputs(context.output, {"report": str(path)})
     try:
         with foreign_output(sys.stdout):
             return run_matrix(request)
+    finally:
+        if request.shard is None:
+            _hand_over(path, context)
+        elif context.output is not None and request.part.is_file():
+            write_outputs(context.output, {"part": str(request.part)})
+
+
+def merge_in_actions(request: MergeRequest) -> Exit:
+    """Merge as a step of GitHub Actions, shown as `run_in_actions` does. Raises as `run_merge` does."""
+    context = read_context(os.environ)
+    path = request.folder.report()
+    try:
+        with foreign_output(sys.stdout):
+            return run_merge(request)
     finally:
         _hand_over(path, context)
 

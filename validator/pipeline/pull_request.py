@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 from validator.config.settings import EnvironmentSettings, Settings
 from validator.errors import ConfigurationError
-from validator.github import Context
+from validator.github import Context, read_context
 from validator.upgrade import (
     FRAMEWORKS,
     Detected,
@@ -21,6 +22,7 @@ from validator.upgrade import (
     detect,
     name_of,
 )
+from validator.verdict.results import WorkflowRun
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,15 @@ def find(path: Path, settings: Settings, asked: ComparedCommits, installer: Inst
     instant = settings.install.exclude_newer or datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     detected = detect(path.parent, asked.trigger, _options(settings, path, instant), installer)
     return PullRequest(detected, instant, asked.commit or detected.revisions.head)
+
+
+def actions_job() -> tuple[str | None, WorkflowRun | None]:
+    """The commit that this job of GitHub Actions reports on, and its run; nothing in any other place."""
+    try:
+        context = read_context(os.environ)
+    except ConfigurationError:
+        return None, None  # reported by whoever needs the event
+    return context.head_sha, WorkflowRun(id=context.run_id, attempt=context.run_attempt)
 
 
 def persisted_credentials(path: Path) -> bool:

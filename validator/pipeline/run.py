@@ -17,14 +17,15 @@ from validator.config.settings import OriginSettings
 from validator.environments import Uv, UvInstaller
 from validator.errors import ConfigurationError, Exit, ValidatorError
 from validator.github import StepFiles, read_context
-from validator.matrix import BASE, AskedMoves, MatrixSelection
+from validator.matrix import BASE, AskedMoves, MatrixSelection, Shard, cut, part_of
 from validator.pipeline import pull_request
 from validator.pipeline.base_files import extract_base_files, with_common_inputs
 from validator.pipeline.bounds import announce
 from validator.pipeline.canary import Canary
 from validator.pipeline.history import place_of, remember
+from validator.pipeline.parts import PlannedRun, remove_parts, write_part
 from validator.pipeline.project import Project, display_path, open_project
-from validator.pipeline.pull_request import PullRequest
+from validator.pipeline.pull_request import PullRequest, actions_job
 from validator.pipeline.run_folder import WORK, RunFolder, locked
 from validator.pipeline.supply import supplied, tell
 from validator.pipeline.validate import Run, print_report, validate, write
@@ -41,6 +42,7 @@ class Request:
     `moves`: packages of the project that are moved instead, at HEAD. `history`: the file that the run adds a
     line to; None for that of the configuration.
     `quiet`: no progress is shown. `origin`: whether what moved is traced, as far as the settings allow.
+    `shard`: the part of the plan that is run, for `merge`. `cache`: where captures are kept for later runs.
     """
 
     config: Path
@@ -56,6 +58,8 @@ class Request:
     history: Path | None = None
     quiet: bool = False
     origin: bool = True
+    shard: Shard | None = None
+    cache: Path | None = None
 
     def __post_init__(self) -> None:
         if self.event and self.head is not None:
@@ -70,6 +74,11 @@ class Request:
         """The folder of the run: the requested folder, or one beside the configuration."""
         name = "only" if self.only or self.selection else "run"
         return RunFolder((self.output or self.config.resolve().parent / WORK / name).resolve())
+
+    @property
+    def part(self) -> Path:
+        """What the shard leaves."""
+        return self.folder.root / (self.shard or Shard(1, 1)).file
 
 
 def find_upgrade(request: Request) -> PullRequest | None:
@@ -100,12 +109,15 @@ def find_upgrade(request: Request) -> PullRequest | None:
 
 
 def run_matrix(request: Request) -> Exit:
-    """Run what is asked for as `produce` does, and print the report."""
+    """Run as `produce` does, and print the report. A shard that ran is OK: `merge` decides."""
     code = print_report(produce(request), json=request.json)
     page = request.folder.root / "report.html"
     if page.is_file() and not request.json:
         tell(f"report: {display_path(page.resolve())}")
-    return code
+    if request.shard is None:
+        return code
+    tell(f"shard {request.shard}: for `keras-validator merge`: {display_path(request.part)}")
+    return Exit.OK
 
 
 def produce(request: Request) -> Report:
@@ -123,14 +135,15 @@ def produce(request: Request) -> Report:
     with locked(folder.root, "the run"):
         folder.report().unlink(missing_ok=True)
         folder.history().unlink(missing_ok=True)
+        remove_parts(folder)
         if request.event:
             write(folder, _refused(request, "The run ended without a result; its log says why"))
         files = StepFiles.read(os.environ if request.event else {})
         try:
             place = place_of(request.config, request.history)
             change = find_upgrade(request)
-            upgrade = change.detected.upgrade if change is not None else None
-            if change and upgrade and (upgrade.undecided or not (upgrade.relevant or request.only)):
+            project = None
+            if change and is_settled(request, change):
                 report = _not_run(request, change)
             else:
                 project = opened(request, change)
@@ -143,8 +156,18 @@ def produce(request: Request) -> Report:
             restored = files.restore()
         report = with_restored(report, restored)
         write(folder, report)
-        remember(folder, report, request.config.resolve(), place)
+        if request.shard is None:
+            remember(folder, report, request.config.resolve(), place)
+        else:
+            settings = config.load(request.config.resolve()) if project is None else project.settings
+            write_part(request.part, PlannedRun(request.shard, settings, project), report)
         return report
+
+
+def is_settled(request: Request, change: PullRequest) -> bool:
+    """Whether nothing is run: nothing relevant changed, or what changed could not be read."""
+    upgrade = change.detected.upgrade
+    return bool(upgrade.undecided) or not (upgrade.relevant or request.only)
 
 
 def opened(request: Request, change: PullRequest | None) -> Project:
@@ -161,6 +184,11 @@ def run_cells(request: Request, change: PullRequest | None) -> Report:
 
 
 def _run(request: Request, project: Project) -> Report:
+    if request.shard is not None:
+        cells = part_of(project.plan, request.shard)[request.shard.index - 1]
+        if not cells:
+            return _idle(request, project)
+        project = replace(project, plan=cut(project.plan, cells))
     say = (lambda _: None) if request.quiet else tell
     announce(project, say)
     project = supplied(project, say)
@@ -173,7 +201,8 @@ def _run(request: Request, project: Project) -> Report:
         base = extract_base_files(project, request.folder)
         project = with_common_inputs(project, base, request.folder) if base else project
         commit, workflow_run = _job(request)
-        return validate(Run(project, request.folder, jobs, watcher, base, commit, workflow_run))
+        run = Run(project, request.folder, jobs, watcher, base, commit, workflow_run, request.cache)
+        return validate(run)
 
 
 def workers(project: Project, jobs: int | None) -> int:
@@ -217,6 +246,23 @@ def _not_run(request: Request, change: PullRequest) -> Report:
     )
 
 
+def _idle(request: Request, project: Project) -> Report:
+    """The report of a shard that has no cells: there are more shards than can be made of the plan."""
+    change = project.pull_request
+    return Report(
+        verdict="inconclusive",
+        reasons=(Reason(kind="nothing-compared"),),
+        baseline=BASE,
+        upgrade=change.detected.upgrade if change else None,
+        environments=(),
+        models=(),
+        tool=__version__,
+        configuration=project.display_path,
+        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        commit=change.commit if change else None,
+    )
+
+
 def _uncompared(request: Request, change: PullRequest) -> Report:
     """The report where models come or go, and nothing else changed."""
     verdict, reasons = judge_run((), change.detected.reasons)
@@ -241,10 +287,4 @@ def _refused(request: Request, why: str) -> Report:
 
 def _job(request: Request) -> tuple[str | None, WorkflowRun | None]:
     """The commit that this job of GitHub Actions reports on, and its run; nothing without `--event`."""
-    if not request.event:
-        return None, None
-    try:
-        context = read_context(os.environ)
-    except ConfigurationError:
-        return None, None  # reported by whoever needs the event
-    return context.head_sha, WorkflowRun(id=context.run_id, attempt=context.run_attempt)
+    return actions_job() if request.event else (None, None)

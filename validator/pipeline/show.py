@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
-from validator.checks.outputs import compare_stored
+from validator.checks.loading.types import are_other_processors
+from validator.checks.outputs import compare_stored, unproven
 from validator.documents import read_bytes
 from validator.errors import ConfigurationError, Exit
 from validator.failure import Failure
-from validator.matrix import Environment, Plan
+from validator.matrix import Cell, Environment, Plan, shards
 from validator.pipeline.pull_request import PullRequest
-from validator.pipeline.run import Request, find_upgrade, opened
+from validator.pipeline.run import Request, find_upgrade, is_settled, opened
+from validator.pipeline.supply import tell
 from validator.report import html, junit, markdown
 from validator.report import json as report_json
 from validator.report.tables import print_outputs, print_plan
@@ -28,21 +31,42 @@ from validator.storage.tensors import StoredTensor
 from validator.verdict.bands import BANDS, GREEN
 from validator.verdict.results import Report
 
+#: The name of a job: what is no plain name is replaced.
+_UNSAFE, _NAME = re.compile(r"[^A-Za-z0-9._+, -]"), 80
 
-def show_plan(request: Request) -> None:
+
+def show_plan(request: Request, form: str = "terminal", most: int | None = None) -> None:
     """Print the environments and cells of a run, and why a pull request would run them.
+
+    In the form `github`, print shards for `strategy.matrix` instead, `most` at most.
 
     Raises:
         ConfigurationError: the configuration or the commits cannot be used.
     """
     change = find_upgrade(request)
-    plan = opened(request, change).plan
     upgrade = change.detected.upgrade if change else None
-    if request.json:
+    if form == "github":
+        sys.stdout.write(json.dumps(_matrix(request, change, most)) + "\n")
+        return
+    plan = opened(request, change).plan
+    if request.json or form == "json":
         json.dump(_plan_json(plan, change), sys.stdout, indent=1)
         sys.stdout.write("\n")
     else:
         print_plan(plan, upgrade, Console())
+
+
+def _matrix(request: Request, change: PullRequest | None, most: int | None) -> dict[str, object]:
+    """The matrix of GitHub's jobs: never empty, which GitHub refuses. One shard says why nothing runs."""
+    parts: tuple[tuple[Cell, ...], ...] = ((),)
+    if change is None or not is_settled(request, change):
+        parts = shards(opened(request, change).plan, most)
+    names = (_UNSAFE.sub("-", ", ".join(dict.fromkeys(cell.environment for cell in part))) for part in parts)
+    jobs = [
+        {"shard": f"{number}/{len(parts)}", "index": number, "name": name[:_NAME] or "nothing to run"}
+        for number, name in enumerate(names, start=1)
+    ]
+    return {"include": jobs}
 
 
 def _plan_json(plan: Plan, change: PullRequest | None) -> dict[str, object]:
@@ -108,6 +132,9 @@ def show_comparison(baseline: Path, candidate: Path, as_json: bool) -> Exit:
             for path, side in ((baseline, "baseline"), (candidate, "candidate"))
         ]
         findings = compare_stored(sides[0], sides[1], BANDS)
+        if are_other_processors(_surroundings(baseline), _surroundings(candidate)):
+            findings = tuple(map(unproven, findings))
+            tell("the two captures are from different processors: their bits are not comparable")
     if as_json:
         outputs = [finding.model_dump(mode="json") for finding in findings]
         sys.stdout.write(json.dumps({"schema": 2, "outputs": outputs}, indent=1) + "\n")
@@ -117,6 +144,12 @@ def show_comparison(baseline: Path, candidate: Path, as_json: bool) -> Exit:
     if verdicts <= {"not-compared"}:
         return Exit.CANNOT_JUDGE
     return Exit.OK if verdicts <= GREEN else Exit.GATE
+
+
+def _surroundings(path: Path) -> Mapping[str, str]:
+    """What a capture's process ran under; nothing of a recording."""
+    capture = read_capture(path)
+    return {} if isinstance(capture, Failure) else capture.response.surroundings
 
 
 def stored_outputs(path: Path, scratch: Path) -> tuple[StoredTensor, ...]:

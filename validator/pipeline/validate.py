@@ -21,12 +21,13 @@ from validator.matrix import BASE_FILES, CURRENT, Cell, Plan
 from validator.origin import Origin
 from validator.pipeline.base_files import BaseFiles
 from validator.pipeline.bounds import bounds_of, confinement
-from validator.pipeline.evidence import Captures
+from validator.pipeline.evidence import Asked, Captures
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.origins import Ground, Installed, explained, traced
 from validator.pipeline.places import NO_LIMIT, places
 from validator.pipeline.project import Project, display_path
 from validator.pipeline.pull_request import PullRequest
+from validator.pipeline.restoring import Restoring, store_in
 from validator.pipeline.rounds import first_round, later_round
 from validator.pipeline.run_folder import RunFolder
 from validator.report import html, junit, markdown
@@ -35,6 +36,7 @@ from validator.report.terminal import show
 from validator.runner import Pool, RunLimit, Watcher, intact, write_text
 from validator.storage import recording
 from validator.verdict.accepting import with_moves
+from validator.verdict.bands import GREEN
 from validator.verdict.gate import EXIT_CODES, apply_gate, judge_run, worst_first
 from validator.verdict.judge import Judgement, judge_cell
 from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Report, WorkflowRun
@@ -57,6 +59,7 @@ class Run:
     base: BaseFiles | None = None
     commit: str | None = None
     workflow_run: WorkflowRun | None = None
+    cache: Path | None = None
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     limit: RunLimit = NO_LIMIT
 
@@ -82,26 +85,40 @@ def validate(run: Run) -> Report:
     jobs = first_round(maker)
     run = replace(run, limit=RunLimit.of(run.project.settings.limits.total_seconds))
     with run.pool() as pool:
+        restoring = Restoring(pool, run.project, run.folder, store_in(run.cache), run.watcher)
         run.watcher.planned("predict", jobs)
-        captures = Captures(run.project.plan, {**pool.run(jobs), **_refused(maker)})
+        captures = Captures(run.project.plan, {**restoring.run(jobs), **_refused(maker)})
         maker, captures = _joined(maker, captures)
         run = replace(run, project=maker.project)
         judged = judge(maker, captures)
+        again = restoring.verify(_doubtful(maker, judged)) if restoring.kept else {}
+        if again:
+            captures = captures.with_round(again, Asked())
+            judged = judge(maker, captures)
         for follows in ROUNDS:
             later = later_round(maker, judged, follows)
             if later.jobs:
                 run.watcher.planned(follows, list(later.jobs.values()))
-                recorded = pool.run(list(later.jobs.values()), budgets=later.budgets)
+                recorded = restoring.run(list(later.jobs.values()), budgets=later.budgets)
                 captures = captures.with_round(recorded, later.asked)
                 judged = judge(maker, captures, only=later.cells, before=judged)
-        environments = tuple(_environment(run, pool, name) for name in _names(run))
+        environments = tuple(_environment(run, pool, name, restoring) for name in _names(run))
         pythons = pool.pythons()
-    report = conclude(run, judged, environments)
+        if restoring.store is not None:
+            restoring.store.prune()
+    report = conclude(run, judged, environments, restoring=restoring)
     if not run.project.settings.origin.seconds or run.limit.left() <= 0:
         return report
     write(run.folder, report)  # a search that is interrupted must not cost what is known
     origins = _origins(run, maker, judged, Installed(environments, pythons))
-    return conclude(run, judged, environments, origins)
+    return conclude(run, judged, environments, origins, restoring)
+
+
+def _doubtful(maker: JobMaker, judged: Sequence[Judgement]) -> set[str]:
+    """Cells that moved, and their baselines: what was restored of them must not be why."""
+    moved = [judgement.subject.cell for judgement in judged if judgement.result.verdict not in GREEN]
+    baselines = {maker.project.plan.baseline_of(cell) for cell in moved}
+    return {cell.id for cell in {*moved, *baselines}}
 
 
 def _refused(maker: JobMaker) -> dict[str, Failure]:
@@ -176,10 +193,11 @@ def conclude(
     judged: Sequence[Judgement],
     environments: tuple[EnvironmentResult, ...],
     origins: Mapping[str, Origin] = MappingProxyType({}),
+    restoring: Restoring | None = None,
 ) -> Report:
     """Apply the gate, and put everything into the report. `origins`: by cell id."""
     project = run.project
-    environments = with_moves(environments, _baseline(project.plan), project.settings.upgrade.relevant)
+    environments = with_moves(environments, baseline_of(project.plan), project.settings.upgrade.relevant)
     models = []
     for model in project.settings.models:
         cells = [
@@ -202,7 +220,7 @@ def conclude(
     return Report(
         verdict=verdict,
         reasons=reasons,
-        baseline=_baseline(project.plan),
+        baseline=baseline_of(project.plan),
         upgrade=project.pull_request.detected.upgrade if project.pull_request else None,
         environments=environments,
         models=tuple(models),
@@ -219,6 +237,8 @@ def conclude(
         sandbox=confinement(project),
         acceptance_file=display_path(project.folder / project.settings.acceptances),
         acceptances=notes,
+        restored=restoring.captures if restoring else (),
+        cache_notes=tuple(restoring.notes) if restoring else (),
     )
 
 
@@ -264,12 +284,12 @@ def _names(run: Run) -> tuple[str, ...]:
     return tuple(environment.name for environment in run.project.plan.environments)
 
 
-def _environment(run: Run, pool: Pool, name: str) -> EnvironmentResult:
+def _environment(run: Run, pool: Pool, name: str, restoring: Restoring) -> EnvironmentResult:
     """One environment as it really ran."""
-    own = name == BASE_FILES or name == _baseline(run.project.plan)
+    own = name == BASE_FILES or name == baseline_of(run.project.plan)
     role: Literal["baseline", "candidate"] = "baseline" if own else "candidate"
     failure = pool.failures().get(name)
-    facts = None if failure else pool.facts().get(name)
+    facts = None if failure else restoring.facts(name)
     if facts is None or facts.keras is None:
         return EnvironmentResult(name=name, role=role, failure=failure)
     features = " ".join(facts.cpu.features)
@@ -294,7 +314,7 @@ def _label(project: Project, cell: Cell, captures: Captures) -> CellResult:
         variant=cell.variant.name,
         verdict="not-compared",
         seconds=captures.seconds(cell),
-        reproduce=_command(project, cell),
+        reproduce=command_of(project, cell),
         effect=project.plan.effect(cell),
         alone=_alone(project, cell, captures),
     )
@@ -307,13 +327,14 @@ def _alone(project: Project, cell: Cell, captures: Captures) -> Failure | None:
     return captures.failure(replace(cell, environment=project.plan.baseline))
 
 
-def _baseline(plan: Plan) -> str:
+def baseline_of(plan: Plan) -> str:
     """The environment of the report's baseline: of the base's files, where nothing else is compared."""
     effects = {plan.effect(cell) for cell in plan.compared}
     return BASE_FILES if effects and effects <= {"model"} else plan.baseline
 
 
-def _command(project: Project, cell: Cell) -> str:
+def command_of(project: Project, cell: Cell) -> str:
+    """The command that runs a cell again."""
     change, selection = project.pull_request, project.selection
     program = "python -m validator" if CURRENT in selection.environments else "keras-validator"
     base = _compared(change) if change else ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from validator.matrix import BASE_FILES, by_version
 from validator.upgrade.types import PackageChange
+from validator.verdict.parts import SEPARATOR
 from validator.verdict.results import EnvironmentResult, Report
 
 KEY_PACKAGES = ("keras", "tf-keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
@@ -55,8 +56,13 @@ def _difference(baseline: EnvironmentResult, candidate: EnvironmentResult) -> En
         facts=tuple(
             PackageChange(name=fact, old=old, new=new)
             for fact, (old, new) in facts.items()
-            if old and new and old != new
+            if old and new and old != new and not (fact == "CPU" and _ran_beside(old, new))
         ),
         same=(*same, *(f"{name} {before[name]}" for name in kept)),
         same_more=len(names) - len(moved) - len(kept),
     )
+
+
+def _ran_beside(baseline: str, candidate: str) -> bool:
+    """Whether the baseline ran on every processor of the candidate, as in a run of several machines."""
+    return set(candidate.split(SEPARATOR)) <= set(baseline.split(SEPARATOR))

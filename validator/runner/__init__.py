@@ -8,20 +8,24 @@ from validator.runner.captures import WORKER_FOLDER, Capture, EnvironmentFacts, 
 from validator.runner.forks import Forks
 from validator.runner.functions import run_recorder
 from validator.runner.in_process import measure_in_process
+from validator.runner.kept import CaptureStore, KeptCapture, Machine, same_batch, worker_digest
 from validator.runner.pool import EnvironmentState, Place, Pool, RunLimit, Watcher
 from validator.runner.request import Job, Overlay, write_json, write_text
 from validator.runner.sandbox import Sandbox, can_confine
-from validator.runner.seals import intact
+from validator.runner.seals import intact, sealed
 from validator.runner.supervise import Bounds, default_memory
 
 __all__ = [
     "WORKER_FOLDER",
     "Bounds",
     "Capture",
+    "CaptureStore",
     "EnvironmentFacts",
     "EnvironmentState",
     "Forks",
     "Job",
+    "KeptCapture",
+    "Machine",
     "Overlay",
     "Place",
     "Pool",
@@ -35,6 +39,9 @@ __all__ = [
     "read_capture",
     "read_environment",
     "run_recorder",
+    "same_batch",
+    "sealed",
+    "worker_digest",
     "write_json",
     "write_text",
 ]

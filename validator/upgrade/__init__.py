@@ -8,6 +8,7 @@ from validator.upgrade.checkout import Checkout, check_out
 from validator.upgrade.detection import detect
 from validator.upgrade.git import GitError, Repository, Snapshot
 from validator.upgrade.manifest import name_of, pinned
+from validator.upgrade.models import model_files
 from validator.upgrade.reader import read_manifest_pins, read_requirements
 from validator.upgrade.relevant import FRAMEWORKS, Relevance
 from validator.upgrade.stale import refreshes
@@ -57,6 +58,7 @@ __all__ = [
     "UpgradeReason",
     "check_out",
     "detect",
+    "model_files",
     "name_of",
     "pinned",
     "read_manifest_pins",

@@ -8,7 +8,7 @@ from typing import Literal, cast, get_args
 from validator.checks.accuracy.types import AccuracyComparison, EvaluateFailedFinding, UnscoredFinding
 from validator.checks.bands import CellVerdict
 from validator.checks.decode.types import DecodeVerdict
-from validator.checks.loading.types import BaselineFailed
+from validator.checks.loading.types import BaselineFailed, ShardMissing
 from validator.checks.outputs.types import NondeterministicFinding
 from validator.checks.training.types import TrainingVerdict
 from validator.config.settings import Gate, GateRule
@@ -53,15 +53,18 @@ def judge_run(
     `changes`: what the pull request changes about models. One that comes or goes is compared with nothing.
 
     A broken gate is a fail. Otherwise, where a baseline is unusable, a cell was not reached or its results
-    are not its own, or nothing was compared, the run is inconclusive: it says nothing about the upgrade.
-    Otherwise anything that is not green warns.
+    are not its own, or nothing was compared, the run is inconclusive: it says nothing about the upgrade; so
+    it is where a shard is missing, of which a failed run tells too. Otherwise what is not green warns.
     """
     cells = sorted(
         (cell for model in models for cell in model.cells), key=lambda cell: -SEVERITY.index(cell.verdict)
     )
     gated = [Reason(kind="cell", cell=cell.cell, rules=cell.gated) for cell in cells if cell.gated]
+    missing = tuple(Reason(kind="shard-missing", shard=shard) for shard in missing_shards(cells))
     if gated:
-        return "fail", tuple(gated)
+        return "fail", (*gated, *missing)
+    if missing:
+        return "inconclusive", missing
     baseless = [Reason(kind="cell", cell=cell.cell) for cell in cells if _says_nothing(cell)]
     if baseless:
         return "inconclusive", tuple(baseless)
@@ -115,6 +118,13 @@ def _says_nothing(cell: CellResult) -> bool:
     return baseline_failed(cell) or (cell.failure is not None and cell.failure.stage in UNJUDGED)
 
 
+def missing_shards(cells: Sequence[CellResult]) -> tuple[str, ...]:
+    """The shards whose cells were not compared because they left no result, such as `2/3`."""
+    findings = (finding for cell in cells for finding in cell.findings)
+    shards = {finding.shard for finding in findings if isinstance(finding, ShardMissing)}
+    return tuple(sorted(shards, key=lambda shard: int(shard.partition("/")[0])))
+
+
 def overall(cell: CellResult) -> CellVerdict:
     """The worst of everything that was asked of a cell: predictions, decoding and training."""
     return BANDS.worst((cell.verdict, *(check_verdict(cell, check) for check in ASIDE)))
@@ -131,7 +141,7 @@ def broken_rules(cell: CellResult) -> tuple[GateRule, ...]:
 
 
 def _broken(cell: CellResult) -> Iterator[GateRule]:
-    if cell.verdict in get_args(GateRule) and not _says_nothing(cell):
+    if cell.verdict in get_args(GateRule) and not (_says_nothing(cell) or missing_shards((cell,))):
         yield cast(GateRule, cell.verdict)  # every verdict but the green ones is a rule of its own
     if evaluate_broken(cell):
         yield "failed"

@@ -123,9 +123,11 @@ class Reason(Frozen):
         "model-added",
         "model-removed",
         "step-files",
+        "shard-missing",
     ]
     cell: str = ""
     model: str = Field(default="", description="Of a model that one side alone has.")
+    shard: str = Field(default="", description="Of a shard that left no result, such as `2/3`.")
     rules: tuple[GateRule, ...] = ()
     error: Text = Field(
         default="", description="For `error`: what the run could not begin with, and what to do."
@@ -148,6 +150,14 @@ class WorkflowRun(Frozen):
 
     id: int = Field(gt=0)
     attempt: int = Field(gt=0)
+
+
+class RestoredCapture(Frozen):
+    """Predictions of an earlier run that stand in for the same ones: nothing that decides them changed."""
+
+    cell: str
+    measured: str = Field(description="When they were computed: ISO 8601, UTC.")
+    verified: bool = Field(description="Whether a batch that ran again gave the same bytes.")
 
 
 class Report(Frozen):
@@ -179,3 +189,5 @@ class Report(Frozen):
     acceptances: tuple[AcceptanceNote, ...] = Field(
         default=(), description="Acceptances that did not count: expired, exceeded, unused."
     )
+    restored: tuple[RestoredCapture, ...] = Field(default=(), description="What was not run again.")
+    cache_notes: tuple[Text, ...] = Field(default=(), description="What of the cache was not used, and why.")

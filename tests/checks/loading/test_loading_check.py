@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.checks.outputs.output_cases import OLD, capture, failed, subject
 from validator.checks.loading import CHECK, BaselineFailed, CellFailed
 from validator.checks.loading.types import (
@@ -15,6 +17,7 @@ from validator.checks.loading.types import (
     SettingFinding,
     SurroundingsFinding,
     WarningFinding,
+    are_other_processors,
 )
 from validator.checks.protocol import Earlier, Evidence, Examined, Subject
 from validator.matrix.variants import Variant
@@ -153,3 +156,31 @@ def test_a_variable_of_the_setting_under_test_is_no_surprise(tmp_path: Path) -> 
         tmp_path, about, baseline={"surroundings": {"a": "b"}}, candidate={"surroundings": {"TF_X": "1"}}
     )
     assert result.findings == ()
+
+
+def test_other_processors_are_named_and_bits_are_then_not_comparable(tmp_path: Path) -> None:
+    milan = {"processor": "AMD EPYC 7763", "instruction sets": "avx avx2 fma"}
+    icelake = {"processor": "Intel Xeon 8370C", "instruction sets": "avx avx2 avx512f fma"}
+    result = examined(tmp_path, baseline={"surroundings": milan}, candidate={"surroundings": icelake})
+    shown = [found for found in result.findings if isinstance(found, SurroundingsFinding)]
+    assert [(found.name, found.baseline, found.candidate) for found in shown] == [
+        ("instruction sets", "avx avx2 fma", "avx avx2 avx512f fma"),
+        ("processor", "AMD EPYC 7763", "Intel Xeon 8370C"),
+    ]
+    assert isinstance(result.comparison, LoadingComparison)
+    assert result.comparison.other_processor
+
+
+@pytest.mark.parametrize(
+    ("after", "other"),
+    [
+        ({"processor": "A", "instruction sets": "avx"}, False),
+        ({"processor": "B", "instruction sets": "avx"}, True),
+        ({"processor": "A", "instruction sets": "avx avx2"}, True),
+        ({"cores": "4"}, False),
+        ({}, False),
+    ],
+)
+def test_what_makes_another_processor(after: dict[str, str], other: bool) -> None:
+    before = {"processor": "A", "instruction sets": "avx", "cores": "2"}
+    assert are_other_processors(before, after) is other

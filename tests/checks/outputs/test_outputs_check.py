@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.checks.outputs.output_cases import OLD, capture, entries, failed, of_reference, subject
+from validator.checks.loading.types import LoadedSide, LoadingComparison
 from validator.checks.outputs import CHECK, compare_stored
 from validator.checks.outputs.types import (
     NondeterministicFinding,
@@ -370,3 +371,34 @@ def test_the_tolerance_of_the_model_decides(tmp_path: Path) -> None:
     assert [finding.rule for finding in result.findings if isinstance(finding, OutputFinding)] == [
         "tolerance"
     ]
+
+
+def _on(before: str, after: str) -> Earlier:
+    """What the check `loading` saw of the processors of both sides."""
+    sides = [LoadedSide(surroundings={"processor": name}) for name in (before, after)]
+    return Earlier((Examined("loading", LoadingComparison(baseline=sides[0], candidate=sides[1])),))
+
+
+@pytest.mark.parametrize(
+    ("after", "verdict", "rule"), [("A", "identical", "bytes"), ("B", "rounding", "processor")]
+)
+def test_equal_bytes_of_other_processors_are_no_proof_of_identity(
+    tmp_path: Path, after: str, verdict: str, rule: str
+) -> None:
+    left, right = sides(tmp_path, {}, {"outputs": {"output": OLD}})
+    about = subject()
+    evidence = Evidence(about.baseline, left), Evidence(about.cell, right)
+    result = CHECK.examine(about, *evidence, BANDS, _on("A", after))
+    (finding,) = result.findings
+    assert isinstance(finding, OutputFinding)
+    assert (finding.verdict, finding.rule) == (verdict, rule)
+
+
+def test_what_differs_on_other_processors_is_judged_by_the_noise(tmp_path: Path) -> None:
+    left, right = sides(tmp_path, {}, {})
+    about = subject()
+    for rms, verdict in ((1e-5, "rounding"), (1e-7, "changed")):
+        own = measured(tmp_path / f"own-{rms}", noise(tmp_path / f"own-{rms}", rms))
+        evidence = Evidence(about.baseline, left, **own), Evidence(about.cell, right)
+        result = CHECK.examine(about, *evidence, BANDS, _on("A", "B"))
+        assert worst(result) == verdict

@@ -25,6 +25,7 @@ from validator.checks.loading.types import (
     LoadingComparison,
     NoteFinding,
     SettingFinding,
+    ShardMissing,
     Side,
     StateFinding,
     SurroundingsFinding,
@@ -63,6 +64,7 @@ class Loading(Check[LoadedSide, LoadingComparison]):
         NoteFinding,
         BaselineFailed,
         CellFailed,
+        ShardMissing,
     )
 
     def read(self, evidence: Evidence) -> LoadedSide:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -13,6 +14,8 @@ from validator.runner.captures import Note, SelfDifference, WorkerWarning
 
 Side = Literal["baseline", "candidate"]
 SIDES: tuple[Side, Side] = ("baseline", "candidate")
+#: Of what a process ran under: which kernels its processor runs, and so in which order numbers are added.
+PROCESSOR = ("processor", "instruction sets")
 #: What the account of a file's weights leaves open, although every variable is filled.
 Leftover = Literal["tensors-not-used", "optimizer-not-restored"]
 
@@ -51,6 +54,19 @@ class LoadingComparison(Comparison):
     candidate: LoadedSide
     setting: BuilderSetting | None = None
     expected: tuple[str, ...] = ()
+
+    @property
+    def other_processor(self) -> bool:
+        """Whether the two sides ran on other processors, so that no bit can be compared."""
+        return are_other_processors(self.baseline.surroundings, self.candidate.surroundings)
+
+
+def are_other_processors(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
+    """Whether two processes ran on processors of another model, or with other instruction sets.
+
+    Both are known from what they ran under; what a side does not say decides nothing.
+    """
+    return any(name in before and name in after and before[name] != after[name] for name in PROCESSOR)
 
 
 class _OfLoading(Finding):
@@ -141,3 +157,12 @@ class CellFailed(_OfLoading):
 
     kind: Literal["cell-failed"] = "cell-failed"
     failure: Failure
+
+
+class ShardMissing(_OfLoading):
+    """The shard that judges the cell left no result: nothing is known of it."""
+
+    kind: Literal["shard-missing"] = "shard-missing"
+    shard: str = Field(
+        pattern=r"^[0-9]{1,3}/[0-9]{1,3}$", description="Its number and how many there are, such as `2/3`."
+    )

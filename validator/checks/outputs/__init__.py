@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from validator.checks.bands import Bands
+from validator.checks.loading.types import LoadingComparison
 from validator.checks.outputs.compare import HALF, compare_outputs, output_numbers
-from validator.checks.outputs.find import change_of, find_outputs, judge_output
+from validator.checks.outputs.find import change_of, find_outputs, judge_output, unproven
 from validator.checks.outputs.recording import OutputsRecording, read_outputs
 from validator.checks.outputs.sample import worst_sample
 from validator.checks.outputs.types import (
@@ -29,7 +30,7 @@ from validator.checks.structure.types import StructureComparison
 from validator.config.settings import Tolerance
 from validator.storage.tensors import StoredTensor
 
-__all__ = ["CHECK", "change_of", "compare_stored"]
+__all__ = ["CHECK", "change_of", "compare_stored", "unproven"]
 
 #: Of the ensemble. With 3 members all of a row may stand still by chance; 8 leave no such row.
 _MEMBERS = 8
@@ -79,10 +80,12 @@ class Outputs(Check[OutputsRecording, OutputsComparison]):
         structure = earlier.comparison(StructureComparison)
         differences = structure.differences if structure else ()
         more = {"weights_differ": any(difference.aspect == "weights" for difference in differences)}
-        return tuple(
+        loading = earlier.comparison(LoadingComparison)
+        findings = (
             finding.model_copy(update=more) if isinstance(finding, ReferenceFinding) else finding
             for finding in find_outputs(comparison, bands)
         )
+        return tuple(map(unproven, findings) if loading and loading.other_processor else findings)
 
     def follow_up(
         self, subject: Subject, comparison: OutputsComparison, findings: Sequence[Finding], earlier: Earlier

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import TypeVar
 
 from validator.checks.bands import Band, Bands, CellVerdict, OutputBands
 from validator.checks.loading.types import SIDES
@@ -31,6 +32,7 @@ from validator.numbers.reference import ReferenceDistance
 from validator.numbers.tolerances import TOLERANCES
 from validator.runner.captures import SelfDifference
 
+_F = TypeVar("_F", bound=Finding)
 #: Rules that a float64 run can overrule: what they measure is rounding, of numbers that can be compared.
 _MEASURED: frozenset[OutputRule] = frozenset({"noise", "units", "dtype-tolerance", "places"})
 
@@ -44,6 +46,13 @@ def find_outputs(comparison: OutputsComparison, bands: Bands) -> Iterator[Findin
         yield ObstacleFinding(verdict="not-compared", obstacles=comparison.obstacles)
     else:
         yield from _of_outputs(comparison, bands)
+
+
+def unproven(finding: _F) -> _F:
+    """The same finding where both sides ran on other processors: equal bytes prove no identity there."""
+    if isinstance(finding, OutputFinding) and finding.rule == "bytes":
+        return finding.model_copy(update={"verdict": "rounding", "rule": "processor"})
+    return finding
 
 
 def change_of(findings: Sequence[Finding]) -> Change | None:

@@ -28,7 +28,7 @@ NoiseGap = Literal["failed", "no-members"]
 #: What decided an output's verdict. `noise`: a grain of its drift. `units`: the same without noise.
 OutputRule = Literal[
     "missing", "extra", "renamed", "empty", "structure", "bytes", "not-a-number", "mostly-nan", "unsteady",
-    "tolerance", "exact", "dtype-tolerance", "noise", "units", "chaos", "places", "nonfinite",
+    "tolerance", "exact", "dtype-tolerance", "noise", "units", "chaos", "places", "nonfinite", "processor",
 ]  # fmt: skip
 #: `convicts`: another function, which the outputs do not show. `confirms`: another function, as they do.
 #: The same function: `acquits` a suspicious cell, `precision` of a cell that changed.

@@ -13,6 +13,7 @@ from validator.checks.loading.types import (
     LoadingComparison,
     NoteFinding,
     SettingFinding,
+    ShardMissing,
     StateFinding,
     SurroundingsFinding,
     WarningFinding,
@@ -27,6 +28,8 @@ from validator.text import plain
 _SETTINGS = {
     "floatx": "float type",
     "image_data_format": "image data format",
+    "processor": "processor",
+    "instruction sets": "processor's list of instruction sets",
     "cores": "number of cores",
     "threads": "number of threads (intra and inter)",
     "x64": "64-bit switch of JAX",
@@ -38,6 +41,8 @@ def _sentence(finding: Finding) -> Words:
         case BaselineFailed() | CellFailed():
             whose = "the baseline " if isinstance(finding, BaselineFailed) else ""
             return words(whose, failed(finding.failure))
+        case ShardMissing():
+            return words("shard ", name(finding.shard), " left no result")
         case InputsFedFinding() | StateFinding():
             return _fed(finding)
         case SurroundingsFinding():
@@ -117,7 +122,7 @@ def _place(finding: Finding) -> Place:
         return "first"
     if isinstance(finding, ArtifactFinding | CompilationFinding):
         return "lead" if finding.verdict else "note"
-    return "lead" if isinstance(finding, BaselineFailed | CellFailed) else "note"
+    return "lead" if isinstance(finding, BaselineFailed | CellFailed | ShardMissing) else "note"
 
 
 WORDS: CheckWords[LoadingComparison] = CheckWords(sentence=_sentence, place=_place)

@@ -96,6 +96,13 @@ def _place(finding: Finding) -> Place:
     return _PLACES.get(finding.kind, "note")
 
 
+_CERTAIN = {
+    "bytes": "bit-identical",
+    "processor": "the same bytes, but on different processors, whose bits are not comparable",
+    "not-a-number": "every value is NaN on both sides, so nothing was compared",
+}
+
+
 def _rule(finding: OutputFinding) -> Words:
     """Which rule decided, with its numbers."""
     comparison = finding.numbers.comparison
@@ -109,12 +116,10 @@ def _decided(finding: OutputFinding, comparison: TensorComparison) -> list[Words
     size, numbers = comparison.max_abs, finding.numbers
     largest = [] if size is None else [words(f"max abs diff {figures.number(size)}")]
     match finding.rule:
-        case "bytes":
-            return [words("bit-identical")]
+        case "bytes" | "processor" | "not-a-number":
+            return [words(_CERTAIN[finding.rule])]
         case "structure" | "empty":
             return [words(_problem(problem, comparison)) for problem in comparison.problems]
-        case "not-a-number":
-            return [words("every value is NaN on both sides, so nothing was compared")]
         case "nonfinite":
             return [words(_nonfinite(comparison)), *_flipped(numbers.places)]
         case "unsteady":

@@ -36,6 +36,10 @@ def reason(why: Reason, content: Content) -> Words:
         case "step-files":
             files = listed([name(file) for file in why.files])
             text = words("something in this run wrote to ", files, " of the job; that was undone")
+        case "shard-missing":
+            text = words(
+                "shard ", name(why.shard), " left no result, so its cells are not compared; run its job again"
+            )
         case "error":
             text = words(why.error)
     return text

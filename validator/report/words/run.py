@@ -20,6 +20,7 @@ from validator.report.words.effects import change_of, effect_title, effects, is_
 from validator.report.words.failures import STAGES, failed
 from validator.report.words.reasons import figures_of, reason
 from validator.report.words.upgrade import moved_package, why_it_runs
+from validator.text import plain
 from validator.verdict.bands import BANDS, GREEN, SEVERITY, Aside
 from validator.verdict.results import Confinement, EnvironmentResult, Verdict
 
@@ -152,7 +153,7 @@ def summary(content: Content) -> tuple[Words, ...]:
         explained = {row.cell.cell for row in ran if row.cell.effect}
         others = [each for each in report.reasons if each.cell not in explained]
         sentences += [sentence(reason(each, content)) for each in others[:_MOST_MODELS]]
-    return (*sentences, *_synthetic(content), *_unpinned(content))
+    return (*sentences, *_synthetic(content), *_unpinned(content), *_restored(content))
 
 
 def _unpinned(content: Content) -> list[Words]:
@@ -164,6 +165,21 @@ def _unpinned(content: Content) -> list[Words]:
     verb = "is" if len(loose) == 1 else "are"
     writes = words(name("keras-validator pin"), " writes the SHA-256 into ", name("validator.yml"), ".")
     return [words(what, f" {verb} not pinned; ", *writes)]
+
+
+def _restored(content: Content) -> list[Words]:
+    """What was not run again, since when it is known, and what of the cache was not used."""
+    restored, notes = content.report.restored, content.report.cache_notes
+    sentences = []
+    if restored:
+        days = sorted(each.measured[:10] for each in restored)
+        when = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+        verified = sum(each.verified for each in restored)
+        cells = listed([name(each.cell) for each in restored], most=3)
+        verb = "is" if len(restored) == 1 else "are"
+        batch = f"; a batch of {verified} ran again and gave the same bytes" if verified else ""
+        sentences.append(words("From the cache ", verb, " ", cells, f", measured {when}{batch}."))
+    return sentences + [sentence(words(plain(note, 300))) for note in notes[:_MOST_MODELS]]
 
 
 def _synthetic(content: Content) -> list[Words]:

@@ -4,5 +4,6 @@ In come two snapshots and the settings of the models; out come `ModelReason`s. P
 """
 
 from validator.upgrade.models.changes import ConfiguredSide, ModelComparison, compare_models
+from validator.upgrade.models.reading import model_files
 
-__all__ = ["ConfiguredSide", "ModelComparison", "compare_models"]
+__all__ = ["ConfiguredSide", "ModelComparison", "compare_models", "model_files"]

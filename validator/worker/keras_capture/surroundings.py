@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Dict, List
 
-from keras_capture.model.imports import Framework
+from keras_capture.model.imports import Framework, cpu
 
 _MOST_WARNINGS, _LONGEST = 50, 1000
 _LOGGERS = ("absl", "tensorflow", "jax")
@@ -23,12 +23,14 @@ _CHOSEN = re.compile(r"KERAS_(BACKEND|VALIDATOR_\w+)\Z|TF_(USE_LEGACY_KERAS|CPP_
 
 def surroundings(framework: Framework) -> Dict[str, str]:
     """Settings of the process that change numbers, by name. Asks for devices: never before a fork."""
-    backend = framework.keras.backend
+    backend, processor = framework.keras.backend, cpu()
     facts = {
         "floatx": backend.floatx(),
         "image_data_format": backend.image_data_format(),
         "epsilon": repr(backend.epsilon()),
         "platform": f"{platform.system()} {platform.machine()}",
+        "processor": processor["model"],
+        "instruction sets": " ".join(processor["features"]),
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         **_of_backend(framework),
     }

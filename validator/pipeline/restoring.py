@@ -1,0 +1,246 @@
+"""Runs jobs unless a cache has what they gave for the same packages, code, model, inputs and machine.
+
+What was restored is verified by running one batch again where its environment runs anyway, and where a cell
+moved, before anything is said about it. What fails, or is random, is never kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import JsonValue
+
+from validator import __version__
+from validator.failure import Failure
+from validator.pipeline.places import locks
+from validator.pipeline.project import Project
+from validator.pipeline.run_folder import RunFolder
+from validator.remote import digest
+from validator.runner import (
+    Capture,
+    CaptureStore,
+    EnvironmentFacts,
+    Job,
+    KeptCapture,
+    Machine,
+    Pool,
+    Watcher,
+    same_batch,
+    sealed,
+    worker_digest,
+)
+from validator.upgrade import model_files
+from validator.verdict.results import RestoredCapture
+
+#: Variables of the caller that workers see, and that can choose other kernels.
+_SEEN = ("CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL")
+#: Fields of a job that do not decide what it computes, or stand in the key in another way.
+_LEFT_OUT = frozenset({"folder", "needs", "budget", "overlay"})
+
+
+@dataclass
+class Restoring:
+    """Jobs of one run, restored or run by a pool. Without a store, all of them run."""
+
+    pool: Pool
+    project: Project
+    folder: RunFolder
+    store: CaptureStore | None = None
+    watcher: Watcher = field(default_factory=Watcher)
+    kept: dict[str, KeptCapture] = field(default_factory=dict)
+    verified: set[str] = field(default_factory=set)
+    notes: dict[str, None] = field(default_factory=dict)
+    _jobs: dict[str, Job] = field(default_factory=dict)
+
+    def run(
+        self, jobs: Sequence[Job], budgets: Mapping[str, float] = MappingProxyType({})
+    ) -> dict[str, Capture | Failure]:
+        """As `Pool.run`. Jobs of which nothing changed are restored, and verified where their worker runs."""
+        restored = {job.id: kept.capture for job in jobs if (kept := self._restored(job)) is not None}
+        due = [job for job in jobs if job.id not in restored]
+        run = {job.environment for job in due} | set(self.pool.pythons())
+        spots = [self._spot(job) for job in self._unverified() if job.environment in run]
+        for id_ in restored:
+            self.watcher.finished(id_, None)
+        results = self.pool.run([*spots, *(self._free(job) for job in due)], budgets)
+        stale = self._verified(spots, results)
+        again = self.pool.run(stale)
+        for job in (*due, *stale):
+            self._keep(job, {**results, **again}[job.id])
+        ran = {job.id: {**results, **again}[job.id] for job in (*due, *stale)}
+        return {**restored, **ran}
+
+    def verify(self, cells: Iterable[str]) -> dict[str, Capture | Failure]:
+        """Run a batch of restored predictions again; where it differs, the whole job, and what that gives."""
+        asked = set(cells)
+        spots = [self._spot(job) for job in self._unverified() if job.id in asked]
+        stale = self._verified(spots, self.pool.run(spots))
+        results = self.pool.run(stale)
+        for job in stale:
+            self._keep(job, results[job.id])
+        return results
+
+    def facts(self, environment: str) -> EnvironmentFacts | None:
+        """What a worker of an environment sees, or saw where all that it did was restored."""
+        own = self.pool.facts().get(environment)
+        kept = (each.facts for id_, each in self.kept.items() if self._jobs[id_].environment == environment)
+        return own or next(kept, None)
+
+    @property
+    def captures(self) -> tuple[RestoredCapture, ...]:
+        """The predictions that were restored, for the report."""
+        return tuple(
+            RestoredCapture(cell=id_, measured=kept.measured.isoformat(), verified=id_ in self.verified)
+            for id_, kept in sorted(self.kept.items())
+            if self._jobs[id_].predict
+        )
+
+    def _restored(self, job: Job) -> KeptCapture | None:
+        key = self.key(job)
+        if self.store is None or key is None:
+            return None
+        kept = self.store.restore(key, job, self.folder.captures(job.environment))
+        if isinstance(kept, KeptCapture):
+            # Workers of this run could write to it as to any other capture.
+            capture = sealed(kept.capture, sys.maxsize)
+            if isinstance(capture, Failure):
+                self.notes[f"what was kept of {job.id} is not used: {capture.message}"] = None
+                return None
+            self._jobs[job.id] = job
+            self.kept[job.id] = kept = replace(kept, capture=capture)
+            return kept
+        if kept is not None:
+            self.notes[kept] = None
+        return None
+
+    def _keep(self, job: Job, result: Capture | Failure) -> None:
+        facts = self.pool.facts().get(job.environment)
+        key = self.key(job)
+        if self.store is None or key is None or facts is None or not _is_lasting(result):
+            return
+        assert isinstance(result, Capture)  # noqa: S101 - a failure does not last
+        problem = self.store.keep(key, job, result, facts)
+        if problem is not None:
+            self.notes[problem] = None
+
+    def _unverified(self) -> list[Job]:
+        """Jobs with restored predictions that no batch stands for yet."""
+        return [
+            job
+            for id_, job in self._jobs.items()
+            if job.predict and id_ not in self.verified and id_ in self.kept
+        ]
+
+    def _spot(self, job: Job) -> Job:
+        return replace(
+            job,
+            id=f"{job.id}/spot",
+            folder=str(Path(job.folder) / "+spot"),
+            brief=True,
+            batches=(0,),
+            evaluate=False,
+            tasks={},
+            needs=(),
+        )
+
+    def _verified(self, spots: Sequence[Job], results: Mapping[str, Capture | Failure]) -> list[Job]:
+        """Note which restored predictions hold; the jobs of those that do not."""
+        stale = []
+        for spot in spots:
+            id_, result = spot.id.removesuffix("/spot"), results[spot.id]
+            if isinstance(result, Capture) and same_batch(self.kept[id_].capture, result):
+                self.verified.add(id_)
+                continue
+            stale.append(self._jobs[id_])
+            del self.kept[id_]
+            self.notes[f"a batch of {id_} differs from what was kept, so it ran again"] = None
+        return stale
+
+    def _free(self, job: Job) -> Job:
+        """A job without the need of what was restored, which is there already."""
+        return replace(job, needs=tuple(needed for needed in job.needs if needed not in self.kept))
+
+    def key(self, job: Job) -> str | None:
+        """A digest of all that decides what a job gives; None where that is not known, so that it runs."""
+        if self.store is None or job.needs or job.budget or job.overlay is not None:
+            return None
+        environment = self.project.plan.environment(job.environment)
+        lock = self._locks.get(job.environment)
+        model = self._models.get(job.id.partition("@")[0])
+        if lock is None or not isinstance(model, dict) or environment.base_files:
+            return None
+        facts = {
+            **{name: getattr(job, name) for name in job.__dataclass_fields__ if name not in _LEFT_OUT},
+            "environment": [
+                environment.python,
+                environment.legacy,
+                environment.backend,
+                *environment.variables,
+            ],
+        }
+        described = json.dumps(self._described(facts), sort_keys=True, default=str)
+        if str(self.folder.root) in described:
+            return None  # it reads what another job left
+        seen = [os.environ.get(name, "") for name in _SEEN]
+        whole = [__version__, worker_digest(), lock, model, described, seen]
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+    def _described(self, value: object) -> object:
+        """The same with the digest of every file and folder in place of its path."""
+        if isinstance(value, dict):
+            return {name: self._described(each) for name, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._described(each) for each in value]
+        if isinstance(value, str) and value.startswith("/") and "\n" not in value and Path(value).exists():
+            return self._digest(value)
+        return value
+
+    def _digest(self, path: str) -> str:
+        if path not in self._digests:
+            self._digests[path] = digest(Path(path))
+        return self._digests[path]
+
+    _digests: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def _locks(self) -> dict[str, str]:
+        return locks(self.project)
+
+    @cached_property
+    def _models(self) -> dict[str, dict[str, str] | str]:
+        """Model → its files; or why they are not known, which is a note."""
+        models = {
+            model.name: model_files(self.project.folder, model) for model in self.project.settings.models
+        }
+        for name, files in models.items():
+            if isinstance(files, str):
+                self.notes[f"{name} is not restored: {files}"] = None
+        return models
+
+
+def store_in(folder: Path | None) -> CaptureStore | None:
+    """The cache in a folder, for this machine; None where none is asked for."""
+    return None if folder is None else CaptureStore(folder.resolve(), Machine.this())
+
+
+def _is_lasting(result: Capture | Failure) -> bool:
+    """Whether what a job gave is worth keeping: complete, the same each time, and computed on the CPU."""
+    if isinstance(result, Failure):
+        return False
+    response = result.response
+    failed = (response.artifact_failure, response.compile_failure, response.reported_failure)
+    tasks: Iterable[Mapping[str, JsonValue]] = response.tasks.values()
+    return (
+        response.deterministic is not False
+        and not any(failed)
+        and not any(task.get("failure") for task in tasks)
+        and response.surroundings.get("device", "CPU") == "CPU"
+    )
