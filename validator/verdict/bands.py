@@ -83,9 +83,9 @@ BANDS = Bands(
     growth_errors=2.0,
 )
 
-#: How much further than it was measured an accepted drift may go. It is less than the factor of 2 between the
-#: edges of every band, so that no acceptance reaches into another class of verdict, and more than what the
-#: noise of other machines makes of the same change (docs/how-to/accept.md has the measurement).
+#: How much further than it was measured an accepted drift may go: noise is measured anew in each run, and
+#: other kernels make 1.04 times of the same change (docs/acceptances.md). It is less than the factor of 2
+#: between the edges of a band, and the class of the verdict is bounded apart.
 ACCEPTED_TIMES = 1.5
 #: The same of the difference of two numbers that the framework reports: they are exact but for rounding.
 ACCEPTED_REPORT = 1.01
