@@ -110,7 +110,8 @@ def test_a_model_that_overwrites_another_result_and_the_jobs_output_makes_nothin
     assert kinds["step-files"].files == ("GITHUB_OUTPUT",)
     assert "that was undone" in kinds["step-files"].message
     assert "verdict=pass" not in output.read_text()
-    assert output.read_text().startswith("earlier=step\nverdict<<end-")
+    assert output.read_text().startswith("earlier=step\n")
+    assert "\nverdict<<end-" in output.read_text()
     assert "models not confined: sandbox.mode is off" in (tmp_path / "run" / "report.md").read_text()
 
 
