@@ -56,7 +56,9 @@ Pre = Annotated[
 ]
 HistoryFile = Annotated[
     Path | None,
-    option("history", "File with a line for each judged run. Default: `history` of validator.yml."),
+    typer.Option(
+        "--history", help="File with a line for each judged run. Default: `history` of validator.yml."
+    ),
 ]
 
 
