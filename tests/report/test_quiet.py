@@ -22,14 +22,14 @@ from validator.report.causes import alike, cause_of
 from validator.report.content import Content
 from validator.report.markdown import Links
 from validator.report.phrases import unmarked
-from validator.report.reproduce import Source, whole_way
+from validator.report.reproduce import CodeSource, whole_way
 from validator.report.terminal import show
 from validator.report.words import registered_words
 from validator.report.words.titles import cell_title, run_title
 from validator.verdict.gate import worst_first
 from validator.verdict.results import CellResult, ModelResult, Reason, Report
 
-SOURCE = Source("https://github.com", "acme/widget", 123)
+SOURCE = CodeSource("https://github.com", "acme/widget", 123)
 RELEASES = ("keras-3.10.0", "keras-3.9.2", "legacy", "keras-3.10.0rc1", "keras-3.3.3")
 SORTED = ["keras-3.3.3", "keras-3.9.2", "keras-3.10.0rc1", "keras-3.10.0", "legacy"]
 
@@ -216,29 +216,29 @@ def test_the_commands_begin_at_the_clone() -> None:
     ]
 
 
-def lines(report: Report, source: Source | None) -> list[str]:
+def lines(report: Report, source: CodeSource | None) -> list[str]:
     return whole_way(report, [row.cell for row in content(report).rows if not row.green], source, 1)
 
 
 def test_without_a_pull_request_the_commit_is_fetched() -> None:
-    first, second, *_ = lines(examples(), Source("https://git.acme.example", "acme/widget"))
+    first, second, *_ = lines(examples(), CodeSource("https://git.acme.example", "acme/widget"))
     assert first == "git clone https://git.acme.example/acme/widget && cd widget"
     assert second == f"git fetch origin {cases.COMMIT} && git checkout {cases.COMMIT}"
     assert lines(examples(), None)[0] == f"git checkout {cases.COMMIT}"
-    enterprise = lines(examples(), Source("https://git.acme.example/", "acme/widget", 7))
+    enterprise = lines(examples(), CodeSource("https://git.acme.example/", "acme/widget", 7))
     assert enterprise[0] == "gh repo clone git.acme.example/acme/widget && cd widget"
 
 
 @pytest.mark.parametrize(
     "source",
     [
-        Source("https://github.com", "acme/$(evil)", 1),
-        Source("https://github.com", "acme/-rf", 1),
-        Source("https://evil;x", "acme/widget", 1),
-        Source("file:///etc", "acme/widget", 1),
+        CodeSource("https://github.com", "acme/$(evil)", 1),
+        CodeSource("https://github.com", "acme/-rf", 1),
+        CodeSource("https://evil;x", "acme/widget", 1),
+        CodeSource("file:///etc", "acme/widget", 1),
     ],
 )
-def test_a_source_that_is_none_is_left_out(source: Source) -> None:
+def test_a_source_that_is_none_is_left_out(source: CodeSource) -> None:
     report = examples().model_copy(update={"tool": "1; evil", "commit": "x; evil"})
     shown = lines(report, source)
     assert not re.search("evil|-rf|etc", " ".join(shown))

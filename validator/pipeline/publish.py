@@ -27,7 +27,7 @@ from validator.pipeline.show import read_report
 from validator.report.content import Content
 from validator.report.json import worded
 from validator.report.markdown import SMALLEST_BUDGET, Links, comment
-from validator.report.reproduce import Source
+from validator.report.reproduce import CodeSource
 from validator.report.words import registered_words
 from validator.report.words.titles import run_title
 from validator.text import plain
@@ -127,7 +127,7 @@ def publish_options(**given: object) -> PublishOptions:
 def edition(report: Report, context: Context) -> Edition:
     """The report with its sentences made anew, and the comment without the marker that its publisher adds."""
     pull = context.event.pull_request
-    source = Source(context.server_url, context.repository, pull.number if pull else 0)
+    source = CodeSource(context.server_url, context.repository, pull.number if pull else 0)
     return _edition(report, Links(run=context.run_url, source=source))
 
 

@@ -14,7 +14,7 @@ from validator.report.content import Content
 from validator.report.document import Block, Bullets, Code, Entry, Fold, Heading, Paragraph, Table
 from validator.report.outline import Detail, Outline, Section, outline
 from validator.report.phrases import Piece, Words
-from validator.report.reproduce import Source
+from validator.report.reproduce import CodeSource
 from validator.report.words import WordsByCheck, registered_words
 from validator.report.words.run import counted
 from validator.text import fence, html_code, html_text, markdown_code, markdown_text
@@ -46,7 +46,7 @@ class Links:
 
     report: str = ""
     run: str = ""
-    source: Source | None = None
+    source: CodeSource | None = None
 
 
 def comment(

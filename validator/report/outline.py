@@ -15,7 +15,7 @@ from validator.report.figures import seconds
 from validator.report.lines import Line, lines, table
 from validator.report.packages import EnvironmentDifference, differences
 from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
-from validator.report.reproduce import COMMIT, Source, commands_of, whole_way
+from validator.report.reproduce import COMMIT, CodeSource, commands_of, whole_way
 from validator.report.words import acceptances, run
 from validator.report.words.effects import changed_models
 from validator.report.words.failures import failed
@@ -80,7 +80,7 @@ class Outline:
     footer: tuple[Words, ...]
 
 
-def outline(content: Content, detail: Detail, source: Source | None = None) -> Outline:
+def outline(content: Content, detail: Detail, source: CodeSource | None = None) -> Outline:
     """Lay a report out. `source`: where its code is, for the commands that run it again."""
     worth = lines(
         (row for row in content.rows if detail.together or not (content.quiet or row.green)),
@@ -108,7 +108,7 @@ def _table(kept: Sequence[Line], detail: Detail) -> Block:
     return shortened(table(kept, wide=detail.wide, names=names), detail.lines, detail.items)
 
 
-def _sections(content: Content, detail: Detail, source: Source | None) -> Iterator[Section]:
+def _sections(content: Content, detail: Detail, source: CodeSource | None) -> Iterator[Section]:
     yield from _explanations(content, detail)
     yield from _models(content, detail)
     green = [row for row in content.rows if row.green]
@@ -139,9 +139,9 @@ def _sections(content: Content, detail: Detail, source: Source | None) -> Iterat
 
 def _telling(content: Content) -> list[Row]:
     """The rows to look at, worst first; of models with a reason in common, only the worst."""
-    shown = lines((row for row in content.rows if not row.green), condensed=True)
-    hidden = {model for line in shown if line.worst_of for model in line.models if model != line.row.model}
-    kept = {line.row.cell.cell for line in shown}
+    merged = lines((row for row in content.rows if not row.green), condensed=True)
+    hidden = {model for line in merged if line.worst_of for model in line.models if model != line.row.model}
+    kept = {line.row.cell.cell for line in merged}
     return [
         row for row in content.rows if not row.green and (row.model not in hidden or row.cell.cell in kept)
     ]
@@ -176,8 +176,8 @@ def _explanations(content: Content, detail: Detail) -> Iterator[Section]:
         same.setdefault(way, []).extend(each.models)
     for each, way in zip(groups, ways, strict=True):
         rows = each.models[each.worst.model]
-        said = {row.lead for row in rows}
-        causes = unique(text for row in rows for text in (*row.origin, *row.causes) if text not in said)
+        in_table = {row.lead for row in rows}
+        causes = unique(text for row in rows for text in (*row.origin, *row.causes) if text not in in_table)
         further = unique(text for row in rows for text in row.further)
         yield from _sentences("why", run.why_title(rows[0], tuple(each.models)), causes)
         yield from _sentences("why", run.further_title(rows[0]), further)

@@ -23,7 +23,7 @@ _LONGEST = 400  # characters of a word
 
 
 @dataclass(frozen=True)
-class Source:
+class CodeSource:
     """Where the code of a run is: a repository on a server, and the pull request, 0 where there is none."""
 
     server: str
@@ -31,7 +31,7 @@ class Source:
     pull_request: int = 0
 
 
-def whole_way(report: Report, cells: Iterable[CellResult], source: Source | None, most: int) -> list[str]:
+def whole_way(report: Report, cells: Iterable[CellResult], source: CodeSource | None, most: int) -> list[str]:
     """The lines that run cells again, at most `most` cells, for a shell in which nothing was done yet.
 
     Without a source they begin in a clone that the reader has; nothing where no cell has a command.
@@ -79,7 +79,7 @@ def _is_value(word: str) -> bool:
     return word.isprintable() and not word.startswith("-") and 0 < len(word) <= _LONGEST
 
 
-def _checkout(report: Report, source: Source | None) -> Iterator[str]:
+def _checkout(report: Report, source: CodeSource | None) -> Iterator[str]:
     commit = report.commit or ""
     known = bool(COMMIT.fullmatch(commit))
     server = _SERVER.fullmatch(source.server.rstrip("/")) if source else None

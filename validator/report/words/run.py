@@ -9,16 +9,17 @@ from validator.base import finite
 from validator.checks.accuracy.types import MetricResult
 from validator.checks.bands import CellVerdict
 from validator.matrix import by_version
-from validator.report.causes import Alike, alike, known
+from validator.report.causes import Alike, alike
 from validator.report.content import Content, Row, by_model, unique
 from validator.report.figures import number, probability, ratio, scores
 from validator.report.packages import RUNS, differences
 from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
 from validator.report.words.acceptances import all_accepted
 from validator.report.words.cell import VERDICTS, aside
+from validator.report.words.common import DOES, common_reason
 from validator.report.words.effects import change_of, effect_title, effects, is_model_alone
 from validator.report.words.failures import STAGES, failed
-from validator.report.words.reasons import figures_of, reason
+from validator.report.words.reasons import reason
 from validator.report.words.upgrade import moved_package, why_it_runs
 from validator.text import plain
 from validator.verdict.bands import BANDS, GREEN, SEVERITY, Aside
@@ -144,7 +145,7 @@ def summary(content: Content) -> tuple[Words, ...]:
     sentences += effects(content)
     if len(groups) <= _MOST_MODELS:
         for each in groups:
-            sentences += _one_reason(each, content) if len(each.models) > 1 else _model(each.rows)
+            sentences += common_reason(each, content) if len(each.models) > 1 else _model(each.rows)
     else:
         sentences += _groups(groups, content)
     where = " in the other environments" if lost else ""
@@ -227,28 +228,17 @@ def _environment(content: Content, broken: EnvironmentResult) -> Words:
     return words(name(broken.name), " ", stage, ", unlike the baseline ", baseline, could_not)
 
 
-_DOES: dict[CellVerdict, tuple[str, str]] = {  # what a single model does, what several do
-    "failed": ("fails", "fail"),
-    "changed": ("predicts differently", "predict differently"),
-    "not-compared": ("was not compared", "were not compared"),
-    "metric-only": ("predicts the same", "predict the same, but report another metric"),
-    "suspicious": ("drifts beyond noise", "drift beyond noise"),
-    "rounding": ("predicts the same up to rounding", "predict the same up to rounding"),
-    "identical": ("predicts the same", "predict the same"),
-}
-
-
 def _model(rows: Sequence[Row]) -> list[Words]:
     """What happened to a model: where it moved, where it did not, and whether that matters."""
     worst = rows[0]
     verdict = worst.cell.verdict
-    does: Piece | str = _DOES[verdict][0]
+    does: Piece | str = DOES[verdict][0]
     holds: Words = ()
     noise = ""
     if worst.failure is not None and verdict == "failed":
         does = strong(STAGES[worst.failure.stage])
     elif verdict == "changed":
-        does = strong(_DOES[verdict][0])
+        does = strong(DOES[verdict][0])
         held = [name(row.where) for row in rows if row.green]
         holds = words(", but not in ", listed(held, most=3)) if held else ()
     elif verdict == "suspicious" and not worst.drifts:
@@ -300,14 +290,14 @@ def _groups(groups: Sequence[Alike], content: Content) -> list[Words]:
     worst: dict[tuple[CellVerdict, Words], list[str]] = {}
     for each in groups:
         if len(each.models) > 1 and len(sentences) < _MOST_GROUPS:
-            sentences += _one_reason(each, content)
+            sentences += common_reason(each, content)
         else:
             happened = each.worst.cell.verdict, _also(each.worst)
             worst.setdefault(happened, []).extend(each.models)
     return sentences + [
         words(
             strong(plural(len(models), "model")),
-            f" {_DOES[verdict][len(models) > 1]}",
+            f" {DOES[verdict][len(models) > 1]}",
             *also,
             ": ",
             listed([name(model) for model in models]),
@@ -315,42 +305,6 @@ def _groups(groups: Sequence[Alike], content: Content) -> list[Words]:
         )
         for (verdict, also), models in worst.items()
     ]
-
-
-def _one_reason(group: Alike, content: Content) -> list[Words]:
-    """`12 of 14 models predict differently in keras-3.5.0 for one reason: …`, and which is the worst."""
-    worst, count = group.worst, len(group.models)
-    does = _DOES[worst.cell.verdict][1]
-    first = strong(f"{count:,} of {plural(len(content.report.models), 'model')} {does}")
-    measured = ", ".join(each for each in (_moves(worst), figures_of(worst)) if each)
-    example = words(" (in ", name(worst.model), f", the worst{f': {measured}' if measured else ''})")
-    others = [name(model) for model in group.models if model != worst.model]
-    return [
-        words(first, " in ", name(worst.where), " for one reason: ", *why_alike(worst), *example, "."),
-        words(
-            "The other" if len(others) == 1 else "The others are ",
-            " is " * (len(others) == 1),
-            listed(others),
-            ".",
-        ),
-    ]
-
-
-def why_alike(worst: Row) -> Words:
-    """What several models have in common: a known change, a failure, or what happens in the worst of them."""
-    change = known(worst)
-    if change is not None:
-        return words(change.known.title)
-    if worst.failure is not None and not worst.compared:
-        return words("each ", failed(worst.failure))
-    return next((each for each in (*worst.origin, worst.lead) if each), words(VERDICTS[worst.cell.verdict]))
-
-
-def _moves(row: Row) -> str:
-    metric = row.metric
-    if metric is None or not metric.delta:
-        return ""
-    return f"{metric.metric} {' → '.join(scores(metric.baseline, metric.candidate))}"
 
 
 def _holding(green: Sequence[Row], where: str) -> list[Words]:
@@ -365,7 +319,7 @@ def _holding(green: Sequence[Row], where: str) -> list[Words]:
     drift = max((row.max_abs or 0.0 for row in green), default=0.0)
     times = max((row.noise_ratio or 0.0 for row in green), default=0.0)
     noise = f", {ratio(times)} the noise" if finite(times) else ""
-    does = _DOES["rounding"][several]
+    does = DOES["rounding"][several]
     return [words(subject, f" {does}{where} (max abs diff {number(drift)}{noise}).")]
 
 
