@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -33,14 +32,14 @@ def test_three_shards_are_judged_once_and_post_one_comment(tmp_path: Path) -> No
     assert outcome.writes() == ["POST /repos/acme/widget/issues/7/comments"]
     (comment,) = outcome.state["comments"]
     assert "### ❌ Predictions change" in comment["body"]
-    artifacts = hub.folder / "artifacts"
+    artifacts = hub.folder / "artifacts" / "99"
     names = {path.relative_to(artifacts).as_posix() for path in artifacts.glob("*/*")}
     assert names == {*(f"keras-part-{k}/part-{k}-of-3.json" for k in (1, 2, 3)), "keras-report/report.json"}
     report = json.loads((artifacts / "keras-report" / "report.json").read_text(encoding="utf-8"))
     assert report["commit"] == hub.tip
+    assert report["workflow_run"] == {"id": 99, "attempt": 1}
     assert {cell["cell"]: cell["verdict"] for model in report["models"] for cell in model["cells"]} == {
         "tiny@head": "changed",
         "tiny@keras-3.5.0": "changed",
         "tiny@keras-3.3.3": "identical",
     }
-    shutil.rmtree(artifacts)

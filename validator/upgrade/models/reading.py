@@ -21,8 +21,8 @@ def model_files(folder: Path, model: ModelSettings) -> dict[str, str] | str:
     """
     try:
         repository = Repository(folder)
-        changed = repository.run("status", "--porcelain", "--untracked-files=all", "--", "*.py").strip()
-        if changed:
+        changed = repository.run("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
+        if any(line.endswith(b".py") for line in changed.split(b"\0")):
             return "the work tree has Python files that are not committed"
         root = repository.root
         snapshot = Snapshot(repository, repository.run("rev-parse", "HEAD").decode().strip(), "head")
