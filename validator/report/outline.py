@@ -16,7 +16,7 @@ from validator.report.lines import Line, lines, table
 from validator.report.packages import EnvironmentDifference, differences
 from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
 from validator.report.reproduce import COMMIT, CodeSource, commands_of, whole_way
-from validator.report.words import acceptances, run
+from validator.report.words import acceptances, run, sections
 from validator.report.words.effects import changed_models
 from validator.report.words.failures import failed
 from validator.report.words.models import changed_model
@@ -113,7 +113,9 @@ def _sections(content: Content, detail: Detail, source: CodeSource | None) -> It
     yield from _models(content, detail)
     green = [row for row in content.rows if row.green]
     if green:
-        yield Section("unchanged", run.unchanged(green, 6), (_table(lines(green), detail),) * detail.passing)
+        yield Section(
+            "unchanged", sections.unchanged(green, 6), (_table(lines(green), detail),) * detail.passing
+        )
     yield from _details(content, detail)
     failures = content.failures()
     if failures:
@@ -179,8 +181,8 @@ def _explanations(content: Content, detail: Detail) -> Iterator[Section]:
         in_table = {row.lead for row in rows}
         causes = unique(text for row in rows for text in (*row.origin, *row.causes) if text not in in_table)
         further = unique(text for row in rows for text in row.further)
-        yield from _sentences("why", run.why_title(rows[0], tuple(each.models)), causes)
-        yield from _sentences("why", run.further_title(rows[0]), further)
+        yield from _sentences("why", sections.why_title(rows[0], tuple(each.models)), causes)
+        yield from _sentences("why", sections.further_title(rows[0]), further)
         models = same.pop(way, [])
         about = listed([name(model) for model in unique(models)])
         yield from _sentences("do", words("What to do about ", about), way if models else ())
@@ -211,7 +213,7 @@ def _details(content: Content, detail: Detail) -> Iterator[Section]:
             blocks += [shortened(block, detail.rows, max(detail.items, 1)) for block in unfolded]
         places = [] if cells[model] == 1 else [row.where for row in rows]
         yield Section(
-            "details", run.details_title(model, places, [check for check, _ in parts]), tuple(blocks)
+            "details", sections.details_title(model, places, [check for check, _ in parts]), tuple(blocks)
         )
 
 
@@ -274,7 +276,7 @@ def _footer(content: Content) -> Iterator[Words]:
         yield words("not compared: ", lost) if lost else words("every cell compared")
     if report.sandbox in run.UNCONFINED:
         yield words(run.UNCONFINED[report.sandbox])
-    gaps = [run.not_checked(*gap) for gap in content.unchecked().items()]
+    gaps = [sections.not_checked(*gap) for gap in content.unchecked().items()]
     if gaps:
         yield words("not checked: ", joined(gaps, ", "))
     yield words(f"keras-validator {report.tool}")

@@ -13,11 +13,11 @@ from validator.report.causes import Alike, alike
 from validator.report.content import Content, Row, by_model, unique
 from validator.report.figures import number, probability, ratio, scores
 from validator.report.packages import RUNS, differences
-from validator.report.phrases import Piece, Words, joined, listed, name, plural, sentence, strong, words
+from validator.report.phrases import Piece, Words, listed, name, plural, sentence, strong, words
 from validator.report.words.acceptances import all_accepted
 from validator.report.words.cell import VERDICTS, aside
 from validator.report.words.common import DOES, common_reason
-from validator.report.words.effects import change_of, effect_title, effects, is_model_alone
+from validator.report.words.effects import change_of, effects, is_model_alone
 from validator.report.words.failures import STAGES, failed
 from validator.report.words.reasons import reason
 from validator.report.words.upgrade import moved_package, why_it_runs
@@ -26,8 +26,6 @@ from validator.verdict.bands import BANDS, GREEN, SEVERITY, Aside
 from validator.verdict.results import Confinement, EnvironmentResult, Verdict
 
 ICONS: dict[Verdict, str] = {"pass": "✅", "warn": "⚠️", "fail": "❌", "inconclusive": "❓"}
-#: What a check is called among those that were not run.
-UNCHECKED = {"accuracy": "accuracy (no labels)", "decode": "decoding", "training": "training"}
 #: What a report says of a run whose models could write more than their own results.
 UNCONFINED: dict[Confinement | None, str] = {
     "off": "models not confined: sandbox.mode is off",
@@ -368,51 +366,6 @@ def legend(rows: Iterable[Row]) -> Words:
     return words(noise, f"{below}, above {whole.changed:g}× ({element.changed:g}×) is a change.")
 
 
-_WHY: dict[CellVerdict, str] = {
-    "changed": "changes",
-    "suspicious": "drifts",
-    "metric-only": "reports another metric",
-    "failed": "fails",
-}
-
-
-_WHY_SEVERAL: dict[CellVerdict, str] = {
-    "changed": "change",
-    "suspicious": "drift",
-    "metric-only": "report another metric",
-    "failed": "fail",
-}
-
-
-def why_title(worst: Row, models: Sequence[str]) -> Words:
-    """The words before the explanation of a difference that one model or several have."""
-    verdict = worst.cell.verdict
-    if len(models) > 1:
-        return words(f"Why {plural(len(models), 'model')} {_WHY_SEVERAL.get(verdict, 'differ')}")
-    if worst.cell.effect and verdict in _WHY:
-        return effect_title(worst)
-    if verdict not in _WHY:
-        return words("About ", name(worst.model))
-    does = "is in doubt" if verdict == "suspicious" and not worst.drifts else _WHY[verdict]
-    return words("Why ", name(worst.model), f" {does}")
-
-
-def further_title(worst: Row) -> Words:
-    """The words before what explains decoding or training."""
-    return words("About " if worst.cell.verdict in GREEN else "Also in ", name(worst.model))
-
-
-def unchanged(rows: Sequence[Row], most: int) -> Words:
-    """`Unchanged predictions (3): digits (keras-3.5.0, legacy), translator (keras-3.5.0)`."""
-    models = by_model(rows)
-    parts = [
-        words(name(model), f" ({', '.join(sorted((row.where for row in alike), key=by_version))})")
-        for model, alike in list(models.items())[:most]
-    ]
-    more = f" and {len(models) - most:,} more models" if len(models) > most else ""
-    return words(f"Unchanged predictions ({len(rows):,}): ", joined(parts, ", "), more)
-
-
 def folded_cells(rows: Sequence[Row]) -> Words:
     """`and 8 identical, 3 rounding: (keras-validator report --all lists them)`."""
     counts = Counter(row.cell.verdict for row in rows)
@@ -430,15 +383,3 @@ def counted(content: Content) -> str:
 def _counted(verdict: CellVerdict, asides: Sequence[tuple[Aside, CellVerdict]]) -> str:
     also = f" ({', '.join(aside(*each) for each in asides)})" if asides else ""
     return f"{VERDICTS[verdict]}{also}"
-
-
-def details_title(model: str, places: Sequence[str], checks: Sequence[str]) -> Words:
-    """Details of `llama` in keras-3.5.0 (outputs, accuracy, layers)."""
-    where = words(" in ", listed([Piece(place) for place in places])) if places else ()
-    return words("Details of ", name(model), where, f" ({', '.join(checks)})")
-
-
-def not_checked(check: str, models: Sequence[str]) -> Words:
-    """A check that was not asked for, and by which models where others did."""
-    label = UNCHECKED.get(check, check)
-    return words(f"{label} of ", listed([name(model) for model in models])) if models else words(label)
