@@ -164,7 +164,9 @@ def finding_of(verdict: CellVerdict) -> Finding:
         return CellFailed(verdict=verdict, failure=failure)
     if verdict == "not-compared":
         return BaselineFailed(verdict=verdict, failure=failure)
-    return OutputFinding(verdict=verdict, output="output", rule="noise", numbers=OutputNumbers(name="output"))
+    return OutputFinding(
+        verdict=verdict, output="output", rule="missing", numbers=OutputNumbers(name="output")
+    )
 
 
 def cell(

@@ -116,6 +116,17 @@ def test_annotations_stand_on_the_changed_line() -> None:
     ]
 
 
+def test_the_title_is_that_of_the_cell_escaped_and_cut() -> None:
+    title = "llama changed: accuracy 0.7 → 0.6, first in a::b,c\n::error::forged" + "x" * 400
+    named = cell("changed", gated=True).model_copy(update={"title": title})
+    (found,) = annotations_of(report("fail", named))
+    assert len(found.title) == 255
+    (line,) = commands((found,))
+    assert "title=llama changed%3A accuracy 0.7 → 0.6%2C first in a%3A%3Ab%2Cc %3A%3Aerror" in line
+    assert "\n" not in line
+    assert parsed(line)[1]["title"] == found.title
+
+
 @pytest.mark.parametrize(
     "path", ["/etc/passwd", "../x", "a/../../b", "a\nb", "a\\b", "", "\u202ea", "x" * 500]
 )

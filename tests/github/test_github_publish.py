@@ -414,7 +414,7 @@ def test_a_report_of_an_earlier_attempt_counts_where_the_later_one_succeeded_wit
     job.name, job.payload = "workflow_run", event
     job.github.pulls, job.github.runs = [pull(3, HEAD, "patch")], [run(99, HEAD, "patch")]
     job.github.comments = [comment(10, 3, f"{MARK}\n{Attempt(99, 1).stamp}\nAll is well")]
-    made = report().model_copy(update={"workflow_run": WorkflowRun(id=99, attempt=1)})
+    made = written(report()).model_copy(update={"workflow_run": WorkflowRun(id=99, attempt=1)})
     published = received(job, made.model_dump_json(by_alias=True))
     assert (published.verdict, published.comment) == ("fail" if counts else "inconclusive", "updated")
     assert ("Not validated" in body_of(job)) != counts

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pytest_httpserver import HTTPServer
 
+from tests.github.cases import finding_of, written
 from tests.gitlab_notes.fake import STRANGER, TOKEN, FakeGitLab
 from validator.errors import ConfigurationError, Exit
 from validator.github import PublishOptions
@@ -53,7 +54,14 @@ class Merge:
 
     def write(self, verdict: Verdict, commit: str) -> None:
         band = "changed" if verdict == "fail" else "identical"
-        cell = CellResult(cell="tiny@head", environment="head", variant="", verdict=band)
+        cell = CellResult(
+            cell="tiny@head",
+            environment="head",
+            variant="",
+            verdict=band,
+            findings=(finding_of(band),),
+            gated=("changed",) if verdict == "fail" else (),
+        )
         report = Report(
             verdict=verdict,
             reasons=(),
@@ -63,7 +71,7 @@ class Merge:
             tool="0.1.0",
             commit=commit,
         )
-        (self.folder / "report.json").write_text(report_json.dump(report), encoding="utf-8")
+        (self.folder / "report.json").write_text(report_json.dump(written(report)), encoding="utf-8")
 
 
 @pytest.fixture

@@ -51,7 +51,8 @@ def annotations_of(edition: Edition) -> tuple[Annotation, ...]:
         headline = plain(edition.headline, 1000)
         annotations.append(Annotation("error", "Keras upgrade: inconclusive", headline, *place))
     for model, cell in cells:
-        title = plain(cell.title, TITLE_LIMIT) or f"{plain(model, 80)}: {overall(cell)}"
+        bare = f"{plain(model, 80)} in {plain(cell.environment, 80)}: {overall(cell)}"
+        title = plain(cell.title, TITLE_LIMIT) or bare
         level: Level = "error" if cell.gated else "warning"
         annotations.append(Annotation(level, title, plain(cell.message, 1000), *place))
     return tuple(annotations)

@@ -171,7 +171,8 @@ def _explanations(content: Content, detail: Detail) -> Iterator[Section]:
     for row in content.rows:
         effects.setdefault(row.cell.effect, []).append(row)
     groups = [each for rows in effects.values() for each in alike(rows)]
-    groups = sorted(groups, key=lambda each: content.rows.index(each.worst))[: detail.items]
+    places = {id(row): at for at, row in enumerate(content.rows)}
+    groups = sorted(groups, key=lambda each: places[id(each.worst)])[: detail.items]
     ways = [_ways(each.rows) for each in groups]
     same: dict[tuple[Words, ...], list[str]] = {}
     for each, way in zip(groups, ways, strict=True):
