@@ -53,6 +53,8 @@ def _write(folder: Path, packaging: str = "24.2") -> None:
         folder.mkdir()
         for model in MODELS:
             shutil.copytree(EXAMPLES / model, folder / model, ignore=shutil.ignore_patterns("__pycache__"))
+        for module in EXAMPLES.glob("*.py"):
+            shutil.copy2(module, folder)
         (folder / ".gitignore").write_text(".keras-validator\nkept\n__pycache__\n", encoding="utf-8")
         subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
     settings = yaml.safe_load((EXAMPLES / "validator.yml").read_text(encoding="utf-8"))
