@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shlex
 from datetime import date
 from xml.etree import ElementTree
@@ -141,8 +142,9 @@ def test_many_cells_are_shown_within_the_budget() -> None:
 def test_what_a_person_wrote_is_escaped() -> None:
     made = report(accept(reason=HOSTILE, by=HOSTILE))
     for form in ("comment", "summary"):
-        assert "<b>" not in forms(made)[form]
-        assert "@everyone" not in forms(made)[form]
+        outside_code = re.sub(r"`[^`]*`", "", forms(made)[form])
+        assert "<b>" not in outside_code
+        assert "@everyone" not in outside_code
     shown = BeautifulSoup(html.page(made), "html.parser").find("main")
     assert shown is not None
     assert shown.find("b") is None

@@ -244,7 +244,7 @@ def test_the_ladder_keeps_the_worst() -> None:
     assert 10_000 < len(shown) <= 20_000
     assert "| ✅" not in shown
     assert "more rows are in the full report" in shown
-    assert "more rows are in the full report" in said(comment(report, budget=5200))
+    assert "more rows are in the full report" in said(comment(report, budget=5600))
     counts = comment(report, budget=SMALLEST_BUDGET, links=LINKS)
     assert "24 failed, 60 changed" in said(counts)
     assert "full report" in said(counts)

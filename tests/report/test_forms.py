@@ -193,7 +193,7 @@ class TestHtml:
             "0.613 → 0.341",
             "keras>=3.10",
             "--only llama@keras-3.5.0",
-            "Unchanged predictions (4): digits (legacy, keras-3.5.0)",
+            "Unchanged predictions (4): digits (keras-3.5.0, legacy)",
             "not checked: decoding, training",
         ):
             assert words.casefold() in text.casefold()
