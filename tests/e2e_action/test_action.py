@@ -88,6 +88,8 @@ def build():
             os._exit(1)
     raise RuntimeError("there is no validator above this process")
 """
+#: The spy writes what it finds, and the killer sends a signal: a sandbox permits neither.
+OPEN = f'{SETTINGS}sandbox: {{mode: "off"}}\n'
 PULL_REQUEST = "https://github.com/acme/widget/pull/7"
 
 
@@ -95,7 +97,9 @@ PULL_REQUEST = "https://github.com/acme/widget/pull/7"
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Hub:
     folder = tmp_path_factory.mktemp("hub")
     consumer = Consumer(folder / "widget")
-    consumer.start({"requirements.txt": f"keras==3.3.3\n{COMMON}", "model.py": spy(folder)})
+    consumer.start(
+        {"requirements.txt": f"keras==3.3.3\n{COMMON}", "model.py": spy(folder), "validator.yml": OPEN}
+    )
     made = Hub(folder, consumer)
     made.open({"requirements.txt": f"keras==3.5.0\n{COMMON}"})
     return made
@@ -279,7 +283,7 @@ def test_nothing_relevant_changed_is_a_quick_green_without_a_comment(tmp_path: P
 def test_the_nightly_canary_opens_one_issue_and_closes_it(tmp_path: Path) -> None:
     consumer = Consumer(tmp_path / "widget")
     model = spy(tmp_path, 1.5).replace('== "3.5.0"', '!= "3.3.3"')
-    consumer.start({"requirements.txt": f"keras==3.3.3\n{COMMON}", "model.py": model})
+    consumer.start({"requirements.txt": f"keras==3.3.3\n{COMMON}", "model.py": model, "validator.yml": OPEN})
     nights = Hub(tmp_path, consumer)
     nights.open({})  # GitHub checks the default branch out, which here is the merge of nothing
     event = {"schedule": "17 3 * * *", "repository": {"full_name": "acme/widget", "default_branch": "main"}}
