@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.action.conftest import Consumer, outputs
+from tests.github.cases import finding_of
 from tests.github.fake import TOKEN, FakeGitHub, pull
+from validator.checks.bands import CellVerdict
+from validator.config.settings import GateRule
 from validator.report import json as report_json
 from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Reason, Report, WorkflowRun
 
@@ -35,15 +38,26 @@ def job(consumer: Consumer, github: FakeGitHub) -> dict[str, str]:
     }
 
 
+def cell_of(verdict: CellVerdict, gated: tuple[GateRule, ...] = ()) -> CellResult:
+    return CellResult(
+        cell="tiny@head",
+        environment="head",
+        variant="",
+        verdict=verdict,
+        findings=(finding_of(verdict),),
+        gated=gated,
+        seconds=1.5,
+    )
+
+
 def report(consumer: Consumer, **more: object) -> Path:
-    cell = CellResult(cell="tiny@head", environment="head", variant="", verdict="identical", seconds=1.5)
     environments = (EnvironmentResult(name="base", role="baseline"), EnvironmentResult(name="head"))
     made = Report(
         verdict="pass",
         reasons=(),
         baseline="base",
         environments=environments,
-        models=(ModelResult(name="tiny", cells=(cell,)),),
+        models=(ModelResult(name="tiny", cells=(cell_of("identical"),)),),
         tool="0.1.0",
         commit=TIP,
         workflow_run=WorkflowRun(id=77, attempt=1),
@@ -75,7 +89,10 @@ def test_a_failed_verdict_is_published_and_fails_nothing_here(
 ) -> None:
     options = ["--status", "--check", "--issue", "--summary"]
     made = report(
-        consumer, verdict="fail", reasons=(Reason(kind="error", error="The baseline did not install."),)
+        consumer,
+        verdict="fail",
+        reasons=(Reason(kind="cell", cell="tiny@head", rules=("changed",)),),
+        models=(ModelResult(name="tiny", cells=(cell_of("changed", ("changed",)),)),),
     )
     done = consumer.run("publish", str(made), *options, environ=job)
     assert done.returncode == 0, done.stderr

@@ -80,7 +80,7 @@ def test_where_nothing_relevant_changed_nothing_is_run(consumer: Consumer) -> No
     assert (report["verdict"], report["models"], report["environments"]) == ("pass", [], [])
     (reason,) = report["upgrade"].pop("reasons")
     assert reason["kind"] == "irrelevant"
-    assert report["upgrade"] == {"changes": [], "relevant": False, "source": ""}
+    assert report["upgrade"] == {"asked": [], "changes": [], "relevant": False, "source": ""}
     assert report["commit"] == tip
     assert not (consumer.folder / ".keras-validator" / "environments").exists()
     told = outputs(Path(environ["GITHUB_OUTPUT"]))
