@@ -230,6 +230,27 @@ def test_a_run_without_a_cell_has_a_reason(verdict: str, kind: str) -> None:
     assert parse_report(changed(lambda r: emptied(r, verdict, kind)), HEAD).verdict == verdict
 
 
+def test_files_of_the_job_that_something_wrote_to_leave_no_green() -> None:
+    """A fail stays one; anything else is inconclusive."""
+    touched = {"kind": "step-files", "files": ["GITHUB_OUTPUT"], "message": ""}
+
+    def add(report: dict[str, Any]) -> None:
+        report["reasons"].append(touched)
+
+    assert parse_report(changed(add), HEAD).verdict == "fail"
+    for verdict, allowed in (("inconclusive", True), ("pass", False)):
+
+        def alone(report: dict[str, Any], verdict: str = verdict) -> None:
+            emptied(report, verdict, "irrelevant")
+            report["reasons"].insert(0, touched)
+
+        if allowed:
+            assert parse_report(changed(alone), HEAD).verdict == verdict
+        else:
+            with pytest.raises(RefusedReportError, match="no reason for that"):
+                parse_report(changed(alone), HEAD)
+
+
 def test_a_long_log_is_no_forgery() -> None:
     message = "x" * 100_000
     assert parse_report(changed(lambda r: first(r).update(message=message)), HEAD)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 
@@ -13,6 +14,7 @@ from validator.config.settings import Gate
 from validator.errors import CannotJudgeError, ConfigurationError
 from validator.failure import Failure
 from validator.upgrade.types import IrrelevantReason, ModelReason, PackageReason, UnreadReason, Upgrade
+from validator.verdict.acceptances import AcceptanceNote, Accepted
 from validator.verdict.parts import Part, PlannedCell, merge
 from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Reason, Report
 
@@ -273,3 +275,51 @@ def test_where_nothing_was_run_the_upgrade_decides_and_not_the_part(
     assert merged.verdict == verdict
     assert [reason.kind for reason in merged.reasons] == kinds
     assert merged.models == ()
+
+
+def test_what_a_shard_found_of_the_jobs_files_is_not_lost() -> None:
+    touched = Reason(kind="step-files", files=("GITHUB_OUTPUT",))
+    shard = part(2, result(SHARDS[1][0]), verdict="inconclusive", reasons=(touched,))
+    merged = merge([FIRST, shard, THIRD])
+    assert (merged.verdict, merged.reasons) == ("inconclusive", (touched,))
+
+
+@pytest.mark.parametrize(
+    ("states", "merged_state"),
+    [
+        (("on", "on", "on"), "on"),
+        (("on", "unavailable", "on"), "unavailable"),
+        (("on", None, "off"), "off"),
+        ((None, None, None), None),
+    ],
+)
+def test_models_were_confined_where_they_were_on_every_machine(
+    states: tuple[str | None, ...], merged_state: str | None
+) -> None:
+    parts = (FIRST, SECOND, THIRD)
+    merged = merge(
+        [
+            each.model_copy(update={"report": each.report.model_copy(update={"sandbox": state})})
+            for each, state in zip(parts, states, strict=True)
+        ]
+    )
+    assert merged.sandbox == merged_state
+
+
+def note(kind: str, cell: str) -> AcceptanceNote:
+    return AcceptanceNote.model_validate(
+        {"kind": kind, "cell": cell, "packages": {"keras": "3.3.3 -> 3.5.0"}, "by": "Ada"}
+    )
+
+
+def test_an_acceptance_is_judged_by_the_shard_that_ran_its_cell() -> None:
+    """The others have no use for it, and say so."""
+    expired, unused = note("expired", "a@k6"), note("unused", "a@k6")
+    accepted = Accepted.model_validate({"by": "Ada", "reason": "right", "created": date(2026, 11, 28)})
+    covered = result(SHARDS[2][0], "changed", accepted=accepted)
+    elsewhere = (unused, note("unused", "b@k6"), note("unknown-model", "gone@k6"))
+    first = part(1, result(SHARDS[0][0]), result(SHARDS[0][1]), acceptances=elsewhere)
+    second = part(2, result(SHARDS[1][0]), acceptances=(expired, note("unused", "b@k6")))
+    merged = merge([first, second, part(3, covered, acceptances=(unused,))])
+    assert merged.acceptances == (note("unknown-model", "gone@k6"), expired)
+    assert (merged.verdict, merged.models[1].cells[0].accepted) == ("warn", accepted)
