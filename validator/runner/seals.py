@@ -13,6 +13,7 @@ from validator.failure import Failure
 from validator.runner.captures import Capture
 
 _BLOCK = 1 << 20
+_MODEL = "artifact"  # keras_capture/model/artifacts.py; nothing in it is read
 
 
 def sealed(capture: Capture, most: int) -> Capture | Failure:
@@ -46,10 +47,13 @@ def intact(capture: Capture) -> Capture | Failure:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Files and links below a folder by their path in it, without the folders of further jobs (`+noise`)."""
+    """Files and links below a folder by their path in it, without what is no result.
+
+    That are the folders of further jobs (`+noise`), and the one in which the worker links the model's file.
+    """
     for root, folders, names in os.walk(folder):
         if Path(root) == folder:
-            folders[:] = [name for name in folders if not name.startswith("+")]
+            folders[:] = [name for name in folders if not name.startswith("+") and name != _MODEL]
         paths = [Path(root, name) for name in (*names, *folders)]
         for path in paths:
             if path.is_symlink() or path.is_file():
