@@ -25,7 +25,7 @@ def capture(tmp_path: Path) -> Capture:
     (folder / "outputs" / "0.npy").write_bytes(b"numbers")
     (folder / "response.json").write_text("{}")
     (folder / "artifact" / "model.keras").symlink_to(model)
-    return Capture(folder.resolve(), Response(id="digits@head", schema=1))
+    return Capture(folder.resolve(), Response(id="digits@head", schema=1, failure=None))
 
 
 def test_the_workers_link_to_the_model_is_no_part_of_a_result(capture: Capture) -> None:
