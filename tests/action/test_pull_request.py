@@ -70,6 +70,17 @@ def test_the_matrix_stands_beside_the_two_sides(consumer: Consumer) -> None:
     assert "tensorflow-cpu==2.17.1" in requirements(plan, "base")
 
 
+def test_outputs_that_cannot_be_written_cost_no_result(consumer: Consumer) -> None:
+    consumer.start({**project("requirements.txt", BASE), "README.md": "one\n"})
+    tip = consumer.pull_request({"README.md": "two\n"})
+    environ = consumer.actions("pull_request", consumer.pull_request_event(tip))
+    environ["GITHUB_OUTPUT"] = str(consumer.folder.parent)
+    done = consumer.run("run", "--event", environ=environ)
+    assert (done.returncode, consumer.report()["verdict"]) == (0, "pass")
+    assert "::warning::The step's outputs cannot be written" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_where_nothing_relevant_changed_nothing_is_run(consumer: Consumer) -> None:
     consumer.start({**project("requirements.txt", BASE), "README.md": "one\n"})
     tip = consumer.pull_request({"README.md": "two\n"})
@@ -84,7 +95,8 @@ def test_where_nothing_relevant_changed_nothing_is_run(consumer: Consumer) -> No
     assert report["commit"] == tip
     assert not (consumer.folder / ".keras-validator" / "environments").exists()
     told = outputs(Path(environ["GITHUB_OUTPUT"]))
-    assert (told["verdict"], told["relevant"]) == ("pass", "false")
+    assert (told["verdict"], told["relevant"], told["unchanged"]) == ("pass", "false", "false")
+    assert report["workflow_run"] == {"id": 77, "attempt": 1}
     assert Path(told["report"]).is_file()
     assert json.loads(told["json"])["reasons"] == [reason["message"] for reason in report["reasons"]]
     assert "nothing relevant changed" in Path(environ["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8")

@@ -33,10 +33,11 @@ class Merge:
     variables: dict[str, str] = field(default_factory=dict)
 
     def publish(
-        self, verdict: Verdict = "fail", commit: str = HEAD, **options: object
+        self, verdict: Verdict | None = "fail", commit: str = HEAD, **options: object
     ) -> tuple[PostedNote, Exit, str]:
         """What became of the note, the exit code, and the first note's text without its hidden lines."""
-        self.write(verdict, commit)
+        if verdict is not None:
+            self.write(verdict, commit)
         environ = {
             "GITLAB_CI": "true",
             "CI_SERVER_URL": self.gitlab.url,
@@ -48,7 +49,8 @@ class Merge:
             "GITLAB_TOKEN": TOKEN,
             **self.variables,
         }
-        note, code = publish_on_gitlab(self.folder, PublishOptions.model_validate(options), environ)
+        path = self.folder / "report.json"
+        note, code = publish_on_gitlab(path, PublishOptions.model_validate(options), environ)
         text = self.gitlab.notes[0]["body"].partition("-->\n<!--")[2] if self.gitlab.notes else ""
         return note, code, text
 
@@ -136,11 +138,9 @@ def test_a_refused_report_replaces_a_green_note_and_creates_none(merge: Merge) -
     assert "Not validated" in merge.gitlab.notes[0]["body"]
 
 
-def test_without_a_report_a_green_note_is_replaced(merge: Merge, tmp_path: Path) -> None:
+def test_without_a_report_a_green_note_is_replaced(merge: Merge) -> None:
     merge.gitlab.add(f"{MARK}\nAll is well")
-    merge.folder = tmp_path / "nowhere"
-    merge.write = lambda *_: None  # type: ignore[method-assign]
-    note, code, _ = merge.publish()
+    note, code, _ = merge.publish(None)
     assert (note.action, code) == ("updated", Exit.OK)
     assert "ended without a report" in note.problem
     assert "Not validated" in merge.gitlab.notes[0]["body"]
@@ -182,6 +182,7 @@ def test_a_token_is_not_shown() -> None:
 
 
 def test_no_line_is_a_quick_action() -> None:
+    assert without_actions("```\n```yaml\n```\n/merge") == "```\n```yaml\n```\n&#47;merge"
     text = "a\n/merge\n  /approve now\n```\n/close\n```\n````md\n```\n/x\n````\n/assign me\n| /label |\n//x\n"
     safe = without_actions(text)
     assert safe == text.replace("\n/merge", "\n&#47;merge").replace("  /approve", "  &#47;approve").replace(

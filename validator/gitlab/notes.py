@@ -12,7 +12,7 @@ from validator.github.edition import COMMENT_BUDGET, COMMENT_LIMIT, Edition, fit
 from validator.github.posts import marker, same
 from validator.github.publish import CommentOutcome
 from validator.gitlab.context import GitLabJob
-from validator.text import plain
+from validator.text import markdown_text, plain
 
 if TYPE_CHECKING:
     import gitlab
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SECONDS = 30
 #: A line that GitLab could take for an action of whoever owns the token, outside of code.
 _ACTION = re.compile(r"^(\s*)/(?=\w)")
-_FENCE = re.compile(r"^\s*(```+|~~~+)")
+_FENCE = re.compile(r"^\s*(```+|~~~+)(.*)$")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def publish_note(edition: Edition, job: GitLabJob, instance: str, allowed: bool)
         return PostedNote(
             "failed", problem="There is no token to write a note: set the variable GITLAB_TOKEN"
         )
-    text = fit(edition.render, COMMENT_BUDGET, COMMENT_LIMIT) or f"**{plain(edition.headline, 200)}**"
+    text = fit(edition.render, COMMENT_BUDGET, COMMENT_LIMIT) or f"**{markdown_text(edition.headline, 200)}**"
     try:
         import gitlab
         import requests
@@ -144,7 +144,7 @@ def without_actions(text: str) -> str:
         opened = _FENCE.match(line)
         if opened and not fence:
             fence = opened[1]
-        elif opened and opened[1].startswith(fence):
+        elif opened and opened[1].startswith(fence) and not opened[2].strip():
             fence = ""
         lines.append(line if fence else _ACTION.sub(r"\1&#47;", line))
     return "\n".join(lines)

@@ -52,17 +52,17 @@ def run_in_actions(request: Request) -> Exit:
             "it: set `persist-credentials: false` for actions/checkout"
         )
     path = request.folder.report()
-    if context.output is not None and request.shard is None:
+    if request.shard is None:
         # A later value replaces it: a run that is killed leaves a report that says so.
-        write_outputs(context.output, {"report": str(path)})
+        _output(context, {"report": str(path)})
     try:
         with foreign_output(sys.stdout):
             return run_matrix(request)
     finally:
         if request.shard is None:
             _hand_over(path, context)
-        elif context.output is not None and request.part.is_file():
-            write_outputs(context.output, {"part": str(request.part)})
+        elif request.part.is_file():
+            _output(context, {"part": str(request.part)})
 
 
 def merge_in_actions(request: MergeRequest) -> Exit:
@@ -191,12 +191,19 @@ def _hand_over(path: Path, context: Context) -> None:
     try:
         if context.step_summary is not None:
             append_summary(context.step_summary, made.render)
-        if context.output is not None:
-            write_outputs(context.output, outputs_of(made.report, path))
     except OSError as error:
-        reason = escape_data(str(error.strerror))
-        _show(f"::warning::The job summary or the step's outputs cannot be written ({reason})")
+        _show(f"::warning::The job summary cannot be written ({escape_data(str(error.strerror))})")
+    _output(context, outputs_of(made.report, path))
     _show(*commands(annotations_of(made)))
+
+
+def _output(context: Context, outputs: Mapping[str, str]) -> None:
+    """Write outputs of this step; a warning where they cannot be written, which costs no result."""
+    try:
+        if context.output is not None:
+            write_outputs(context.output, outputs)
+    except OSError as error:
+        _show(f"::warning::The step's outputs cannot be written ({escape_data(str(error.strerror))})")
 
 
 def _show(*lines: str) -> None:
