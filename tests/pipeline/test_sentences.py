@@ -57,13 +57,14 @@ def hashed_package(folder: Path) -> int:
 
 def decided(report: dict[str, Any]) -> dict[str, Any]:
     """All that a program reads: everything but what is there for people, and what the clock says."""
+    for_people = {"message", "title", "log", "reproduce", "configuration"}
 
     def stripped(value: Any) -> Any:
         if isinstance(value, dict):
             return {
                 key: stripped(item)
                 for key, item in value.items()
-                if key not in {"message", "seconds", "started", "log", "reproduce", "configuration"}
+                if key not in for_people | {"seconds", "started"}
             }
         return [stripped(item) for item in value] if isinstance(value, list) else value
 

@@ -49,7 +49,7 @@ def network():
 
 def watching():
     name = f"environ-{keras.__version__}.json"
-    Path(__file__).with_name(name).write_text(json.dumps(dict(os.environ)))
+    (Path(__file__).parent / "seen" / name).write_text(json.dumps(dict(os.environ)))
     return network()
 """
 CONFIG = """
@@ -59,6 +59,7 @@ parity: {{search: false}}
 python: "3.11"
 requirements: [tensorflow-cpu==2.17.1, numpy==1.26.4]
 matrix: {{keras: ["3.3.3", "3.5.0"]}}
+sandbox: {{write: [seen]}}
 models:
   - {{name: beside, artifact: model.keras, custom_objects: [scaled], inputs: inputs.npz}}
   - {{name: elsewhere, artifact: "{web}/model.keras?X-Signature=s3cr3t", custom_objects: [scaled],
@@ -85,6 +86,7 @@ class Finished:
     def __init__(self, folder: Path, python: Path, web: Web, bucket: str) -> None:
         self.folder = folder
         (folder / "scaled.py").write_text(SCALED)
+        (folder / "seen").mkdir()
         script = "import scaled; scaled.network().save('model.keras')"
         subprocess.run([python, "-c", script], cwd=folder, check=True, env={"PYTHONPATH": str(folder)})
         inputs = np.random.default_rng(3).normal(size=(20, 4)).astype(np.float32)
@@ -151,7 +153,7 @@ def test_the_report_says_what_is_not_pinned(finished: Finished) -> None:
 
 def test_workers_see_no_credential(finished: Finished) -> None:
     for version in ("3.3.3", "3.5.0"):
-        environ = json.loads((finished.folder / f"environ-{version}.json").read_text())
+        environ = json.loads((finished.folder / "seen" / f"environ-{version}.json").read_text())
         assert not CREDENTIALS.keys() & environ.keys()
         assert SECRET not in json.dumps(environ)
 

@@ -126,6 +126,10 @@ class Supervisor:
             self._lose(queue, self.failure)
             return
         while queue:
+            overdue = self._listener.overdue(queue[0])
+            if overdue is not None:
+                self._lose([queue.popleft()], overdue)
+                continue
             try:
                 worker = self._living()
             except OSError as error:
@@ -189,8 +193,8 @@ class Supervisor:
             if attempt.failure is None:
                 return False
             attempt.since = time.monotonic()
-            if attempt.pid is None:
-                return True
+            if attempt.pid is None or attempt.failure.stage == "unreached":
+                return True  # the time of the run is over: the worker must not begin the next job
             worker.kill_job(attempt.pid)
         return time.monotonic() - attempt.since > _KILL_SECONDS
 
