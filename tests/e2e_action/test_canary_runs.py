@@ -39,6 +39,9 @@ def test_keras_is_moved_and_nothing_else_and_the_run_is_in_the_history(tmp_path:
     folder = consumer.folder / ".keras-validator" / "run"
     assert json.loads((folder / "history.jsonl").read_text()) == json.loads(path.read_text().splitlines()[-1])
     assert 'class="trend"' in (folder / "report.html").read_text(encoding="utf-8")
+    search = consumer.run("origin", "tiny@head", "--with", "keras==3.5.0")
+    assert search.returncode == 3
+    assert "tiny@head is identical: nothing in it changed" in search.stderr
     again = consumer.run("run", "--with", "keras==3.3.3")
     assert again.returncode == 0, again.stderr
     assert not (folder / "history.jsonl").exists()  # nothing was judged

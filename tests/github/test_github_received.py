@@ -300,7 +300,7 @@ def test_a_command_is_put_together_anew_from_its_words(written_so: str, shown: s
     assert read.models[0].cells[0].reproduce == shown
 
 
-SEARCH = "keras-validator origin digits@head --config validator.yml --seconds 600"
+SEARCH = "keras-validator origin --config validator.yml --base 0123456789ab --seconds 600 digits@head"
 
 
 def searched(command: str) -> bytes:

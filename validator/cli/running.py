@@ -127,17 +127,26 @@ def origin(  # noqa: PLR0913, PLR0917 - one parameter an option
         float | None, typer.Option(min=1, help="Time limit. Default: `origin.seconds` of validator.yml.")
     ] = None,
     output: Output = None,
+    baseline: Baseline = "",
+    against: Against = None,
     base: Base = None,
     head: Head = None,
+    requirement: With = None,
+    pre: Pre = False,
 ) -> None:
     """Trace a cell that changed to the release, the nightly build and the lines of Keras that changed it.
 
     Every result is kept, so that the same command goes on where an earlier search stopped. The exit code is 3
-    if the cell cannot be traced.
+    if the cell cannot be traced. What the run compared, as by --base or --with, is named here, too.
     """
-    from validator.pipeline.search import OriginRequest, search
+    from validator.matrix import AskedMoves, MatrixSelection
+    from validator.pipeline.run import Request
+    from validator.pipeline.search import search
 
-    raise typer.Exit(int(search(OriginRequest(cell, config, seconds, output, base, head))))
+    selection = MatrixSelection((), baseline, tuple(against or ()))
+    moves = AskedMoves(tuple(requirement or ()), pre)
+    request = Request(config, (cell,), output, base=base, head=head, selection=selection, moves=moves)
+    raise typer.Exit(int(search(request, seconds)))
 
 
 def history(
@@ -171,6 +180,9 @@ def merge(
         bool,
         typer.Option("--event", help="Show the result in this GitHub Actions job, as `run --event` does."),
     ] = False,
+    history: Annotated[
+        Path | None, option("history", "File with a line for each judged run. Default: none is written.")
+    ] = None,
 ) -> None:
     """Bring the results of all shards together, judge once, and report. The exit code is that of `run`.
 
@@ -179,7 +191,7 @@ def merge(
     from validator.pipeline.parts import MergeRequest, run_merge
     from validator.pipeline.publish import merge_in_actions
 
-    request = MergeRequest(tuple(folders), output, json, event)
+    request = MergeRequest(tuple(folders), output, json, event, history)
     raise typer.Exit(int(merge_in_actions(request) if event else run_merge(request)))
 
 

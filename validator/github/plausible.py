@@ -76,14 +76,14 @@ def with_own_commands(report: Report) -> Report:
 
 def _commanded(cell: CellResult, configuration: str) -> CellResult:
     search = cell.origin.command if cell.origin else ""
-    if search and search != further_search(cell.cell, configuration):
-        raise ValueError(f"the search for the origin of {_quoted(cell.cell)} is another command")
-    if not cell.reproduce:
+    if not (cell.reproduce or search):
         return cell
     try:
         command = rebuilt(cell.reproduce, cell.cell, configuration)
     except ValueError:
         raise ValueError(f"the command of {_quoted(cell.cell)} is not a run of that cell") from None
+    if search and search != further_search(command, cell.cell):
+        raise ValueError(f"the search for the origin of {_quoted(cell.cell)} is another command")
     return cell.model_copy(update={"reproduce": command})
 
 

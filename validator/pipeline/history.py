@@ -47,22 +47,40 @@ def place_of(path: Path, chosen: Path | None) -> Path | None:
     return place
 
 
-def remember(folder: RunFolder, report: Report, project: Path, place: Path | None) -> None:
-    """Record a run, and show the trend of its models in its page. `project`: the validator.yml, absolute."""
-    runs = record(folder, report, project, place)
+@dataclass(frozen=True)
+class CodePlace:
+    """What is checked out: its commit, and its validator.yml from the root, the same wherever it is run."""
+
+    commit: str | None
+    configuration: str
+
+    @classmethod
+    def of(cls, project: Path) -> CodePlace:
+        """That of a validator.yml, an absolute path."""
+        try:
+            repository = Repository(project.parent)
+            inside = project.is_relative_to(repository.root)
+            place = project.relative_to(repository.root).as_posix() if inside else project.name
+            return cls(repository.commit("HEAD"), place)
+        except (ConfigurationError, GitError):
+            return cls(None, project.name)
+
+
+def remember(folder: RunFolder, report: Report, code: CodePlace, place: Path | None) -> None:
+    """Record a run, and show the trend of its models in its page."""
+    runs = record(folder, report, code, place)
     if runs:
         write_text(folder.root / "report.html", html.page(report, history=runs))
 
 
-def record(folder: RunFolder, report: Report, project: Path, place: Path | None) -> tuple[HistoryRun, ...]:
+def record(folder: RunFolder, report: Report, code: CodePlace, place: Path | None) -> tuple[HistoryRun, ...]:
     """Write a run's line into its folder and append it to the history; return the configuration's runs.
 
     Nothing is written of a run that judged nothing. A history that cannot be written or read costs no result:
-    what is wrong is told on stderr. `project` is the validator.yml, absolute.
+    what is wrong is told on stderr.
     """
     folder.history().unlink(missing_ok=True)
-    commit, configuration = _in_repository(project)
-    entry = entry_of(report.model_copy(update={"configuration": configuration}), commit)
+    entry = entry_of(report.model_copy(update={"configuration": code.configuration}), code.commit)
     if entry is None:
         return ()
     write_text(folder.history(), dump(entry))
@@ -80,18 +98,7 @@ def record(folder: RunFolder, report: Report, project: Path, place: Path | None)
         return ()
     for line in history.skipped:
         tell(wording.skipped(place.name, line))
-    return tuple(each for each in history.entries if each.configuration == configuration)
-
-
-def _in_repository(project: Path) -> tuple[str | None, str]:
-    """The commit that is checked out, and the validator.yml from the root: the same wherever it is run."""
-    try:
-        repository = Repository(project.parent)
-        inside = project.is_relative_to(repository.root)
-        place = project.relative_to(repository.root).as_posix() if inside else project.name
-        return repository.commit("HEAD"), place
-    except (ConfigurationError, GitError):
-        return None, project.name
+    return tuple(each for each in history.entries if each.configuration == code.configuration)
 
 
 def show(asked: HistoryRequest) -> None:

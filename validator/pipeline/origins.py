@@ -34,6 +34,7 @@ from validator.origin import (
 )
 from validator.origin.budget import OutOfTimeError
 from validator.pipeline.jobs import JobMaker
+from validator.pipeline.project import command_of
 from validator.report.reproduce import further_search
 from validator.report.words.origin import progress
 from validator.runner import Bounds, Job, Watcher
@@ -269,7 +270,7 @@ class _Subject:
     @property
     def command(self) -> str:
         """What goes on with this search."""
-        return further_search(self.cell.id, self.ground.maker.project.display_path)
+        return further_search(command_of(self.ground.maker.project, self.cell), self.cell.id)
 
     @property
     def watcher(self) -> SearchWatcher:

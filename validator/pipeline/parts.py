@@ -13,20 +13,21 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from validator import __version__
 from validator.config.settings import Settings
 from validator.documents import check_json, first_problem, read_bytes
 from validator.errors import CannotJudgeError, ConfigurationError, Exit, ValidatorError
+from validator.history import check_place
 from validator.matrix import MOST_SHARDS, Cell, Shard, part_of
-from validator.pipeline.project import Project
+from validator.pipeline.history import CodePlace, remember
+from validator.pipeline.project import Project, command_of
 from validator.pipeline.pull_request import actions_job
 from validator.pipeline.run_folder import WORK, RunFolder, locked
-from validator.pipeline.validate import baseline_of, command_of, deliver, write
+from validator.pipeline.validate import baseline_of, deliver, refused, write
 from validator.report.json import worded
 from validator.runner import write_text
 from validator.text import plain
 from validator.verdict.parts import Part, PlannedCell, merge
-from validator.verdict.results import Reason, Report
+from validator.verdict.results import Report
 
 PART_LIMIT = 32 << 20
 _NAME = re.compile(r"part-[0-9]{1,3}-of-[0-9]{1,3}\.json")
@@ -39,6 +40,7 @@ class PlannedRun:
     shard: Shard
     settings: Settings
     project: Project | None
+    code: CodePlace
 
     @property
     def parts(self) -> tuple[tuple[PlannedCell, ...], ...]:
@@ -62,6 +64,9 @@ def write_part(path: Path, run: PlannedRun, report: Report) -> None:
         baseline=baseline_of(run.project.plan) if run.project else report.baseline,
         settings=hashlib.sha256(run.settings.model_dump_json().encode()).hexdigest(),
         gate=run.settings.gate,
+        checkout=run.code.commit,
+        configuration=run.code.configuration,
+        models=tuple(model.name for model in run.settings.models),
         shards=parts,
         report=report.model_copy(update={"models": tuple(model for model in models if model.cells)}),
     )
@@ -76,12 +81,16 @@ def remove_parts(folder: RunFolder) -> None:
 
 @dataclass(frozen=True)
 class MergeRequest:
-    """What `merge` is asked: folders with parts; `event`: in the GitHub Actions job that shows the result."""
+    """What `merge` is asked: folders with parts; `event`: in the GitHub Actions job that shows the result.
+
+    `history`: the file that the run adds a line to; None for none.
+    """
 
     folders: tuple[Path, ...]
     output: Path | None = None
     json: bool = False
     event: bool = False
+    history: Path | None = None
 
     @property
     def folder(self) -> RunFolder:
@@ -99,14 +108,20 @@ def run_merge(request: MergeRequest) -> Exit:
     folder = request.folder
     with locked(folder.root, "the run"):
         folder.report().unlink(missing_ok=True)
+        folder.history().unlink(missing_ok=True)
+        if request.history is not None:
+            check_place(request.history)
         try:
-            report = merge([read_part(path) for path in _files(request.folders)])
+            parts = [read_part(path) for path in _files(request.folders)]
+            report = merge(parts)
         except ValidatorError as error:
-            write(folder, _refused(request, error))
+            write(folder, refused(str(error), event=request.event))
             raise
         if request.event:  # parts may be of several attempts
             report = report.model_copy(update={"workflow_run": actions_job()[1]})
-        return deliver(folder, report, json=request.json)
+        code = deliver(folder, report, json=request.json)
+        remember(folder, report, CodePlace(parts[0].checkout, parts[0].configuration), request.history)
+        return code
 
 
 def read_part(path: Path) -> Part:
@@ -171,18 +186,4 @@ def _planned(project: Project, cell: Cell) -> PlannedCell:
         variant=cell.variant.name,
         effect=project.plan.effect(cell),
         reproduce=command_of(project, cell),
-    )
-
-
-def _refused(request: MergeRequest, error: ValidatorError) -> Report:
-    commit, workflow_run = actions_job() if request.event else (None, None)
-    return Report(
-        verdict="inconclusive",
-        reasons=(Reason(kind="error", error=str(error)),),
-        baseline="",
-        environments=(),
-        models=(),
-        tool=__version__,
-        commit=commit,
-        workflow_run=workflow_run,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from validator.matrix import (
     BASE,
     CURRENT,
     HEAD,
+    Cell,
     MatrixSelection,
     Plan,
     common_requirements,
@@ -171,6 +173,22 @@ def open_project(
     plan = plan.only(only) if only else plan
     accepted = register(path, written, pull_request)
     return Project(path, settings, plan, common.index, pull_request, selection, acceptances=accepted)
+
+
+def command_of(project: Project, cell: Cell) -> str:
+    """The command that runs a cell again."""
+    change, selection = project.pull_request, project.selection
+    program = "python -m validator" if CURRENT in selection.environments else "keras-validator"
+    base = _compared(change) if change else ""
+    config = shlex.quote(project.display_path)
+    return f"{program} run --config {config}{base}{selection.options} --only {shlex.quote(cell.id)}"
+
+
+def _compared(change: PullRequest) -> str:
+    """What a run compared beside the configuration, as options."""
+    asked = change.detected.upgrade.asked
+    moved = "".join(f" --with {shlex.quote(each)}" for each in asked)
+    return moved or f" --base {change.detected.revisions.base[:12]}"
 
 
 def check_files(project: Project) -> None:

@@ -8,11 +8,12 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from validator import __version__, config
+from validator import config
 from validator.config.settings import OriginSettings
 from validator.environments import Uv, UvInstaller
 from validator.errors import ConfigurationError, Exit, ValidatorError
@@ -22,13 +23,13 @@ from validator.pipeline import pull_request
 from validator.pipeline.base_files import extract_base_files, with_common_inputs
 from validator.pipeline.bounds import announce
 from validator.pipeline.canary import Canary
-from validator.pipeline.history import place_of, remember
+from validator.pipeline.history import CodePlace, place_of, remember
 from validator.pipeline.parts import PlannedRun, remove_parts, write_part
 from validator.pipeline.project import Project, display_path, open_project
 from validator.pipeline.pull_request import PullRequest, actions_job
 from validator.pipeline.run_folder import WORK, RunFolder, locked
 from validator.pipeline.supply import supplied, tell
-from validator.pipeline.validate import Run, print_report, validate, write
+from validator.pipeline.validate import Run, print_report, refused, validate, write
 from validator.report.progress import Progress
 from validator.runner import Watcher
 from validator.verdict.gate import judge_run, with_restored
@@ -132,12 +133,13 @@ def produce(request: Request) -> Report:
         KeyboardInterrupt: passed on when every child is gone.
     """
     folder = request.folder
+    empty = partial(refused, event=request.event, configuration=display_path(request.config.resolve()))
     with locked(folder.root, "the run"):
         folder.report().unlink(missing_ok=True)
         folder.history().unlink(missing_ok=True)
         remove_parts(folder)
         if request.event:
-            write(folder, _refused(request, "The run ended without a result; its log says why"))
+            write(folder, empty("The run ended without a result; its log says why"))
         files = StepFiles.read(os.environ if request.event else {})
         try:
             place = place_of(request.config, request.history)
@@ -150,17 +152,18 @@ def produce(request: Request) -> Report:
                 alone = change is not None and not project.plan.compared
                 report = _uncompared(request, change) if change and alone else _run(request, project)
         except ValidatorError as error:
-            write(folder, _refused(request, str(error)))
+            write(folder, empty(str(error)))
             raise
         finally:  # every child is gone
             restored = files.restore()
         report = with_restored(report, restored)
         write(folder, report)
+        code = CodePlace.of(request.config.resolve())
         if request.shard is None:
-            remember(folder, report, request.config.resolve(), place)
+            remember(folder, report, code, place)
         else:
             settings = config.load(request.config.resolve()) if project is None else project.settings
-            write_part(request.part, PlannedRun(request.shard, settings, project), report)
+            write_part(request.part, PlannedRun(request.shard, settings, project, code), report)
         return report
 
 
@@ -231,35 +234,30 @@ def progress(project: Project, jobs: int, *, quiet: bool = False) -> Iterator[Wa
 def _not_run(request: Request, change: PullRequest) -> Report:
     """The report where nothing is run: nothing that could move a model's numbers changed, or who knows."""
     undecided = bool(change.detected.upgrade.undecided)
-    return Report(
-        verdict="inconclusive" if undecided else "pass",
-        reasons=(Reason(kind="undecided" if undecided else "irrelevant"),),
-        baseline=BASE,
-        upgrade=change.detected.upgrade,
-        environments=(),
-        models=(),
-        tool=__version__,
-        configuration=display_path(request.config.resolve()),
-        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        commit=change.commit,
-        workflow_run=_job(request)[1],
+    report = refused("", event=request.event, configuration=display_path(request.config.resolve()))
+    return report.model_copy(
+        update={
+            "verdict": "inconclusive" if undecided else "pass",
+            "reasons": (Reason(kind="undecided" if undecided else "irrelevant"),),
+            "baseline": BASE,
+            "upgrade": change.detected.upgrade,
+            "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "commit": change.commit,
+        }
     )
 
 
 def _idle(request: Request, project: Project) -> Report:
     """The report of a shard that has no cells: there are more shards than can be made of the plan."""
     change = project.pull_request
-    return Report(
-        verdict="inconclusive",
-        reasons=(Reason(kind="nothing-compared"),),
-        baseline=BASE,
-        upgrade=change.detected.upgrade if change else None,
-        environments=(),
-        models=(),
-        tool=__version__,
-        configuration=project.display_path,
-        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        commit=change.commit if change else None,
+    report = refused("", event=request.event, configuration=project.display_path)
+    return report.model_copy(
+        update={
+            "reasons": (Reason(kind="nothing-compared"),),
+            "upgrade": change.detected.upgrade if change else None,
+            "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "commit": change.commit if change else None,
+        }
     )
 
 
@@ -267,22 +265,6 @@ def _uncompared(request: Request, change: PullRequest) -> Report:
     """The report where models come or go, and nothing else changed."""
     verdict, reasons = judge_run((), change.detected.reasons)
     return _not_run(request, change).model_copy(update={"verdict": verdict, "reasons": reasons})
-
-
-def _refused(request: Request, why: str) -> Report:
-    """The report of a run that could not begin or end: it replaces that of an earlier run."""
-    commit, workflow_run = _job(request)
-    return Report(
-        verdict="inconclusive",
-        reasons=(Reason(kind="error", error=why),),
-        baseline="",
-        environments=(),
-        models=(),
-        tool=__version__,
-        configuration=display_path(request.config.resolve()),
-        commit=commit,
-        workflow_run=workflow_run,
-    )
 
 
 def _job(request: Request) -> tuple[str | None, WorkflowRun | None]:

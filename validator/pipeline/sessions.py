@@ -14,7 +14,7 @@ from validator.errors import Exit, ValidatorError
 from validator.failure import Failure
 from validator.matrix import Environment
 from validator.pipeline.bounds import announce
-from validator.pipeline.history import place_of, remember
+from validator.pipeline.history import CodePlace, place_of, remember
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.project import Project, open_project
 from validator.pipeline.rounds import first_round
@@ -66,7 +66,7 @@ def _validate(project: Project, folder: RunFolder, jobs: int | None) -> Exit:
         with progress(project, count) as watcher:
             report = validate(Run(project, folder, count, watcher))
         code = deliver(folder, report)
-        remember(folder, report, project.path, place)
+        remember(folder, report, CodePlace.of(project.path), place)
         return code
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from validator import __version__
 from validator.checks.protocol import FollowUpRound, Subject
 from validator.errors import Exit
 from validator.failure import Failure
-from validator.matrix import BASE_FILES, CURRENT, Cell, Plan
+from validator.matrix import BASE_FILES, Cell, Plan
 from validator.origin import Origin
 from validator.pipeline.base_files import BaseFiles
 from validator.pipeline.bounds import bounds_of, confinement
@@ -25,8 +24,8 @@ from validator.pipeline.evidence import Asked, Captures
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.origins import Ground, Installed, explained, traced
 from validator.pipeline.places import NO_LIMIT, places
-from validator.pipeline.project import Project, display_path
-from validator.pipeline.pull_request import PullRequest
+from validator.pipeline.project import Project, command_of, display_path
+from validator.pipeline.pull_request import actions_job
 from validator.pipeline.restoring import Restoring, store_in
 from validator.pipeline.rounds import first_round, later_round
 from validator.pipeline.run_folder import RunFolder
@@ -39,7 +38,14 @@ from validator.verdict.accepting import with_moves
 from validator.verdict.bands import GREEN
 from validator.verdict.gate import EXIT_CODES, apply_gate, judge_run, worst_first
 from validator.verdict.judge import Judgement, judge_cell
-from validator.verdict.results import CellResult, EnvironmentResult, ModelResult, Report, WorkflowRun
+from validator.verdict.results import (
+    CellResult,
+    EnvironmentResult,
+    ModelResult,
+    Reason,
+    Report,
+    WorkflowRun,
+)
 
 #: After the predictions: whether they differ beyond noise, then where and why.
 ROUNDS: tuple[FollowUpRound, ...] = ("measure", "explain")
@@ -253,6 +259,22 @@ def _with_origin(cell: CellResult, origins: Mapping[str, Origin]) -> CellResult:
     return cell if origin is None else explained(cell, origin)
 
 
+def refused(why: str, *, event: bool, configuration: str = "") -> Report:
+    """The report of a run that could not begin or end: it replaces that of an earlier run."""
+    commit, workflow_run = actions_job() if event else (None, None)
+    return Report(
+        verdict="inconclusive",
+        reasons=(Reason(kind="error", error=why),),
+        baseline="",
+        environments=(),
+        models=(),
+        tool=__version__,
+        configuration=configuration,
+        commit=commit,
+        workflow_run=workflow_run,
+    )
+
+
 def deliver(folder: RunFolder, report: Report, *, json: bool = False) -> Exit:
     """Write a report in all its forms, print it, and give its exit code."""
     write(folder, report)
@@ -331,19 +353,3 @@ def baseline_of(plan: Plan) -> str:
     """The environment of the report's baseline: of the base's files, where nothing else is compared."""
     effects = {plan.effect(cell) for cell in plan.compared}
     return BASE_FILES if effects and effects <= {"model"} else plan.baseline
-
-
-def command_of(project: Project, cell: Cell) -> str:
-    """The command that runs a cell again."""
-    change, selection = project.pull_request, project.selection
-    program = "python -m validator" if CURRENT in selection.environments else "keras-validator"
-    base = _compared(change) if change else ""
-    config = shlex.quote(project.display_path)
-    return f"{program} run --config {config}{base}{selection.options} --only {shlex.quote(cell.id)}"
-
-
-def _compared(change: PullRequest) -> str:
-    """What a run compared beside the configuration, as options."""
-    asked = change.detected.upgrade.asked
-    moved = "".join(f" --with {shlex.quote(each)}" for each in asked)
-    return moved or f" --base {change.detected.revisions.base[:12]}"

@@ -70,9 +70,12 @@ def rebuilt(command: str, cell: str, configuration: str) -> str:
     return shlex.join([*program, "run", *(word for pair in pairs for word in pair)])
 
 
-def further_search(cell: str, configuration: str) -> str:
-    """The command that goes on with the search for the origin of a cell."""
-    return shlex.join(["keras-validator", "origin", cell, "--config", configuration, "--seconds", "600"])
+def further_search(command: str, cell: str) -> str:
+    """The command that goes on with the search for the origin of a cell, from the one that runs it again."""
+    words = shlex.split(command)
+    words[words.index("run")] = "origin"
+    at = words.index("--only")
+    return shlex.join([*words[:at], *words[at + 2 :], "--seconds", "600", cell])
 
 
 def _is_value(word: str) -> bool:

@@ -45,6 +45,8 @@ class PlannedCell(Frozen):
 class Part(Frozen):
     """One shard's results, and the whole plan, so that a shard that is missing is known by its cells.
 
+    `checkout` is the commit of the shard's files, and `configuration` its validator.yml from their root,
+    `models` the names in it.
     `settings`: a digest of validator.yml as it was read. `report`: of the shard's cells, by its own
     judgement; the gate is applied again once all are together. A cell and its baseline ran on one machine.
     """
@@ -54,6 +56,9 @@ class Part(Frozen):
     baseline: str
     settings: str
     gate: Gate
+    checkout: str | None = None
+    configuration: Text = ""
+    models: tuple[str, ...] = ()
     shards: tuple[tuple[PlannedCell, ...], ...] = Field(min_length=1, max_length=256)
     report: Report
 
@@ -76,7 +81,7 @@ class Part(Frozen):
 #: What all parts of a run have in common, and what the sentence says where they do not.
 _COMMON: dict[str, Callable[[Part], object]] = {
     "the version of keras-validator": lambda part: part.report.tool,
-    "the commit": lambda part: part.report.commit,
+    "the commit": lambda part: (part.report.commit, part.checkout),
     "the settings in validator.yml": lambda part: (part.settings, part.gate, part.report.configuration),
     "the plan": lambda part: (part.shards, part.baseline),
     "the upgrade": lambda part: part.report.upgrade,
@@ -238,7 +243,9 @@ def _models(parts: Sequence[Part]) -> Iterator[ModelResult]:
             else:
                 continue
             planned.setdefault(cell.model, []).append(apply_gate(result, parts[0].gate))
-    for name, cells in planned.items():
+    known = [name for name in parts[0].models if name in planned]
+    for name in dict.fromkeys((*known, *planned)):
+        cells = planned[name]
         model = described.get(name) or ModelResult(name=name, cells=())
         yield model.model_copy(update={"cells": worst_first(cells)})
 
