@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -18,6 +19,7 @@ from validator.text import plain
 
 MAX_BYTES = 64 << 20
 DEPTH_LIMIT = 32
+_BLOCK = 1 << 20
 _INTEGER_DIGITS = 18
 _T = TypeVar("_T", bound=Frozen)
 
@@ -29,6 +31,15 @@ def open_regular(path: Path) -> IO[bytes]:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return os.fdopen(descriptor, "rb")
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a regular file of any size. OSError where there is none."""
+    total = hashlib.sha256()
+    with open_regular(path) as file:
+        while block := file.read(_BLOCK):
+            total.update(block)
+    return total.hexdigest()
 
 
 def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:

@@ -99,6 +99,11 @@ def test_unusable_yaml(text: str, expected: str) -> None:
     assert expected in refusal(text)
 
 
+def test_a_date_needs_no_quotes() -> None:
+    for written in ("2026-11-28", "2026-11-28T15:40:18Z"):
+        assert parse(f"{MINIMAL}install: {{exclude_newer: {written}}}", "x").install.exclude_newer == written
+
+
 def test_two_models_of_one_name() -> None:
     again = MINIMAL + "  - {name: digits, artifact: b.keras, inputs: c.npz}\n"
     assert "two models are named 'digits'" in refusal(again)

@@ -105,7 +105,29 @@ runs:
         fi
         test -d "$folder/$NAME" && mkdir -p "$TO" && cp "$folder/$NAME"/* "$TO/"
 """
-STAND_INS = {"checkout": CHECKOUT, "upload-artifact": UPLOAD, "download-artifact": DOWNLOAD}
+#: What a job leaves in the folder is in its own entry from then on: GitHub saves it after the last step.
+CACHE = """name: cache
+description: Restores the latest entry with the prefix, as one of the job's own.
+inputs:
+  path: {description: The folder., required: true}
+  key: {description: Of the entry that this job writes., required: true}
+  restore-keys: {description: The prefix of entries that are read., required: true}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env:
+        FOLDER: ${{ inputs.path }}
+        KEY: ${{ inputs.key }}
+        PREFIX: ${{ inputs.restore-keys }}
+      run: |
+        mkdir -p "$TEST_CACHES" "$(dirname "$FOLDER")"
+        latest=$(find "$TEST_CACHES" -maxdepth 1 -name "$PREFIX*" -printf "%T@ %p\\n" | sort -n | tail -1)
+        mkdir "$TEST_CACHES/$KEY"
+        [ -z "$latest" ] || cp "${latest#* }"/* "$TEST_CACHES/$KEY/"
+        ln -s "$TEST_CACHES/$KEY" "$FOLDER"
+"""
+STAND_INS = {"cache": CACHE, "checkout": CHECKOUT, "upload-artifact": UPLOAD, "download-artifact": DOWNLOAD}
 
 
 class FakeProcess:
@@ -271,6 +293,7 @@ class Hub:
             "NO_COLOR": "1",
             "TEST_ORIGIN": f"file://{self._origin()}",
             "TEST_ARTIFACTS": str(self.folder / "artifacts"),
+            "TEST_CACHES": str(self.folder / "caches"),
             "UV_CACHE_DIR": _uv_cache(),
             **{key: value for key, value in os.environ.items() if _MACHINE.match(key)},
         }

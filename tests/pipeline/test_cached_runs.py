@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import subprocess
 import zipfile
 from dataclasses import dataclass, replace
@@ -166,3 +167,26 @@ def test_whatever_decides_a_prediction_is_in_the_key(kept: Kept) -> None:
     assert after["same@keras-3.3.3"] == before["same@keras-3.3.3"]
     assert after["same@keras-3.5.0"] != before["same@keras-3.5.0"]
     settings.write_text(text)
+
+
+def test_when_and_where_it_ran_is_not_in_the_key(kept: Kept, tmp_path: Path) -> None:
+    before = kept.keys()
+    shutil.copytree(kept.folder, tmp_path / "elsewhere", symlinks=True)
+    elsewhere = Kept(tmp_path / "elsewhere")
+    assert elsewhere.keys() == before
+    settings = elsewhere.folder / "validator.yml"
+    settings.write_text(settings.read_text() + "install: {exclude_newer: 2099-01-01}\n")  # the same versions
+    assert elsewhere.keys() == before
+
+
+def test_a_package_of_this_machine_is_pinned_by_no_lock(kept: Kept, tmp_path: Path) -> None:
+    shutil.copytree(kept.folder, tmp_path / "elsewhere", symlinks=True)
+    elsewhere = Kept(tmp_path / "elsewhere")
+    (elsewhere.folder / "lib").mkdir()
+    (elsewhere.folder / "lib" / "pyproject.toml").write_text('[project]\nname = "lib"\nversion = "1"\n')
+    settings = elsewhere.folder / "validator.yml"
+    settings.write_text(
+        settings.read_text().replace("[tensorflow", f'["lib @ file://{tmp_path}/elsewhere/lib", tensorflow')
+    )
+    elsewhere.commit()
+    assert set(elsewhere.keys().values()) == {None}

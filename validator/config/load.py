@@ -107,7 +107,12 @@ def _problems(error: ValidationError, root: yaml.Node, name: str, kind: type[Bas
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that rejects duplicate keys and anchors (aliases can expand exponentially)."""
+    """SafeLoader that rejects duplicate keys and anchors (aliases can expand). A date is text."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):

@@ -37,11 +37,14 @@ from validator.runner import (
     sealed,
     worker_digest,
 )
+from validator.storage import recording
 from validator.upgrade import model_files
 from validator.verdict.results import RestoredCapture
 
 #: Variables of the caller that workers see, and that can choose other kernels.
 _SEEN = ("CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL")
+#: In a lock, a package that is not from an index or a remote repository.
+_LOCAL = "file:"
 #: Fields of a job that do not decide what it computes, or stand in the key in another way.
 _LEFT_OUT = frozenset({"folder", "needs", "budget", "overlay"})
 
@@ -177,20 +180,21 @@ class Restoring:
         model = self._models.get(job.id.partition("@")[0])
         if lock is None or not isinstance(model, dict) or environment.base_files:
             return None
-        facts = {
-            **{name: getattr(job, name) for name in job.__dataclass_fields__ if name not in _LEFT_OUT},
-            "environment": [
-                environment.python,
-                environment.legacy,
-                environment.backend,
-                *environment.variables,
-            ],
-        }
+        if _LOCAL in lock:
+            why = "a package of it comes from this machine, so its lock does not pin its content"
+            self.notes[f"what runs in {job.environment} is not restored: {why}"] = None
+            return None
+        # When its packages were looked for is not part of it: their versions are.
+        install = self.project.install_of(job.environment).model_dump(mode="json", exclude={"exclude_newer"})
+        where = [environment.python, environment.legacy, environment.backend, *environment.variables]
+        facts = {name: getattr(job, name) for name in job.__dataclass_fields__ if name not in _LEFT_OUT}
+        facts |= {"environment": where, "install": install}
         described = json.dumps(self._described(facts), sort_keys=True, default=str)
         if str(self.folder.root) in described:
             return None  # it reads what another job left
         seen = [os.environ.get(name, "") for name in _SEEN]
-        whole = [__version__, worker_digest(), lock, model, described, seen]
+        pins = [line for line in lock.splitlines() if not line.startswith("#")]
+        whole = [__version__, worker_digest(), pins, model, described, seen]
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
     def _described(self, value: object) -> object:
@@ -205,7 +209,9 @@ class Restoring:
 
     def _digest(self, path: str) -> str:
         if path not in self._digests:
-            self._digests[path] = digest(Path(path))
+            # Where a recording lies, and lay before it was converted, is not part of it.
+            is_recording = Path(path, recording.MANIFEST).is_file()
+            self._digests[path] = recording.content_digest(Path(path)) if is_recording else digest(Path(path))
         return self._digests[path]
 
     _digests: dict[str, str] = field(default_factory=dict)

@@ -13,10 +13,8 @@ from pathlib import Path
 from pydantic import Field
 
 from validator.base import Frozen
-from validator.documents import open_regular, read_model
+from validator.documents import file_digest, read_model
 from validator.text import redact
-
-_BLOCK = 1 << 20
 
 
 class CachedContent(Frozen):
@@ -80,13 +78,13 @@ def digest(content: Path) -> str:
     The latter is what `find . -type f | LC_ALL=C sort | xargs -d '\\n' sha256sum | sha256sum` prints in it.
     """
     if content.is_file():
-        return _of_file(content)
+        return file_digest(content)
     if not content.is_dir():
         raise FileNotFoundError(content)
     total = hashlib.sha256()
     names = sorted(os.fsencode(file.relative_to(content).as_posix()) for file in files_below(content))
     for name in names:
-        total.update(f"{_of_file(content / os.fsdecode(name))}  ./".encode() + name + b"\n")
+        total.update(f"{file_digest(content / os.fsdecode(name))}  ./".encode() + name + b"\n")
     return total.hexdigest()
 
 
@@ -96,14 +94,6 @@ def files_below(content: Path) -> Iterator[Path]:
         yield content
     for root, _, names in os.walk(content):
         yield from (Path(root, name) for name in names)
-
-
-def _of_file(path: Path) -> str:
-    total = hashlib.sha256()
-    with open_regular(path) as file:
-        while block := file.read(_BLOCK):
-            total.update(block)
-    return total.hexdigest()
 
 
 def _key(address: str) -> str:

@@ -249,9 +249,8 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 def _write(folder: Path, name: str, content: bytes) -> None:
     parts = PurePosixPath(name).parts
-    if not parts or name != "/".join(parts) or {"..", "."} & set(parts) or "\0" in name:
-        raise ValueError(f"it has a file of the name {name!a}")
-    if any(part.startswith("+") for part in parts) or PurePosixPath(name).is_absolute():
+    odd = any(part in ("..", ".") or part.startswith("+") for part in parts)
+    if not parts or name != "/".join(parts) or odd or "\0" in name:  # an absolute one has "/" as a part
         raise ValueError(f"it has a file of the name {name!a}")
     path = folder.joinpath(*parts)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from validator.documents import open_regular
+from validator.documents import file_digest
 from validator.failure import Failure
 from validator.runner.captures import Capture
 
-_BLOCK = 1 << 20
 _MODEL = "artifact"  # keras_capture/model/artifacts.py; nothing in it is read
 
 
@@ -61,15 +59,7 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _digests(files: Mapping[str, Path]) -> dict[str, str]:
-    return {name: _digest(path) for name, path in files.items()}
-
-
-def _digest(path: Path) -> str:
-    total = hashlib.sha256()
-    with open_regular(path) as file:
-        while block := file.read(_BLOCK):
-            total.update(block)
-    return total.hexdigest()
+    return {name: file_digest(path) for name, path in files.items()}
 
 
 def _broken(capture: Capture, why: str) -> Failure:

@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import Field
 
 from validator.base import Frozen
-from validator.documents import open_regular, read_model
+from validator.documents import file_digest, read_model
 from validator.errors import ConfigurationError
 from validator.storage import parquet
 from validator.storage.tensors import (
@@ -112,13 +112,22 @@ def prepare(source: Path, target: Path) -> Recording:
 
 def digest(source: Path) -> str:
     """What a file is and holds: another one in its place, or the same one elsewhere, has another digest."""
-    total = hashlib.sha256(os.fsencode(source) + b"\0")
     try:
-        with open_regular(source) as file:
-            while piece := file.read(_PIECE):
-                total.update(piece)
+        content = file_digest(source)
     except OSError as error:
         raise ConfigurationError(f"{source}: cannot be read: {error.strerror or error}") from None
+    return hashlib.sha256(os.fsencode(source) + b"\0" + content.encode()).hexdigest()
+
+
+def content_digest(folder: Path) -> str:
+    """What the samples of a recording folder are, wherever they lie: two with one digest are fed alike."""
+    manifest = load(folder).manifest
+    total = hashlib.sha256(f"{manifest.samples} {manifest.synthetic} {manifest.ids}".encode())
+    for tensor in manifest.tensors:
+        names = [name for name in (tensor.path, tensor.offsets, *tensor.ragged) if name]
+        kept = tensor.model_copy(update={"path": "", "offsets": None, "ragged": ()})
+        contents = [file_digest(folder / name) for name in names]
+        total.update(f"{kept.model_dump_json()} {contents}".encode())
     return total.hexdigest()
 
 

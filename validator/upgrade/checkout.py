@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from validator.documents import file_digest
 from validator.errors import ConfigurationError
 from validator.upgrade.git import GitError, Repository, Snapshot
 from validator.upgrade.text import show
@@ -140,7 +140,7 @@ def _fill_pointer(repository: Repository, commit: str, done: Checkout, names: tu
         return
     oid = pointer[1].decode("ascii")
     for source in (repository.common / "lfs" / "objects" / oid[:2] / oid[2:4] / oid, repository.root / name):
-        if _digest(source) == oid:
+        if source.is_file() and file_digest(source) == oid:
             file.unlink()
             shutil.copyfile(source, file)
             return
@@ -148,17 +148,6 @@ def _fill_pointer(repository: Repository, commit: str, done: Checkout, names: tu
         f"{show(path)} of the base commit is a Git LFS pointer, and its content is not in this clone; "
         f"run `git lfs fetch origin {commit[:12]}` before (`git lfs pull` brings the files of the head alone)"
     )
-
-
-def _digest(path: Path) -> str:
-    total = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                total.update(chunk)
-    except OSError:
-        return ""
-    return total.hexdigest()
 
 
 def _link_untracked(repository: Repository, target: Path) -> None:
