@@ -8,6 +8,7 @@ The work is bounded by the limit, however long the text.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Callable
@@ -178,20 +179,12 @@ def _reach(limit: int) -> int:
     return 4 * limit + 4096
 
 
+@functools.lru_cache(maxsize=1024)  # a report shows the same names and errors in several places
 def _visible(text: str) -> str:
     text = _LINE_ENDS.sub("\n", _ANSI.sub("", text))
     text = _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text))
-    return text if text.isascii() else _few_marks(text)
-
-
-def _few_marks(text: str) -> str:
-    joining = {letter for letter in set(text) if _joins(letter)}
-    letters, marks = [], 0
-    for letter in text:
-        marks = marks + 1 if letter in joining else 0
-        if marks <= _MAX_MARKS:
-            letters.append(letter)
-    return "".join(letters)
+    marks = "" if text.isascii() else re.escape("".join(filter(_joins, set(text))))
+    return re.sub(f"([{marks}]{{{_MAX_MARKS}}})[{marks}]+", r"\1", text) if marks else text
 
 
 def _lines(text: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from tests.action.conftest import MODEL, Consumer
 from tests.e2e_action.runner import Hub, Outcome
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.environment, pytest.mark.matrix]
 
 COMMON = "tensorflow-cpu==2.17.1\nnumpy==1.26.4\npackaging\n"
 

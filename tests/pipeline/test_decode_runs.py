@@ -16,7 +16,7 @@ from validator.report.json import load
 from validator.verdict.gate import check_verdict
 from validator.verdict.results import CellResult, Report
 
-pytestmark = pytest.mark.environment
+pytestmark = [pytest.mark.environment, pytest.mark.matrix]
 
 PLANTED = {
     "unchanged": ("unchanged", "prompt_length: 3"),

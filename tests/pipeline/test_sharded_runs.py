@@ -12,7 +12,7 @@ from tests.pipeline.small_project import run, write_project
 from tests.pipeline.test_sentences import decided
 from validator.history import read
 
-pytestmark = pytest.mark.matrix
+pytestmark = [pytest.mark.environment, pytest.mark.matrix]
 
 SHARDS = 2
 

@@ -57,6 +57,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.matrix
 def test_check_holds_a_model_against_its_baseline(user: UserEnvironment, project: Path) -> None:
     (project / "test_upgrade.py").write_text(
         "def test_same(keras_validator):\n"

@@ -21,7 +21,7 @@ from validator.checks.structure.types import StructuralDifference, StructureComp
 from validator.runner.captures import Capture, read_capture
 from validator.verdict.bands import BANDS
 
-pytestmark = pytest.mark.environment
+pytestmark = [pytest.mark.environment, pytest.mark.matrix]
 
 RECORDINGS = {
     "residual": "ids",
