@@ -107,7 +107,9 @@ def test_a_baseline_that_is_not_what_it_gives_now_is_found_and_runs_again(kept: 
     report = kept.run()
     assert {each.cell for each in report.restored} == {"same@keras-3.5.0"}
     assert (report.verdict, cell(report)) == ("pass", "identical")
-    assert report.cache_notes == ("a batch of same@keras-3.3.3 differs from what was kept, so it ran again",)
+    assert report.cache_notes == (
+        "a batch of same@keras-3.3.3 differs from what was kept, so keras-3.3.3 ran again",
+    )
     assert {each.cell for each in kept.run().restored} == BOTH  # and was kept anew
 
 

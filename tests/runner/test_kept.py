@@ -213,7 +213,7 @@ def test_a_capture_that_is_too_large_is_not_kept(tmp_path: Path) -> None:
     store, asked = CaptureStore(tmp_path / "kept", HOST), job(tmp_path)
     own = capture(Path(asked.folder), {"output": OLD}, id=asked.id)
     (Path(asked.folder) / "more.npy").write_bytes(os.urandom(ENTRY_LIMIT + 1))
-    assert "larger than 16 MiB" in str(store.keep(KEY, asked, own, FACTS))
+    assert "larger than 64 MiB" in str(store.keep(KEY, asked, own, FACTS))
     assert not store.root.exists()
 
 

@@ -61,12 +61,14 @@ class Restoring:
     kept: dict[str, KeptCapture] = field(default_factory=dict)
     verified: set[str] = field(default_factory=set)
     notes: dict[str, None] = field(default_factory=dict)
-    _jobs: dict[str, Job] = field(default_factory=dict)
+    _asked: dict[str, Job] = field(default_factory=dict)
+    _trusted: bool = True
 
     def run(
         self, jobs: Sequence[Job], budgets: Mapping[str, float] = MappingProxyType({})
     ) -> dict[str, Capture | Failure]:
         """As `Pool.run`. Jobs of which nothing changed are restored, and verified where their worker runs."""
+        self._asked |= {job.id: job for job in jobs}
         restored = {job.id: kept.capture for job in jobs if (kept := self._restored(job)) is not None}
         due = [job for job in jobs if job.id not in restored]
         run = {job.environment for job in due} | set(self.pool.pythons())
@@ -75,7 +77,7 @@ class Restoring:
             self.watcher.finished(id_, None)
         results = self.pool.run([*spots, *(self._free(job) for job in due)], budgets)
         stale = self._verified(spots, results)
-        again = self.pool.run(stale)
+        again = self.pool.run([self._free(job) for job in stale])
         for job in (*due, *stale):
             self._keep(job, {**results, **again}[job.id])
         ran = {job.id: {**results, **again}[job.id] for job in (*due, *stale)}
@@ -86,7 +88,7 @@ class Restoring:
         asked = set(cells)
         spots = [self._spot(job) for job in self._unverified() if job.id in asked]
         stale = self._verified(spots, self.pool.run(spots))
-        results = self.pool.run(stale)
+        results = self.pool.run([self._free(job) for job in stale])
         for job in stale:
             self._keep(job, results[job.id])
         return results
@@ -94,7 +96,7 @@ class Restoring:
     def facts(self, environment: str) -> EnvironmentFacts | None:
         """What a worker of an environment sees, or saw where all that it did was restored."""
         own = self.pool.facts().get(environment)
-        kept = (each.facts for id_, each in self.kept.items() if self._jobs[id_].environment == environment)
+        kept = (each.facts for id_, each in self.kept.items() if self._asked[id_].environment == environment)
         return own or next(kept, None)
 
     @property
@@ -103,12 +105,12 @@ class Restoring:
         return tuple(
             RestoredCapture(cell=id_, measured=kept.measured.isoformat(), verified=id_ in self.verified)
             for id_, kept in sorted(self.kept.items())
-            if self._jobs[id_].predict
+            if self._asked[id_].predict
         )
 
     def _restored(self, job: Job) -> KeptCapture | None:
         key = self.key(job)
-        if self.store is None or key is None:
+        if self.store is None or key is None or not self._trusted:
             return None
         kept = self.store.restore(key, job, self.folder.captures(job.environment))
         if isinstance(kept, KeptCapture):
@@ -117,7 +119,6 @@ class Restoring:
             if isinstance(capture, Failure):
                 self.notes[f"what was kept of {job.id} is not used: {capture.message}"] = None
                 return None
-            self._jobs[job.id] = job
             self.kept[job.id] = kept = replace(kept, capture=capture)
             return kept
         if kept is not None:
@@ -136,11 +137,8 @@ class Restoring:
 
     def _unverified(self) -> list[Job]:
         """Jobs with restored predictions that no batch stands for yet."""
-        return [
-            job
-            for id_, job in self._jobs.items()
-            if job.predict and id_ not in self.verified and id_ in self.kept
-        ]
+        jobs = (self._asked[id_] for id_ in self.kept if id_ not in self.verified)
+        return [job for job in jobs if job.predict]
 
     def _spot(self, job: Job) -> Job:
         return replace(
@@ -155,17 +153,21 @@ class Restoring:
         )
 
     def _verified(self, spots: Sequence[Job], results: Mapping[str, Capture | Failure]) -> list[Job]:
-        """Note which restored predictions hold; the jobs of those that do not."""
-        stale = []
+        """Note which restored predictions hold. Where one does not, all that was restored there is stale."""
+        stale: dict[str, Job] = {}
         for spot in spots:
             id_, result = spot.id.removesuffix("/spot"), results[spot.id]
             if isinstance(result, Capture) and same_batch(self.kept[id_].capture, result):
                 self.verified.add(id_)
                 continue
-            stale.append(self._jobs[id_])
+            self._trusted = False
+            where = spot.environment
+            self.notes[f"a batch of {id_} differs from what was kept, so {where} ran again"] = None
+            stale |= {kept: job for kept in self.kept if (job := self._asked[kept]).environment == where}
+        stale |= {kept: job for kept in self.kept if stale.keys() & set((job := self._asked[kept]).needs)}
+        for id_ in stale:
             del self.kept[id_]
-            self.notes[f"a batch of {id_} differs from what was kept, so it ran again"] = None
-        return stale
+        return list(stale.values())
 
     def _free(self, job: Job) -> Job:
         """A job without the need of what was restored, which is there already."""
@@ -173,7 +175,9 @@ class Restoring:
 
     def key(self, job: Job) -> str | None:
         """A digest of all that decides what a job gives; None where that is not known, so that it runs."""
-        if self.store is None or job.needs or job.budget or job.overlay is not None:
+        needed = [self._asked.get(id_) for id_ in job.needs]
+        captures = {each.folder: self.key(each) for each in needed if each is not None}
+        if self.store is None or job.overlay is not None or None in (*needed, *captures.values()):
             return None
         environment = self.project.plan.environment(job.environment)
         lock = self._locks.get(job.environment)
@@ -189,7 +193,7 @@ class Restoring:
         where = [environment.python, environment.legacy, environment.backend, *environment.variables]
         facts = {name: getattr(job, name) for name in job.__dataclass_fields__ if name not in _LEFT_OUT}
         facts |= {"environment": where, "install": install}
-        described = json.dumps(self._described(facts), sort_keys=True, default=str)
+        described = json.dumps(self._described(facts, captures), sort_keys=True, default=str)
         if str(self.folder.root) in described:
             return None  # it reads what another job left
         seen = [os.environ.get(name, "") for name in _SEEN]
@@ -197,12 +201,14 @@ class Restoring:
         whole = [__version__, worker_digest(), pins, model, described, seen]
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
-    def _described(self, value: object) -> object:
-        """The same with the digest of every file and folder in place of its path."""
+    def _described(self, value: object, captures: Mapping[str, str | None]) -> object:
+        """The same with a digest in place of the path of every file and folder: of a capture, its key."""
         if isinstance(value, dict):
-            return {name: self._described(each) for name, each in value.items()}
+            return {name: self._described(each, captures) for name, each in value.items()}
         if isinstance(value, list | tuple):
-            return [self._described(each) for each in value]
+            return [self._described(each, captures) for each in value]
+        if isinstance(value, str) and value in captures:
+            return f"capture {captures[value]}"
         if isinstance(value, str) and value.startswith("/") and "\n" not in value and Path(value).exists():
             return self._digest(value)
         return value

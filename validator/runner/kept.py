@@ -30,7 +30,7 @@ from validator.runner.sandbox import WORKER
 from validator.storage.tensors import StoredTensor
 
 #: Bytes of an entry, of its files once unpacked, of all entries, and how long one is used.
-ENTRY_LIMIT, UNPACKED_LIMIT, TOTAL_LIMIT = 16 << 20, 256 << 20, 256 << 20
+ENTRY_LIMIT, UNPACKED_LIMIT, TOTAL_LIMIT = 64 << 20, 256 << 20, 256 << 20
 DAYS = 14
 _FILES = 4096
 _LEFT_OUT = frozenset({"started", "ended", "predicted.json"})
@@ -103,6 +103,7 @@ class CaptureStore:
         path = self._path(key)
         try:
             content = read_bytes(path, ENTRY_LIMIT)
+            os.utime(path)  # what was used last is kept longest
         except FileNotFoundError:
             return self._elsewhere(key)
         except (OSError, ValueError) as error:
