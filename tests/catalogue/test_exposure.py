@@ -15,7 +15,7 @@ from validator.catalogue.entries import Shows, changes
 from validator.catalogue.matching import Observation
 from validator.catalogue.reach import ReleasePair
 from validator.checks.known import CHECK, exposure_of
-from validator.checks.known.types import Exposure
+from validator.checks.known.types import Exposure, KnownComparison
 from validator.checks.loading.types import CellFailed
 from validator.checks.protocol import Earlier, Examined, Finding
 from validator.checks.structure.types import StructuralDifference, StructureFinding
@@ -65,6 +65,18 @@ PAIR = (facts("3.3.3"), facts("3.4.0"))
 
 
 def concerning(folder: Path, ids: list[list[int]], *findings: Finding) -> Exposure:
+    """The changes that could concern the model, by `compared`."""
+    exposure = compared(folder, ids, *findings).exposure
+    assert exposure is not None
+    return exposure
+
+
+def compared(
+    folder: Path,
+    ids: list[list[int]],
+    *findings: Finding,
+    pair: tuple[EnvironmentFacts, EnvironmentFacts] = PAIR,
+) -> KnownComparison:
     """What the check says of a residual model of masked words, which K07 (over in 3.4.0) reaches."""
     np.savez(folder / "inputs.npz", ids=np.array(ids, "int32"))
     archive(folder / "model.keras", residual())
@@ -75,10 +87,9 @@ def concerning(folder: Path, ids: list[list[int]], *findings: Finding) -> Exposu
         inputs=recording.prepare(folder / "inputs.npz", folder / "recorded").folder,
     )
     earlier = Earlier((Examined("outputs", None, findings),))
-    compared = CHECK.compare(asked, *PAIR, earlier)
-    assert compared is not None
-    assert compared.exposure is not None
-    return compared.exposure
+    comparison = CHECK.compare(asked, *pair, earlier)
+    assert comparison is not None
+    return comparison
 
 
 def test_padded_inputs_exercise_a_change_of_masks(tmp_path: Path) -> None:
@@ -100,6 +111,17 @@ def test_a_change_that_explains_the_cell_is_seen(tmp_path: Path) -> None:
     told = concerning(tmp_path, [[3, 5, 0], [4, 0, 0]], StructureFinding(difference=lost))
     assert told.seen == ("K07",)
     assert "K07" not in (*told.without_effect, *told.unclear, *told.not_exercised)
+
+
+@pytest.mark.parametrize(("pair", "ended"), [(PAIR, True), (PAIR[::-1], False)])
+def test_an_upgrade_ends_a_change_that_the_baseline_alone_has(
+    tmp_path: Path, pair: tuple[EnvironmentFacts, EnvironmentFacts], ended: bool
+) -> None:
+    lost = StructuralDifference(
+        layer="merge", class_name="Add", kind="result-mask", call=3, before=not ended, after=ended
+    )
+    (known,) = compared(tmp_path, [[3, 5, 0]], StructureFinding(difference=lost), pair=pair).matches
+    assert (known.change, known.ended) == ("K07", ended)
 
 
 def test_of_a_candidate_that_failed_nothing_else_was_exercised(tmp_path: Path) -> None:

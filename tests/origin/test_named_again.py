@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from validator.checks.known import CHECK
 from validator.checks.known.types import (
     Exposure,
     KnownChange,
@@ -9,10 +10,12 @@ from validator.checks.known.types import (
     KnownComparison,
     KnownExposure,
 )
+from validator.checks.protocol import Earlier
 from validator.origin.types import ChangedLines, Moved, Origin, Packages, Releases, Transition, Unit
 from validator.pipeline.origins import explained
 from validator.report.phrases import unmarked
 from validator.report.words import known as words
+from validator.verdict.bands import BANDS
 from validator.verdict.results import CellResult, Comparisons
 
 MERGE = KnownChange(
@@ -58,6 +61,22 @@ def test_an_origin_that_agrees_makes_it_sure_and_is_said() -> None:
     sentence = unmarked(words.WORDS.sentence(finding))
     assert sentence.startswith("Known: merge layers drop the mask")
     assert "the release that the search found and the lines that the search found fit" in sentence
+
+
+def test_what_the_upgrade_ends_needs_no_workaround() -> None:
+    ended = MERGE.model_copy(update={"ended": True})
+    compared = KnownComparison(matches=(ended,), exposure=EXPOSURE)
+    before = CELL.model_copy(update={"checks": Comparisons.model_validate({"known": compared})})
+    cell = explained(before, origin("3.3.3", "3.4.0", "keras/src/layers/merging/base_merge.py"))
+    said = [unmarked(words.WORDS.sentence(finding)) for finding in cell.findings if finding.check == "known"]
+    assert "since Keras 3.0.0, gone in 3.4.0, which this upgrade ends; " in said[0]
+    assert said[1] == "No workaround is needed: the upgrade ends known change K07 of the baseline."
+    whole = [
+        unmarked(words.WORDS.sentence(each))
+        for each in CHECK.find(KnownComparison(matches=(MERGE,)), BANDS, Earlier())
+    ]
+    assert "ends" not in whole[0]
+    assert whole[1].endswith("(known change K07; not run here)")
 
 
 def test_an_origin_at_another_release_takes_the_name_back() -> None:

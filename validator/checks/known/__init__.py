@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from validator.catalogue.adequacy import Adequacy, of_recording
-from validator.catalogue.entries import LEGACY, CatalogueEntry
+from validator.catalogue.entries import LEGACY, CatalogueEntry, number
 from validator.catalogue.entries import change as entry_of
 from validator.catalogue.matching import Match, Observation, ObservedOrigin, Why, matches, traced
 from validator.catalogue.reach import ReleasePair, known_changes, release_of
@@ -67,7 +67,8 @@ class Known(Check[EnvironmentFacts | None, KnownComparison]):
         named = matches(cell)
         exposure = exposure_of(subject, cell, named, [each.change for each in known_changes(model, pair)])
         return KnownComparison(
-            matches=tuple(map(_known, named)), exposure=exposure if exposure.every else None
+            matches=tuple(_known(match, ended=_ends(match.change, pair)) for match in named),
+            exposure=exposure if exposure.every else None,
         )
 
     def find(self, comparison: KnownComparison, bands: Bands, earlier: Earlier) -> tuple[Finding, ...]:
@@ -140,7 +141,12 @@ def _best(known: tuple[KnownChange, ...]) -> tuple[KnownChange, ...]:
     return known[:_NAMED]
 
 
-def _known(match: Match) -> KnownChange:
+def _ends(change: CatalogueEntry, pair: ReleasePair) -> bool:
+    """Whether the baseline has a change that the candidate left behind."""
+    return change.fixed is not None and number(pair.baseline) < number(change.fixed) <= number(pair.candidate)
+
+
+def _known(match: Match, *, ended: bool) -> KnownChange:
     change = match.change
     return KnownChange(
         change=change.id,
@@ -151,6 +157,7 @@ def _known(match: Match) -> KnownChange:
         sure=match.sure,
         why=match.why,
         layers=match.layers,
+        ended=ended,
     )
 
 
@@ -158,7 +165,8 @@ def _workaround(known: KnownChange) -> tuple[Finding, ...]:
     entry = entry_of(known.change)
     if entry is None:
         return ()
-    return (KnownWorkaround(change=entry.id, text=entry.workaround.text, code=entry.workaround.code),)
+    remedy = entry.workaround
+    return (KnownWorkaround(change=entry.id, text=remedy.text, code=remedy.code, ended=known.ended),)
 
 
 def _pair(baseline: EnvironmentFacts | None, candidate: EnvironmentFacts | None) -> ReleasePair | None:
@@ -221,7 +229,9 @@ def named_again(compared: KnownComparison, origin: ObservedOrigin, bands: Bands)
         exposure = exposure.model_copy(
             update={"seen": seen, "unclear": tuple(name for name in exposure.every if name in others)}
         )
-    again = KnownComparison(matches=tuple(map(_known, left)), exposure=exposure)
+    ended = {known.change: known.ended for known in compared.matches}
+    named = tuple(_known(match, ended=ended[match.change.id]) for match in left)
+    again = KnownComparison(matches=named, exposure=exposure)
     return Examined(CHECK.name, again, CHECK.find(again, bands, Earlier()))
 
 

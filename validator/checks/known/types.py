@@ -23,6 +23,7 @@ class KnownChange(Frozen):
     )
     why: tuple[str, ...] = Field(description="What it has in common with the cell.")
     layers: tuple[str, ...] = Field(default=(), description="Where it is seen.")
+    ended: bool = Field(default=False, description="The baseline behaves so, and the candidate no longer.")
 
 
 class Exposure(Frozen):
@@ -64,13 +65,14 @@ class KnownChangeFinding(Finding):
 
 
 class KnownWorkaround(Finding):
-    """What to do about a known change. It was not run here."""
+    """What to do about a known change, which was not run here; nothing about one that the upgrade ends."""
 
     check: Literal["known"] = "known"
     kind: Literal["known-workaround"] = "known-workaround"
     change: str
     text: str
     code: str
+    ended: bool = False
 
 
 class KnownExposure(Finding):

@@ -43,6 +43,8 @@ def _sentence(finding: Finding) -> Words:
     match finding:
         case KnownChangeFinding(known=known):
             return _known(known)
+        case KnownWorkaround(change=number, ended=True):
+            return words(f"No workaround is needed: the upgrade ends known change {number} of the baseline.")
         case KnownWorkaround(change=number, text=text, code=code):
             return words(f"{text.rstrip('.')}: ", name(code), f" (known change {number}; not run here)")
         case KnownExposure(exposure=exposure):
@@ -57,7 +59,13 @@ def _known(known: KnownChange) -> Words:
     sure = {"traced": "Known", "likely": "Likely known", "possible": "Possibly known"}[known.sure]
     common = [Piece(_WHY.get(each, each)) for each in known.why]
     fits = words("; ", *listed(common), " fit" if len(common) > 1 else " fits") if common else ()
-    return words(f"{sure}: {entry.title} (", link(entry), f"), {when(entry)}", fits)
+    return words(
+        f"{sure}: {entry.title} (",
+        link(entry),
+        f"), {when(entry)}",
+        ", which this upgrade ends" if known.ended else "",
+        fits,
+    )
 
 
 def exposed(exposure: Exposure) -> Words:
