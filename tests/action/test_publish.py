@@ -151,7 +151,8 @@ def test_without_a_report_only_a_warning_is_left(
     assert done.returncode == 0
     assert github.writes() == []
     assert (
-        "::warning title=Not published::The job that validates aaaaaaa ended without a report" in done.stdout
+        "::warning title=Not published::The job that validates commit aaaaaaa ended without a report"
+        in done.stdout
     )
 
 

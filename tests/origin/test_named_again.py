@@ -60,7 +60,7 @@ def test_an_origin_that_agrees_makes_it_sure_and_is_said() -> None:
     (finding,) = (each for each in cell.findings if isinstance(each, KnownChangeFinding))
     sentence = unmarked(words.WORDS.sentence(finding))
     assert sentence.startswith("Known: merge layers drop the mask")
-    assert "the release that the search found and the lines that the search found fit" in sentence
+    assert "what fits: the layer, the mask, the release and the lines found by the search" in sentence
 
 
 def test_what_the_upgrade_ends_needs_no_workaround() -> None:
@@ -69,7 +69,7 @@ def test_what_the_upgrade_ends_needs_no_workaround() -> None:
     before = CELL.model_copy(update={"checks": Comparisons.model_validate({"known": compared})})
     cell = explained(before, origin("3.3.3", "3.4.0", "keras/src/layers/merging/base_merge.py"))
     said = [unmarked(words.WORDS.sentence(finding)) for finding in cell.findings if finding.check == "known"]
-    assert "since Keras 3.0.0, gone in 3.4.0, which this upgrade ends; " in said[0]
+    assert "since Keras 3.0.0, gone in 3.4.0 (this upgrade ends it); " in said[0]
     assert said[1] == "No workaround is needed: the upgrade ends known change K07 of the baseline."
     whole = [
         unmarked(words.WORDS.sentence(each))

@@ -143,6 +143,14 @@ class TestSummary:
         ("update", "words"),
         [
             ({}, "Its accuracy moves from 0.900 to 0.895, not worse than allowed."),
+            (
+                {"delta": 0.05, "candidate": 0.95, "low": 0.02, "high": 0.08},
+                "Its accuracy improves from 0.900 to 0.950.",
+            ),
+            (
+                {"delta": 0.05, "candidate": 0.95, "low": -0.02, "high": 0.12},
+                "Its accuracy moves from 0.900 to 0.950, not worse than allowed.",
+            ),
             ({"delta": 0.0, "candidate": 0.9}, "Its accuracy, computed from the predictions, stays 0.900."),
             (
                 {"decision": "inconclusive", "needed": 1500, "units": 300},

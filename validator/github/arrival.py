@@ -33,7 +33,7 @@ def received_edition(
     """
     try:
         if not (path.exists() or path.is_symlink()):
-            raise NoReportError(f"The job that validates {head_sha[:7]} ended without a report")
+            raise NoReportError(f"The job that validates commit {head_sha[:7]} ended without a report")
         report = read_report(path, head_sha)
         check(report)
         return edition_of(report)

@@ -34,8 +34,8 @@ _WHY: dict[str, str] = {
     "error": "the error",
     "fed": "the order of what is fed",
     "inputs": "the recorded inputs",
-    "release": "the release that the search found",
-    "lines": "the lines that the search found",
+    "release": "the release",
+    "lines": "the lines found by the search",
 }
 
 
@@ -58,12 +58,12 @@ def _known(known: KnownChange) -> Words:
         return words(f"known change {known.change}: {known.title}")
     sure = {"traced": "Known", "likely": "Likely known", "possible": "Possibly known"}[known.sure]
     common = [Piece(_WHY.get(each, each)) for each in known.why]
-    fits = words("; ", *listed(common), " fit" if len(common) > 1 else " fits") if common else ()
+    fits = words("; what fits: ", *listed(common, most=len(common))) if common else ()
     return words(
         f"{sure}: {entry.title} (",
         link(entry),
         f"), {when(entry)}",
-        ", which this upgrade ends" if known.ended else "",
+        " (this upgrade ends it)" if known.ended else "",
         fits,
     )
 

@@ -275,6 +275,8 @@ def _matters(worst: Row) -> Words:
         return words(f"{label} {moves} from {before} to ", strong(after), evidence)
     if not metric.delta:
         return words(f"{label}, computed from the predictions, stays {before}")
+    if metric.directed and ((metric.low or 0) > 0 if metric.higher_is_better else (metric.high or 0) < 0):
+        return words(f"{label} improves from {before} to {after}")
     if metric.decision != "inconclusive":
         return words(f"{label} moves from {before} to {after}, not worse than allowed")
     more = (metric.needed or 0) - metric.units
