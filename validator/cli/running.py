@@ -181,7 +181,7 @@ def merge(
         typer.Option("--event", help="Show the result in this GitHub Actions job, as `run --event` does."),
     ] = False,
     history: Annotated[
-        Path | None, option("history", "File with a line for each judged run. Default: none is written.")
+        Path | None, typer.Option("--history", help="File with a line for each judged run. Default: none.")
     ] = None,
 ) -> None:
     """Bring the results of all shards together, judge once, and report. The exit code is that of `run`.
