@@ -179,7 +179,7 @@ def _reach(limit: int) -> int:
     return 4 * limit + 4096
 
 
-@functools.lru_cache(maxsize=1024)  # a report shows the same names and errors in several places
+@functools.lru_cache(maxsize=256)  # a report shows the same names and errors in several places
 def _visible(text: str) -> str:
     text = _LINE_ENDS.sub("\n", _ANSI.sub("", text))
     text = _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text))

@@ -17,7 +17,7 @@ import pytest
 from tests.pipeline.small_project import CONFIG, write_project
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.project import open_project
-from validator.pipeline.restoring import Restoring, store_in
+from validator.pipeline.restoring import Restoring, _unpinned, store_in
 from validator.pipeline.rounds import first_round
 from validator.pipeline.run import clear
 from validator.pipeline.run_folder import RunFolder
@@ -187,8 +187,27 @@ def test_a_package_of_this_machine_is_pinned_by_no_lock(kept: Kept, tmp_path: Pa
     (elsewhere.folder / "lib").mkdir()
     (elsewhere.folder / "lib" / "pyproject.toml").write_text('[project]\nname = "lib"\nversion = "1"\n')
     settings = elsewhere.folder / "validator.yml"
-    settings.write_text(
-        settings.read_text().replace("[tensorflow", f'["lib @ file://{tmp_path}/elsewhere/lib", tensorflow')
-    )
-    elsewhere.commit()
-    assert set(elsewhere.keys().values()) == {None}
+    written = settings.read_text()
+    for lib in (f"lib @ file://{tmp_path}/elsewhere/lib", f"lib @ {tmp_path}/elsewhere/lib"):
+        settings.write_text(written.replace("[tensorflow", f'["{lib}", tensorflow'))
+        elsewhere.commit()
+        assert set(elsewhere.keys().values()) == {None}, lib
+
+
+@pytest.mark.parametrize(
+    ("line", "loose"),
+    [
+        ("keras==3.5.0", False),
+        ("keras==3.5.0 ; python_version < '4' \\", False),
+        ("    --hash=sha256:00", False),
+        ("# a comment", False),
+        (f"keras @ git+https://github.com/keras-team/keras@{'a' * 40}", False),
+        ("keras @ git+https://github.com/keras-team/keras@master", True),
+        ("keras @ https://example.com/keras-3.5.0-py3-none-any.whl", True),
+        ("./lib", True),
+        ("-e ./lib", True),
+        ("/srv/lib", True),
+    ],
+)
+def test_a_lock_pins_what_has_a_version_or_a_commit(line: str, loose: bool) -> None:
+    assert bool(_unpinned(f"numpy==1.26.4\n{line}\n")) == loose

@@ -22,12 +22,12 @@ from validator.pipeline.history import CodePlace, remember
 from validator.pipeline.project import Project, command_of
 from validator.pipeline.pull_request import actions_job
 from validator.pipeline.run_folder import WORK, RunFolder, locked
-from validator.pipeline.validate import baseline_of, deliver, refused, write
+from validator.pipeline.validate import bare, baseline_of, deliver, write
 from validator.report.json import worded
 from validator.runner import write_text
 from validator.text import plain
 from validator.verdict.parts import Part, PlannedCell, merge
-from validator.verdict.results import Report
+from validator.verdict.results import Reason, Report
 
 PART_LIMIT = 32 << 20
 _NAME = re.compile(r"part-[0-9]{1,3}-of-[0-9]{1,3}\.json")
@@ -109,13 +109,13 @@ def run_merge(request: MergeRequest) -> Exit:
     with locked(folder.root, "the run"):
         folder.report().unlink(missing_ok=True)
         folder.history().unlink(missing_ok=True)
-        if request.history is not None:
-            check_place(request.history)
         try:
+            if request.history is not None:
+                check_place(request.history)
             parts = [read_part(path) for path in _files(request.folders)]
             report = merge(parts)
         except ValidatorError as error:
-            write(folder, refused(str(error), event=request.event))
+            write(folder, bare(Reason(kind="error", error=str(error)), event=request.event))
             raise
         if request.event:  # parts may be of several attempts
             report = report.model_copy(update={"workflow_run": actions_job()[1]})

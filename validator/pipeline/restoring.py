@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,13 +39,14 @@ from validator.runner import (
     worker_digest,
 )
 from validator.storage import recording
-from validator.upgrade import model_files
+from validator.text import plain, redact
+from validator.upgrade import model_files, pinned
 from validator.verdict.results import RestoredCapture
 
 #: Variables of the caller that workers see, and that can choose other kernels.
 _SEEN = ("CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL")
-#: In a lock, a package that is not from an index or a remote repository.
-_LOCAL = "file:"
+#: In a lock, a package from a commit of a repository.
+_COMMIT = re.compile(r" @ git\+(https|ssh)://\S+@[0-9a-f]{40}(#\S*)?$")
 #: Fields of a job that do not decide what it computes, or stand in the key in another way.
 _LEFT_OUT = frozenset({"folder", "needs", "budget", "overlay"})
 
@@ -77,10 +79,13 @@ class Restoring:
             self.watcher.finished(id_, None)
         results = self.pool.run([*spots, *(self._free(job) for job in due)], budgets)
         stale = self._verified(spots, results)
-        again = self.pool.run([self._free(job) for job in stale])
-        for job in (*due, *stale):
-            self._keep(job, {**results, **again}[job.id])
+        wrong = {job.id for job in stale}  # and what has just read them
+        again = self.pool.run(
+            [self._free(job) for job in (*stale, *(job for job in due if wrong & set(job.needs)))]
+        )
         ran = {job.id: {**results, **again}[job.id] for job in (*due, *stale)}
+        for job in (*due, *stale):
+            self._keep(job, ran[job.id])
         return {**restored, **ran}
 
     def verify(self, cells: Iterable[str]) -> dict[str, Capture | Failure]:
@@ -184,8 +189,9 @@ class Restoring:
         model = self._models.get(job.id.partition("@")[0])
         if lock is None or not isinstance(model, dict) or environment.base_files:
             return None
-        if _LOCAL in lock:
-            why = "a package of it comes from this machine, so its lock does not pin its content"
+        loose = _unpinned(lock)
+        if loose:
+            why = f"no version or commit pins what {plain(redact(loose), 200)} holds"
             self.notes[f"what runs in {job.environment} is not restored: {why}"] = None
             return None
         # When its packages were looked for is not part of it: their versions are.
@@ -193,7 +199,12 @@ class Restoring:
         where = [environment.python, environment.legacy, environment.backend, *environment.variables]
         facts = {name: getattr(job, name) for name in job.__dataclass_fields__ if name not in _LEFT_OUT}
         facts |= {"environment": where, "install": install}
-        described = json.dumps(self._described(facts, captures), sort_keys=True, default=str)
+        try:
+            described = json.dumps(self._described(facts, captures), sort_keys=True, default=str)
+        except OSError as error:
+            why = f"{error.filename or 'a file that it names'}: {error.strerror or error}"
+            self.notes[f"{job.id} is not restored: {why}"] = None
+            return None
         if str(self.folder.root) in described:
             return None  # it reads what another job left
         seen = [os.environ.get(name, "") for name in _SEEN]
@@ -236,6 +247,16 @@ class Restoring:
             if isinstance(files, str):
                 self.notes[f"{name} is not restored: {files}"] = None
         return models
+
+
+def _unpinned(lock: str) -> str:
+    """The first package of a lock that no version or commit pins: a path, or another address."""
+    for line in lock.splitlines():
+        text = line.removesuffix("\\").strip()
+        is_package = bool(text) and not text.startswith(("#", "--"))
+        if is_package and not (pinned(text) or _COMMIT.search(text.partition(" ; ")[0])):
+            return text
+    return ""
 
 
 def store_in(folder: Path | None) -> CaptureStore | None:

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -29,7 +28,7 @@ from validator.pipeline.project import Project, display_path, open_project
 from validator.pipeline.pull_request import PullRequest, actions_job
 from validator.pipeline.run_folder import WORK, RunFolder, locked
 from validator.pipeline.supply import supplied, tell
-from validator.pipeline.validate import Run, print_report, refused, validate, write
+from validator.pipeline.validate import Run, bare, print_report, validate, write
 from validator.report.progress import Progress
 from validator.runner import Watcher
 from validator.verdict.gate import judge_run, with_restored
@@ -133,13 +132,12 @@ def produce(request: Request) -> Report:
         KeyboardInterrupt: passed on when every child is gone.
     """
     folder = request.folder
-    empty = partial(refused, event=request.event, configuration=display_path(request.config.resolve()))
     with locked(folder.root, "the run"):
         folder.report().unlink(missing_ok=True)
         folder.history().unlink(missing_ok=True)
         remove_parts(folder)
         if request.event:
-            write(folder, empty("The run ended without a result; its log says why"))
+            write(folder, _failed(request, "The run ended without a result; its log says why"))
         files = StepFiles.read(os.environ if request.event else {})
         try:
             place = place_of(request.config, request.history)
@@ -152,7 +150,7 @@ def produce(request: Request) -> Report:
                 alone = change is not None and not project.plan.compared
                 report = _uncompared(request, change) if change and alone else _run(request, project)
         except ValidatorError as error:
-            write(folder, empty(str(error)))
+            write(folder, _failed(request, str(error)))
             raise
         finally:  # every child is gone
             restored = files.restore()
@@ -231,34 +229,33 @@ def progress(project: Project, jobs: int, *, quiet: bool = False) -> Iterator[Wa
         yield Watcher(view.environment, view.job_started, view.job_finished, view.learnt, view.planned)
 
 
+def _failed(request: Request, why: str) -> Report:
+    """The report of a run that could not begin or end."""
+    reason = Reason(kind="error", error=why)
+    return bare(reason, event=request.event, configuration=display_path(request.config.resolve()))
+
+
 def _not_run(request: Request, change: PullRequest) -> Report:
     """The report where nothing is run: nothing that could move a model's numbers changed, or who knows."""
     undecided = bool(change.detected.upgrade.undecided)
-    report = refused("", event=request.event, configuration=display_path(request.config.resolve()))
-    return report.model_copy(
-        update={
-            "verdict": "inconclusive" if undecided else "pass",
-            "reasons": (Reason(kind="undecided" if undecided else "irrelevant"),),
-            "baseline": BASE,
-            "upgrade": change.detected.upgrade,
-            "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "commit": change.commit,
-        }
+    reason = Reason(kind="undecided" if undecided else "irrelevant")
+    report = _about(
+        change, bare(reason, event=request.event, configuration=display_path(request.config.resolve()))
     )
+    return report if undecided else report.model_copy(update={"verdict": "pass"})
 
 
 def _idle(request: Request, project: Project) -> Report:
     """The report of a shard that has no cells: there are more shards than can be made of the plan."""
-    change = project.pull_request
-    report = refused("", event=request.event, configuration=project.display_path)
-    return report.model_copy(
-        update={
-            "reasons": (Reason(kind="nothing-compared"),),
-            "upgrade": change.detected.upgrade if change else None,
-            "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "commit": change.commit if change else None,
-        }
-    )
+    reason = Reason(kind="nothing-compared")
+    return _about(project.pull_request, bare(reason, event=request.event, configuration=project.display_path))
+
+
+def _about(change: PullRequest | None, report: Report) -> Report:
+    """A report of what changed, of now."""
+    about = {"upgrade": change.detected.upgrade, "commit": change.commit} if change else {"commit": None}
+    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return report.model_copy(update={"baseline": BASE, "started": started, **about})
 
 
 def _uncompared(request: Request, change: PullRequest) -> Report:

@@ -259,12 +259,12 @@ def _with_origin(cell: CellResult, origins: Mapping[str, Origin]) -> CellResult:
     return cell if origin is None else explained(cell, origin)
 
 
-def refused(why: str, *, event: bool, configuration: str = "") -> Report:
-    """The report of a run that could not begin or end: it replaces that of an earlier run."""
+def bare(reason: Reason, *, event: bool, configuration: str = "") -> Report:
+    """The report of a run without a cell, inconclusive for a reason: it replaces that of an earlier run."""
     commit, workflow_run = actions_job() if event else (None, None)
     return Report(
         verdict="inconclusive",
-        reasons=(Reason(kind="error", error=why),),
+        reasons=(reason,),
         baseline="",
         environments=(),
         models=(),

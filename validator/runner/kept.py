@@ -6,6 +6,7 @@ linked or unpickled, its sizes are bounded, and its names stay in the folder of 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import io
@@ -103,12 +104,13 @@ class CaptureStore:
         path = self._path(key)
         try:
             content = read_bytes(path, ENTRY_LIMIT)
-            os.utime(path)  # what was used last is kept longest
         except FileNotFoundError:
             return self._elsewhere(key)
         except (OSError, ValueError) as error:
             reason = str(getattr(error, "strerror", None) or error)
             return f"the entry of {job.id} in the cache cannot be read: {reason}"
+        with contextlib.suppress(OSError):
+            os.utime(path)  # what was used last is kept longest
         try:
             return self._unpacked(content, key, job, place)
         except ValidationError as error:

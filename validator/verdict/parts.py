@@ -56,7 +56,7 @@ class Part(Frozen):
     baseline: str
     settings: str
     gate: Gate
-    checkout: str | None = None
+    checkout: str | None = Field(default=None, pattern="^[0-9a-f]{7,64}$")
     configuration: Text = ""
     models: tuple[str, ...] = ()
     shards: tuple[tuple[PlannedCell, ...], ...] = Field(min_length=1, max_length=256)

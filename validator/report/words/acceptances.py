@@ -149,10 +149,10 @@ def how_to(content: Content, characters: int, commands: int) -> tuple[Block, ...
     then = (
         "the gate then no longer fails on this result"
         if any(row.cell.gated for row, _ in proposals)
-        else ("the report then says who found this result right, and why,")
+        else "the report then says who found this result right, and why"
     )
     text = words(
-        f"If the change is right, accept it: {then} in this upgrade. "
+        f"If the change is right, accept it for this upgrade: {then}. "
         "Run the command where the run's directory is (those under “Reproduce” make one), or copy the "
         "entry into ",
         name(_file(content)),
