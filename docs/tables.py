@@ -1,8 +1,8 @@
 """Generates the tables of README.md and docs/ from the actions and the settings.
 
 A table is the text between `<!-- table: NAME -->` and `<!-- /table -->`. NAME is `inputs` or `outputs` for
-action.yml, `report inputs` or `report outputs` for report/action.yml and so on, or `settings` for
-validator.yml. From the root of the repository:
+action.yml, `report inputs` or `report outputs` for report/action.yml and so on, `settings` for
+validator.yml, or `executor` for the file that describes a cluster. From the root of the repository:
 
     python docs/tables.py            updates every table
     python docs/tables.py --check    exits with code 1 if a table is out of date
@@ -23,9 +23,10 @@ from pydantic.fields import FieldInfo
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from validator.cluster import Executor  # noqa: E402
 from validator.config import Settings  # noqa: E402
 
-FILES = ("README.md", "docs/github.md", "docs/settings.md")
+FILES = ("README.md", "docs/github.md", "docs/settings.md", "docs/how-to/cluster.md")
 _PLACE = re.compile(r"(<!-- table: (?P<name>[a-z ]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 _ACTIONS = {
     "": "action.yml",
@@ -43,7 +44,10 @@ def updated(text: str) -> str:
 
 def tables() -> dict[str, str]:
     """Every table by name."""
-    every = {"settings": _table(("key", "default", "description"), _settings(Settings))}
+    every = {
+        name: _table(("key", "default", "description"), _settings(model))
+        for name, model in (("settings", Settings), ("executor", Executor))
+    }
     for prefix, path in _ACTIONS.items():
         action = yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
         inputs = ((f"`{name}`", _words(value)) for name, value in action["inputs"].items())

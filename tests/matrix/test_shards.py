@@ -49,6 +49,20 @@ def test_every_compared_cell_is_in_one_shard_and_none_is_empty(most: int) -> Non
     assert sum(map(len, groups)) == 9
 
 
+def test_many_models_are_divided_where_that_makes_the_longest_shard_shorter() -> None:
+    models = "".join(f"  - {{name: m{n}, artifact: a.keras, inputs: x.npz}}\n" for n in range(200))
+    plan = plan_of(f'matrix: {{keras: ["3.3.3", "3.4.0", "3.5.0", "3.6.0"]}}\nmodels:\n{models}')
+    parts = shards(plan, 8)
+    assert [len(part) for part in parts] == [75] * 8
+    owners = [{cell.model for cell in part} for part in parts]
+    assert sum(map(len, owners)) == 200  # so that a model's baseline is run once
+    assert [len(part) for part in shards(plan)] == [200] * 3
+
+
+def test_few_models_are_not_divided_for_the_sake_of_environments() -> None:
+    assert {cell.environment for cell in shards(plan_of(WIDE), 3)[0]} == {"keras-3.5.0"}
+
+
 def test_more_shards_than_environments_split_them_by_model() -> None:
     assert ids(plan_of(WIDE), 5) == [
         ["a@keras-3.5.0", "a@keras-3.5.0+float32", "c@keras-3.5.0"],

@@ -139,6 +139,13 @@ def test_the_cells_of_a_missing_shard_are_not_compared_and_the_run_is_inconclusi
     assert lost.gated == ()
 
 
+def test_a_missing_shard_says_why_where_that_is_known() -> None:
+    merged = merge([FIRST, THIRD], {2: "its disk is\nfull"})
+    lost = next(cell for model in merged.models for cell in model.cells if cell.cell == "a@k6")
+    assert lost.findings == (ShardMissing(shard="2/3", why="its disk is full", verdict="not-compared"),)
+    assert merged.verdict == "inconclusive"
+
+
 def test_a_cell_that_fails_the_gate_does_so_without_the_missing_shards_too() -> None:
     failed = result(SHARDS[1][0], "failed", failure=DEAD)
     failed = failed.model_copy(update={"findings": (CellFailed(failure=DEAD, verdict="failed"),)})

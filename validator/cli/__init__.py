@@ -60,6 +60,7 @@ for command in (
     adopting.advise,
 ):
     app.command()(command)
+app.command(hidden=True)(running.shard)
 
 
 def main() -> NoReturn:

@@ -49,6 +49,13 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
         Path | None,
         option("cache", "Directory with predictions of earlier runs: what did not change is not run again."),
     ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            help="Run on a Dask cluster: the address of its scheduler (`dask://host:8786`), a class such as "
+            "`LocalCluster`, or a YAML file that describes one. Default: this machine.",
+        ),
+    ] = None,
 ) -> None:
     """Build all environments, run all cells, compare and report. The exit code is 1 if the gate fails.
 
@@ -59,6 +66,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     Everything else stays where it can. With --shard, the exit code is 0 as soon as the shard's results are
     written: `merge` judges.
     """
+    from validator.cluster import Executor
     from validator.matrix import AskedMoves, MatrixSelection, Shard
     from validator.pipeline.publish import run_in_actions
     from validator.pipeline.run import Request, run_matrix
@@ -69,8 +77,17 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     request = Request(
         config, tuple(only or ()), output, json, jobs, base, head, event, selection, moves, history
     )
-    request = replace(request, shard=part, cache=cache)
+    cluster = Executor.read(executor) if executor else None
+    request = replace(request, shard=part, cache=cache, executor=cluster)
     raise typer.Exit(int(run_in_actions(request) if event else run_matrix(request)))
+
+
+def shard(output: Output = None) -> None:
+    """Run the shard that standard input describes, as long as that is open: for workers of a cluster."""
+    from validator.pipeline.run import requested, run_matrix
+    from validator.pipeline.shard_request import ShardRequest
+
+    raise typer.Exit(int(run_matrix(requested(ShardRequest.read(), output))))
 
 
 def plan(  # noqa: PLR0913, PLR0917 - one parameter an option

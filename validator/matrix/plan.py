@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from packaging.version import Version
@@ -77,22 +78,26 @@ class Plan:
 
         The same model and variant in the baseline environment; of that one, the base's files.
         """
-        before = replace(cell, environment=BASE_FILES)
+        before = Cell(cell.model, BASE_FILES, cell.variant)
         joined = (cell.model, cell.variant) in self.joined
-        if before in self.cells and (joined or cell.environment == self.baseline):
+        if before in self._present and (joined or cell.environment == self.baseline):
             return before
-        return cell if cell.environment == BASE_FILES else replace(cell, environment=self.baseline)
+        return cell if cell.environment == BASE_FILES else Cell(cell.model, self.baseline, cell.variant)
+
+    @cached_property
+    def _present(self) -> frozenset[Cell]:
+        return frozenset(self.cells)
 
     def effect(self, cell: Cell) -> Effect | None:
         """What a cell's comparison is about; None where the model is the same on both sides of the run."""
-        before = replace(cell, environment=BASE_FILES)
-        if before not in self.cells or cell == before:
+        before = Cell(cell.model, BASE_FILES, cell.variant)
+        if before not in self._present or cell == before:
             return None
         if self.baseline_of(cell) != before:
             return "packages"
         return "model" if cell.environment == self.baseline else "both"
 
-    @property
+    @cached_property
     def compared(self) -> tuple[Cell, ...]:
         """The cells that are judged. New files that fail in the baseline's packages alone are not."""
         candidates = (cell for cell in self.cells if self.baseline_of(cell) != cell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from validator.errors import ConfigurationError
@@ -10,6 +11,8 @@ from validator.matrix.plan import Cell, Plan
 
 #: Jobs that `strategy.matrix` of GitHub Actions may have.
 MOST_SHARDS = 256
+#: What it takes to build an environment and to import its packages, in cells of a small model.
+_ENVIRONMENT = 10
 _WRITTEN = re.compile(r"([1-9][0-9]{0,2})/([1-9][0-9]{0,2})")
 
 
@@ -48,10 +51,19 @@ def shards(plan: Plan, most: int | None = None) -> tuple[tuple[Cell, ...], ...]:
         plan: the whole plan.
         most: how many shards there are at most; None for one a compared environment.
 
-    An environment goes to as few shards as can be: to one, or where there are more shards than environments,
-    by model to several. All variants of a model in an environment are one another's evidence, and a changed
-    model's own effect is judged beside the first effect of the packages on it: these stay in one shard.
+    Environments or models are divided, whichever makes the longest shard shorter: the first repeats cells of
+    the baseline, the second environments. All variants of a model in an environment are one another's
+    evidence, and a changed model's own effect is judged beside the first effect of the packages on it: these
+    stay in one shard.
     """
+    divided = _by_environment(plan, most)
+    if most is None:
+        return divided
+    return min((divided, _by_model(plan, most)), key=lambda parts: max(_cost(plan, part) for part in parts))
+
+
+def _by_environment(plan: Plan, most: int | None) -> tuple[tuple[Cell, ...], ...]:
+    """An environment in as few shards as can be: in one, or by model in several."""
     groups: dict[str, dict[str, list[Cell]]] = {}
     for cell in plan.compared:
         groups.setdefault(_environment(plan, cell), {}).setdefault(cell.model, []).append(cell)
@@ -62,6 +74,23 @@ def shards(plan: Plan, most: int | None = None) -> tuple[tuple[Cell, ...], ...]:
         for place, cells in enumerate(models.values()):
             parts[lanes[place % len(lanes)]] += cells
     return tuple(tuple(part) for part in parts if part) or ((),)
+
+
+def _by_model(plan: Plan, most: int) -> tuple[tuple[Cell, ...], ...]:
+    """A model in one shard, in all its environments."""
+    models: dict[str, list[Cell]] = {}
+    for cell in plan.compared:
+        models.setdefault(cell.model, []).append(cell)
+    parts: list[list[Cell]] = [[] for _ in range(min(most, len(models), MOST_SHARDS))]
+    for place, cells in enumerate(models.values()):
+        parts[place % len(parts)] += cells
+    return tuple(map(tuple, parts)) or ((),)
+
+
+def _cost(plan: Plan, part: Sequence[Cell]) -> int:
+    """What a shard takes, in cells: those of the baseline are run, too, and environments made."""
+    cells = {*part, *map(plan.baseline_of, part)}
+    return len(cells) + _ENVIRONMENT * len({cell.environment for cell in cells})
 
 
 def part_of(plan: Plan, shard: Shard) -> tuple[tuple[Cell, ...], ...]:

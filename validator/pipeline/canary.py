@@ -49,6 +49,8 @@ class _Lock:
 class Canary:
     """What is asked to move, in which project. `commit` is the one reported on; None for HEAD.
 
+    `instant`: when ranges are resolved, as of `find`.
+
     uv resolves: nothing is installed, and nothing is run.
     """
 
@@ -57,6 +59,7 @@ class Canary:
     asked: AskedMoves
     uv: Uv
     commit: str | None = None
+    instant: str | None = None
 
     def find(self) -> PullRequest:
         """What moves, with HEAD's own requirements as `base`, and the same with what is moved as `head`.
@@ -90,7 +93,7 @@ class Canary:
         head = Repository(self.path.parent).commit("HEAD")
         trigger = Trigger(event="merge_group", base_sha=head, head_sha=head)
         installer = UvInstaller(self.uv, index_strategy=self.settings.install.index_strategy)
-        return find(self.path, self.settings, ComparedCommits(trigger, self.commit), installer)
+        return find(self.path, self.settings, ComparedCommits(trigger, self.commit), installer, self.instant)
 
     def _project(self, change: PullRequest) -> Project:
         project = open_project(self.path, (), change)

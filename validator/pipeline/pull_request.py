@@ -68,12 +68,21 @@ def asked_by_actions(context: Context, base: str | None = None) -> ComparedCommi
     return None if trigger is None else ComparedCommits(trigger, context.head_sha)
 
 
-def find(path: Path, settings: Settings, asked: ComparedCommits, installer: Installer) -> PullRequest:
+def find(
+    path: Path,
+    settings: Settings,
+    asked: ComparedCommits,
+    installer: Installer,
+    instant: str | None = None,
+) -> PullRequest:
     """Find what changes and what both sides are built from.
 
-    `path` is the validator.yml, absolute, inside the checkout; `installer` resolves ranges and exports locks.
+    `path` is the validator.yml, absolute, inside the checkout; `installer` resolves ranges and exports locks,
+    as of `instant` unless the settings have one; None for now.
     """
-    instant = settings.install.exclude_newer or datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    instant = (
+        settings.install.exclude_newer or instant or datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    )
     detected = detect(path.parent, asked.trigger, _options(settings, path, instant), installer)
     return PullRequest(detected, instant, asked.commit or detected.revisions.head)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from validator import config
+from validator.cluster import Executor
 from validator.config.settings import OriginSettings
 from validator.environments import Uv, UvInstaller
 from validator.errors import ConfigurationError, Exit, ValidatorError
@@ -27,6 +28,7 @@ from validator.pipeline.parts import PlannedRun, remove_parts, write_part
 from validator.pipeline.project import Project, display_path, open_project
 from validator.pipeline.pull_request import PullRequest, actions_job
 from validator.pipeline.run_folder import WORK, RunFolder, locked
+from validator.pipeline.shard_request import ShardRequest
 from validator.pipeline.supply import supplied, tell
 from validator.pipeline.validate import Run, bare, print_report, validate, write
 from validator.report.progress import Progress
@@ -43,6 +45,8 @@ class Request:
     line to; None for that of the configuration.
     `quiet`: no progress is shown. `origin`: whether what moved is traced, as far as the settings allow.
     `shard`: the part of the plan that is run, for `merge`. `cache`: where captures are kept for later runs.
+    `executor`: where shards are run instead of this machine. A shard that another machine asked for resolves
+    ranges at its `instant`, and takes what it fetched by its `pins`: address → digest.
     """
 
     config: Path
@@ -60,8 +64,13 @@ class Request:
     origin: bool = True
     shard: Shard | None = None
     cache: Path | None = None
+    executor: Executor | None = None
+    instant: str | None = None
+    pins: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.executor is not None and self.shard is not None:
+            raise ConfigurationError("--executor cannot be combined with --shard: it makes the shards itself")
         if self.event and self.head is not None:
             raise ConfigurationError("--head cannot be combined with --event, which names the head itself")
         if self.moves and self.base is not None:
@@ -79,6 +88,24 @@ class Request:
     def part(self) -> Path:
         """What the shard leaves."""
         return self.folder.root / (self.shard or Shard(1, 1)).file
+
+
+def requested(shard: ShardRequest, output: Path | None) -> Request:
+    """The request of a shard whose client is another machine."""
+    return Request(
+        Path(shard.config),
+        shard.only,
+        output,
+        jobs=shard.jobs,
+        base=shard.base,
+        head=shard.head,
+        selection=MatrixSelection(shard.models, shard.baseline, shard.against),
+        moves=AskedMoves(shard.requirements, shard.prereleases),
+        origin=shard.origin,
+        shard=Shard.read(shard.shard),
+        instant=shard.instant,
+        pins=shard.pins,
+    )
 
 
 def find_upgrade(request: Request) -> PullRequest | None:
@@ -102,10 +129,9 @@ def find_upgrade(request: Request) -> PullRequest | None:
     settings = config.load(path)
     uv = Uv.bundled(os.environ, settings.install.variables)
     if asked is None:
-        return Canary(path, settings, request.moves, uv, _job(request)[0]).find()
-    return pull_request.find(
-        path, settings, asked, UvInstaller(uv, index_strategy=settings.install.index_strategy)
-    )
+        return Canary(path, settings, request.moves, uv, _job(request)[0], request.instant).find()
+    installer = UvInstaller(uv, index_strategy=settings.install.index_strategy)
+    return pull_request.find(path, settings, asked, installer, request.instant)
 
 
 def run_matrix(request: Request) -> Exit:
@@ -173,7 +199,11 @@ def is_settled(request: Request, change: PullRequest) -> bool:
 
 def opened(request: Request, change: PullRequest | None) -> Project:
     """The project of a request, with the part of its plan that is asked for."""
-    return open_project(request.config, request.only, change, request.selection)
+    project = open_project(request.config, request.only, change, request.selection)
+    if not request.pins:
+        return project
+    pins = {**project.settings.sha256, **request.pins}
+    return replace(project, settings=project.settings.model_copy(update={"sha256": pins}))
 
 
 def run_cells(request: Request, change: PullRequest | None) -> Report:
@@ -185,6 +215,8 @@ def run_cells(request: Request, change: PullRequest | None) -> Report:
 
 
 def _run(request: Request, project: Project) -> Report:
+    if request.executor is not None:
+        return _on_cluster(request, project)
     if request.shard is not None:
         cells = part_of(project.plan, request.shard)[request.shard.index - 1]
         if not cells:
@@ -204,6 +236,17 @@ def _run(request: Request, project: Project) -> Report:
         commit, workflow_run = _job(request)
         run = Run(project, request.folder, jobs, watcher, base, commit, workflow_run, request.cache)
         return validate(run)
+
+
+def _on_cluster(request: Request, project: Project) -> Report:
+    from validator.pipeline.clustered import ClusterRun
+
+    assert request.executor is not None  # noqa: S101 - the caller has one
+    began = datetime.now(timezone.utc)
+    say = (lambda _: None) if request.quiet else tell
+    report = ClusterRun(request, project, request.executor, say).report()
+    seconds = round((datetime.now(timezone.utc) - began).total_seconds(), 1)
+    return report.model_copy(update={"workflow_run": _job(request)[1], "seconds": seconds})
 
 
 def workers(project: Project, jobs: int | None) -> int:

@@ -41,7 +41,7 @@ def supplied(project: Project, say: Callable[[str], None] = tell) -> Project:
         CannotJudgeError: it cannot be fetched now.
     """
     held = fetch_all(project.settings, project.work, say)
-    project = replace(project, fetched=tuple(map(_as_reported, held.values())))
+    project = replace(project, fetched=tuple(map(as_reported, held.values())))
     project = project.with_models([_with_places(model, held) for model in project.settings.models])
     check_files(project)
     models = [_loadable(project.work, model, project.resolve) for model in project.settings.models]
@@ -82,7 +82,8 @@ def _users(settings: Settings) -> dict[str, str]:
     return users
 
 
-def _as_reported(fetched: Fetched) -> FetchedPlace:
+def as_reported(fetched: Fetched) -> FetchedPlace:
+    """What was fetched, for the report."""
     return FetchedPlace(
         address=redact(fetched.address), sha256=fetched.sha256, bytes=fetched.size, pinned=fetched.pinned
     )

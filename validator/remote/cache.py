@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,14 @@ class Cache:
 
     def _index(self, address: str) -> Path:
         return self.folder / "addresses" / f"{_key(address)}.json"
+
+
+def entries_of(folder: Path, digests: Collection[str]) -> Iterator[Path]:
+    """The files in a cache's folder that say which addresses held contents of these digests."""
+    for path in sorted((folder / "addresses").glob("*.json")):
+        with contextlib.suppress(OSError, ValueError):
+            if read_model(path, CachedContent).sha256 in digests:
+                yield path
 
 
 def digest(content: Path) -> str:

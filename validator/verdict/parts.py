@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, NoReturn
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from validator.checks.loading.types import ShardMissing
 from validator.config.settings import Gate
 from validator.errors import CannotJudgeError, ConfigurationError
 from validator.matrix import BASE_FILES, Effect
+from validator.text import plain
 from validator.upgrade.types import ModelReason
 from validator.verdict.acceptances import AcceptanceNote
 from validator.verdict.gate import apply_gate, judge_run, with_restored, worst_first
@@ -88,8 +90,10 @@ _COMMON: dict[str, Callable[[Part], object]] = {
 }
 
 
-def merge(parts: Sequence[Part]) -> Report:
+def merge(parts: Sequence[Part], lost: Mapping[int, str] = MappingProxyType({})) -> Report:
     """One report of all parts; the cells of a shard without one are not compared, and the run inconclusive.
+
+    `lost`: shard → why it left no part, where that is known.
 
     Raises:
         ConfigurationError: parts are of different runs, or one is there twice.
@@ -108,7 +112,7 @@ def merge(parts: Sequence[Part]) -> Report:
         else ()
     )
     if any(parts[0].shards):
-        models = tuple(_models(parts))
+        models = tuple(_models(parts, lost))
         verdict, reasons = judge_run(models, changes)
     else:
         models = ()
@@ -228,7 +232,7 @@ def _contradicts(part: Part, reason: str) -> NoReturn:
     raise CannotJudgeError(f"the part of shard {part.shard} was refused: {reason}; run the shard again")
 
 
-def _models(parts: Sequence[Part]) -> Iterator[ModelResult]:
+def _models(parts: Sequence[Part], lost: Mapping[int, str]) -> Iterator[ModelResult]:
     """Every planned cell of every model, in the order of the plan, worst first within a model."""
     results = {id_: cell for part in parts for id_, cell in part.results.items()}
     present = {part.shard for part in parts}
@@ -237,7 +241,7 @@ def _models(parts: Sequence[Part]) -> Iterator[ModelResult]:
     for number, shard in enumerate(parts[0].shards, start=1):
         for cell in shard:
             if number not in present:
-                result = _missing(cell, f"{number}/{len(parts[0].shards)}")
+                result = _missing(cell, f"{number}/{len(parts[0].shards)}", lost.get(number, ""))
             elif cell.cell in results:
                 result = results[cell.cell]
             else:
@@ -250,14 +254,14 @@ def _models(parts: Sequence[Part]) -> Iterator[ModelResult]:
         yield model.model_copy(update={"cells": worst_first(cells)})
 
 
-def _missing(cell: PlannedCell, shard: str) -> CellResult:
+def _missing(cell: PlannedCell, shard: str, why: str) -> CellResult:
     return CellResult(
         cell=cell.cell,
         environment=cell.environment,
         variant=cell.variant,
         effect=cell.effect,
         verdict="not-compared",
-        findings=(ShardMissing(shard=shard, verdict="not-compared"),),
+        findings=(ShardMissing(shard=shard, why=plain(why, 600), verdict="not-compared"),),
         reproduce=cell.reproduce,
     )
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from validator.base import Frozen
+from validator.base import Frozen, Text
 from validator.checks.protocol import Comparison, Finding
 from validator.failure import Failure, WeightsAccount
 from validator.runner.captures import Note, SelfDifference, WorkerWarning
@@ -166,3 +166,4 @@ class ShardMissing(_OfLoading):
     shard: str = Field(
         pattern=r"^[0-9]{1,3}/[0-9]{1,3}$", description="Its number and how many there are, such as `2/3`."
     )
+    why: Text = Field(default="", description="Why it left no result, where that is known.")

@@ -42,7 +42,8 @@ def _sentence(finding: Finding) -> Words:
             whose = "the baseline " if isinstance(finding, BaselineFailed) else ""
             return words(whose, failed(finding.failure))
         case ShardMissing():
-            return words("shard ", name(finding.shard), " left no result")
+            why = (": ", plain(finding.why, 300)) if finding.why else ()
+            return words("shard ", name(finding.shard), " left no result", *why)
         case InputsFedFinding() | StateFinding():
             return _fed(finding)
         case SurroundingsFinding():

@@ -1,0 +1,233 @@
+"""Whole runs on Dask, with real Keras: equal to a run of this machine, whatever happens to the cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bench.cluster import MODELS, write_project
+from tests.cluster.servers import Servers, hosts, servers
+from tests.conftest import ROOT
+from tests.pipeline.test_sentences import decided
+
+pytestmark = [pytest.mark.environment, pytest.mark.matrix]
+
+
+def run(project: Path, *arguments: str, background: bool = False) -> Any:
+    command = [sys.executable, "-m", "validator", "run", *arguments]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "CI": "true"}
+    process = subprocess.Popen(
+        command, cwd=project, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if background:
+        return process
+    output, _ = process.communicate(timeout=900)
+    return subprocess.CompletedProcess(command, process.returncode, output, "")
+
+
+def report(project: Path, name: str) -> Any:
+    return json.loads((project / name / "report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of 40 compared cells, and in `whole` its run on this machine."""
+    project = write_project(tmp_path_factory.mktemp("whole") / "project", MODELS)
+    done = run(project, "--output", "whole")
+    assert done.returncode == 1, done.stdout
+    return project
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of four compared cells, and in `whole` its run on this machine."""
+    project = write_project(tmp_path_factory.mktemp("small") / "project", 2)
+    done = run(project, "--output", "whole")
+    assert done.returncode == 0, done.stdout
+    return project
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Servers]:
+    with servers(tmp_path) as running:
+        yield running
+
+
+def describe(project: Path, **settings: object) -> str:
+    file = project / "cluster.yml"
+    file.write_text(json.dumps(settings))
+    return str(file)
+
+
+def test_four_processes_come_to_what_this_machine_does(whole: Path) -> None:
+    options = {"n_workers": 4, "threads_per_worker": 1, "dashboard_address": ":0"}
+    done = run(whole, "--executor", describe(whole, cluster="LocalCluster", options=options), "--output", "o")
+    assert done.returncode == 1, done.stdout
+    assert decided(report(whole, "o")) == decided(report(whole, "whole"))
+    assert len(report(whole, "o")["models"]) == MODELS
+    assert "shard 4/4 is done" in done.stdout
+    assert "dashboard of the cluster: http" in done.stdout
+    assert not (whole / "o" / "cluster").exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="network namespaces need root")
+def test_two_hosts_without_a_common_disk_come_to_what_this_machine_does(
+    whole: Path, cluster: Servers
+) -> None:
+    with contextlib.ExitStack() as stack:
+        try:
+            namespaces = stack.enter_context(hosts(["kvhost1", "kvhost2"]))
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"no network namespaces: {error}")
+        stack.callback(cluster.end)
+        address = cluster.start_scheduler("10.199.7.1")
+        for (
+            name,
+            namespace,
+        ) in namespaces.items():  # nothing but uv's cache and the scheduler is reached there
+            cluster.start_worker(name, namespace=namespace, variables={"UV_OFFLINE": "1"})
+        done = run(whole, "--executor", address, "--output", "hosts")
+        assert done.returncode == 1, done.stdout
+        assert decided(report(whole, "hosts")) == decided(report(whole, "whole"))
+        for number in (2, 3):
+            assert f"shard {number - 1}/2 on tcp://10.199.7." in done.stdout
+
+
+def test_a_worker_that_is_killed_costs_a_retry_of_its_shard(small: Path, cluster: Servers) -> None:
+    address = cluster.start_scheduler()
+    cluster.start_worker("first")
+    process = run(small, "--executor", address, "--output", "killed", background=True)
+    cluster.wait_for_shard("first")
+    left = cluster.children("first")
+    cluster.start_worker("second")
+    cluster.kill("first")
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    assert decided(report(small, "killed")) == decided(report(small, "whole"))
+    assert "is run again: on tcp://" in output
+    assert psutil.wait_procs(left, timeout=60)[1] == []
+
+
+def test_a_scheduler_that_is_killed_ends_the_run_and_the_next_one_does_the_rest(
+    small: Path, cluster: Servers
+) -> None:
+    address = cluster.start_scheduler()
+    cluster.start_worker("first")
+    process = run(small, "--executor", address, "--output", "resumed", background=True)
+    first = small / "resumed" / "cluster" / "part-1-of-2.json"
+    for _ in range(1200):
+        if first.is_file() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    cluster.kill("scheduler")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 3, output
+    assert "1 of 2 shards are done and kept: run the same command again" in " ".join(output.split())
+    assert report(small, "resumed")["verdict"] == "inconclusive"
+    cluster.end()
+    address = cluster.start_scheduler()
+    cluster.start_worker("again")
+    done = run(small, "--executor", address, "--output", "resumed")
+    assert done.returncode == 0, done.stdout
+    assert "1 of 2 shards are done already" in done.stdout
+    assert decided(report(small, "resumed")) == decided(report(small, "whole"))
+
+
+def test_a_worker_of_another_version_runs_nothing(small: Path, cluster: Servers, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(ROOT / "validator", other / "validator", ignore=shutil.ignore_patterns("__pycache__"))
+    package = other / "validator" / "__init__.py"
+    package.write_text(package.read_text() + "\n# changed\n")
+    address = cluster.start_scheduler()
+    cluster.start_worker("other", package=other)
+    settings = describe(small, scheduler=address, wait_seconds=5)
+    refused = run(small, "--executor", settings, "--output", "versions")
+    assert refused.returncode == 3, refused.stdout
+    assert "it has keras-validator" in refused.stdout
+    cluster.start_worker("same")
+    done = run(small, "--executor", settings, "--output", "versions")
+    assert done.returncode == 0, done.stdout
+    assert decided(report(small, "versions")) == decided(report(small, "whole"))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="a small disk is mounted, which needs root")
+def test_a_full_disk_on_one_host_costs_a_retry_elsewhere(
+    small: Path, cluster: Servers, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"nothing can be mounted: {mounted.stderr.decode()}")
+    try:
+        (disk / "filler").write_bytes(b"0" * (56 << 10))
+        address = cluster.start_scheduler()
+        cluster.start_worker("full", host_folder=disk / "host")
+        cluster.start_worker("other")
+        done = run(small, "--executor", describe(small, scheduler=address), "--output", "full")
+        assert done.returncode == 0, done.stdout
+        assert decided(report(small, "full")) == decided(report(small, "whole"))
+        assert "No space left on device" in done.stdout
+    finally:
+        cluster.end()
+        subprocess.run(["umount", str(disk)], check=False)
+
+
+def test_files_come_from_the_common_store_where_there_is_one(
+    small: Path, cluster: Servers, tmp_path: Path
+) -> None:
+    address = cluster.start_scheduler()
+    cluster.start_worker("first")
+    store = (tmp_path / "store").as_uri()
+    few = 1 / 2**30  # a byte through the scheduler
+    refused = run(small, "--executor", describe(small, scheduler=address, transfer_gib=few), "--output", "s")
+    assert refused.returncode == 3, refused.stdout
+    assert "name a `store` that all workers reach" in " ".join(refused.stdout.split())
+    done = run(
+        small,
+        "--executor",
+        describe(small, scheduler=address, transfer_gib=few, store=store),
+        "--output",
+        "s",
+    )
+    assert done.returncode == 0, done.stdout
+    assert decided(report(small, "s")) == decided(report(small, "whole"))
+
+
+def test_a_worker_that_stops_is_overtaken(small: Path, cluster: Servers) -> None:
+    address = cluster.start_scheduler()
+    cluster.start_worker("slow")
+    settings = describe(small, scheduler=address, slow_seconds=1)
+    process = run(small, "--executor", settings, "--output", "slow", background=True)
+    cluster.wait_for_shard("slow")
+    os.killpg(cluster.processes["slow"].pid, signal.SIGSTOP)
+    cluster.start_worker("fast")
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    assert decided(report(small, "slow")) == decided(report(small, "whole"))
+
+
+def test_ctrl_c_leaves_no_process_on_a_worker(small: Path, cluster: Servers) -> None:
+    address = cluster.start_scheduler()
+    cluster.start_worker("first")
+    process = run(small, "--executor", address, "--output", "interrupted", background=True)
+    cluster.wait_for_shard("first")
+    left = cluster.children("first")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    assert psutil.wait_procs(left, timeout=60)[1] == []

@@ -1,0 +1,174 @@
+"""What becomes of shards when workers fail, vanish, lack files, are slow or are of another version."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from validator.cluster import Answer, Bundle, LostError, Order, Outcome, Patience, Tool, dispatch
+from validator.errors import CannotJudgeError
+
+TOOL = Tool(version="1", sha256="0" * 64, system="linux")
+DONE = Answer(kind="done", part="part", seconds=1.0)
+
+
+def order(name: str) -> Order:
+    return Order(name=name, run="run", part="part.json", tool=TOOL, bundle=Bundle(files=()), request="{}")
+
+
+@dataclass
+class Workers:
+    """Workers that answer as their script says: worker → answers, one an order; the last one again and again.
+
+    None is a worker that dies instead; a number is a worker that takes so many looks before it is done.
+    """
+
+    scripts: dict[str, list[Answer | int | None]]
+    unsupplied: str = ""
+    lost_after: int = 10_000
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    supplied: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    _open: dict[str, Answer | int] = field(default_factory=dict)
+    _dead: set[str] = field(default_factory=set)
+
+    def workers(self) -> Sequence[str]:
+        self.lost_after -= 1
+        if self.lost_after < 0:
+            raise LostError("closed: no heartbeat")
+        return [worker for worker in self.scripts if worker not in self._dead]
+
+    def ask(self, worker: str, order: Order) -> None:
+        self.asked.append((worker, order.name))
+        script = self.scripts[worker]
+        answer = script.pop(0) if len(script) > 1 else script[0]
+        if answer is None:
+            self._dead.add(worker)
+        else:
+            self._open[worker] = answer
+
+    def answers(self) -> Sequence[tuple[str, Answer]]:
+        answers = []
+        for worker, answer in list(self._open.items()):
+            if isinstance(answer, Answer):
+                answers.append((worker, answer))
+                del self._open[worker]
+            else:
+                self._open[worker] = answer - 1 if answer > 1 else DONE
+        return answers
+
+    def supply(self, worker: str, missing: Sequence[str]) -> str:
+        self.supplied.append((worker, tuple(missing)))
+        return self.unsupplied
+
+    def drop(self, worker: str) -> None:
+        self.dropped.append(worker)
+        self._open.pop(worker, None)
+
+
+def run(fleet: Workers, names: Sequence[str] = ("1/2", "2/2"), **patience: float) -> Outcome:
+    kept: dict[str, str] = {}
+    limits = Patience(retries=2, wait_seconds=0.05, poll_seconds=0.001)
+    limits = Patience(**{**limits.__dict__, **patience})
+    outcome = dispatch(fleet, [order(name) for name in names], limits, lambda _: None, kept.__setitem__)
+    assert kept == outcome.parts
+    return outcome
+
+
+def test_every_shard_is_run_once_by_some_worker() -> None:
+    fleet = Workers({"a": [DONE], "b": [DONE]})
+    names = [f"{number}/9" for number in range(1, 10)]
+    assert run(fleet, names) == Outcome(dict.fromkeys(names, "part"), {})
+    assert sorted(name for _, name in fleet.asked) == names
+    assert {worker for worker, _ in fleet.asked} == {"a", "b"}
+
+
+def test_a_worker_that_is_lost_costs_a_retry_of_its_shard() -> None:
+    fleet = Workers({"a": [None], "b": [3, DONE]})
+    assert run(fleet).lost == {}
+    assert fleet.asked.count(("b", "1/2")) == 1
+    assert fleet.dropped == ["a"]
+
+
+def test_a_shard_that_fails_goes_to_another_worker() -> None:
+    fleet = Workers({"a": [Answer(kind="failed", why="No space left on device")], "b": [20, DONE]})
+    assert run(fleet).parts.keys() == {"1/2", "2/2"}
+    assert [worker for worker, name in fleet.asked if name == "1/2"][-1] == "b"
+
+
+def test_a_shard_that_fails_everywhere_is_lost_with_the_last_reason() -> None:
+    failed = Answer(kind="failed", why="No space left on device")
+    outcome = run(Workers({"a": [failed], "b": [failed]}))
+    assert outcome == Outcome({}, dict.fromkeys(("1/2", "2/2"), "No space left on device"))
+
+
+def test_what_no_worker_can_do_is_not_tried_again() -> None:
+    fleet = Workers({"a": [Answer(kind="refused", why="metrics: no such metric"), DONE]})
+    assert run(fleet) == Outcome({"2/2": "part"}, {"1/2": "metrics: no such metric"})
+    assert len(fleet.asked) == 2
+
+
+def test_a_worker_of_another_version_is_left_out() -> None:
+    fleet = Workers({"a": [Answer(kind="other-tool", why="it has 2.0")], "b": [DONE]})
+    assert run(fleet).parts.keys() == {"1/2", "2/2"}
+    assert [worker for worker, _ in fleet.asked].count("a") == 1
+
+
+def test_where_all_are_of_another_version_nothing_is_run_and_the_reason_is_given() -> None:
+    outcome = run(Workers({"a": [Answer(kind="other-tool", why="it has 2.0")]}))
+    assert outcome.parts == {}
+    assert "a: it has 2.0" in outcome.lost["1/2"]
+
+
+def test_without_workers_the_run_ends() -> None:
+    outcome = run(Workers({}))
+    assert outcome.lost["2/2"] == "no worker could be used for 0.05 s"
+
+
+def test_missing_files_are_supplied_once_and_the_shard_runs_there() -> None:
+    fleet = Workers({"a": [Answer(kind="missing", missing=("x", "y")), DONE]})
+    assert run(fleet).parts.keys() == {"1/2", "2/2"}
+    assert fleet.supplied == [("a", ("x", "y"))]
+
+
+def test_files_that_cannot_be_supplied_are_why_a_shard_is_lost() -> None:
+    fleet = Workers({"a": [Answer(kind="missing", missing=("x",))]}, unsupplied="over 2 GiB")
+    assert run(fleet).lost == {"1/2": "over 2 GiB", "2/2": "over 2 GiB"}
+
+
+def test_files_that_do_not_stay_on_a_worker_do_not_keep_it_for_ever() -> None:
+    fleet = Workers({"a": [Answer(kind="missing", missing=("x",))]})
+    assert run(fleet, retries=0).lost.keys() == {"1/2", "2/2"}
+    assert len(fleet.supplied) == 6
+
+
+def test_a_shard_on_a_slow_worker_is_run_a_second_time_and_the_first_answer_counts() -> None:
+    fleet = Workers({"a": [100_000], "b": [DONE]})
+    assert run(fleet, slow_seconds=0.02).parts.keys() == {"1/2", "2/2"}
+    assert ("b", "1/2") in fleet.asked
+    assert fleet.dropped[0] == "a"
+
+
+def test_a_worker_that_dies_after_its_shard_was_done_elsewhere_costs_nothing() -> None:
+    fleet = Workers({"a": [100_000], "b": [DONE, DONE, DONE]})
+    outcome = run(fleet, ("1/3", "2/3", "3/3"), slow_seconds=0.02)
+    assert outcome.lost == {}
+
+
+def test_a_lost_scheduler_ends_the_run_with_what_is_kept() -> None:
+    kept: dict[str, str] = {}
+    fleet = Workers({"a": [DONE, 100_000]}, lost_after=20)
+    began = time.monotonic()
+    with pytest.raises(CannotJudgeError, match=r"no heartbeat.*1 of 2 shards are done and kept"):
+        dispatch(
+            fleet,
+            [order("1/2"), order("2/2")],
+            Patience(2, 60.0, poll_seconds=0.001),
+            lambda _: None,
+            kept.__setitem__,
+        )
+    assert kept == {"1/2": "part"}
+    assert time.monotonic() - began < 10

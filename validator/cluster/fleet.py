@@ -1,0 +1,220 @@
+"""The workers of a Dask cluster as a fleet: who is there, what they were asked, what they answered."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from validator.cluster import task
+from validator.cluster.dispatch import LostError
+from validator.cluster.executor import Executor
+from validator.cluster.files import Collected
+from validator.cluster.order import Answer, Order
+from validator.errors import CannotJudgeError, ConfigurationError
+
+_RENEW_SECONDS = 10.0
+_START_SECONDS = 30.0  # for a number of workers, which decides how many shards there are
+_LOST_SECONDS = 20.0  # without a connection, after which the scheduler is gone
+_TELL_SECONDS = 2.0  # to end a shard that is given up; a worker that does not answer is not waited for
+_LOOK_SECONDS = 1.0  # between two questions about who is there
+_PIECE = 8 << 20
+
+
+@dataclass
+class DaskFleet:
+    """Workers of one client's cluster. `files`: what shards need, with its place on this machine."""
+
+    client: Any
+    files: Collected
+    limit: int
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _asked: dict[str, Any] = field(default_factory=dict)
+    _alive: tuple[str, ...] = ()
+    _asked_at: float = float("-inf")
+    _connected_at: float = float("-inf")
+    _renewed: set[str] = field(default_factory=set)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def workers(self) -> Sequence[str]:
+        """The addresses of the workers that live."""
+        now = time.monotonic()
+        if self.client.status == "running":
+            self._connected_at = now
+            if now - self._asked_at > _LOOK_SECONDS:
+                self._alive = tuple(sorted(self._reached(self.client.nthreads)))
+                self._asked_at = time.monotonic()
+        elif (
+            now - self._connected_at > _LOST_SECONDS
+        ):  # a question would wait for a new connection much longer
+            raise LostError(f"no connection for {_LOST_SECONDS:g} s")
+        return self._alive
+
+    def size(self, executor: Executor) -> int:
+        """How many workers there are, once those that a started cluster was asked for had time to come."""
+        count = executor.workers or 1
+        with contextlib.suppress(Exception):
+            self.client.wait_for_workers(count, timeout=min(executor.wait_seconds, _START_SECONDS))
+        with contextlib.suppress(LostError):  # which the next question finds
+            return len(self.workers())
+        return 0
+
+    def ask(self, worker: str, order: Order) -> None:
+        """Submit an order to one worker alone."""
+        if worker not in self._renewed:
+            self._renewed.add(worker)
+            self._aside(self._renew, worker)
+        attempt = f"keras-validator-{order.name}-{uuid.uuid4().hex}"
+        self._asked[worker] = self.client.submit(
+            task.run_order,
+            order.model_dump_json(),
+            attempt,
+            key=attempt,
+            workers=[worker],
+            allow_other_workers=False,
+            pure=False,
+            retries=0,
+        )
+
+    def answers(self) -> Sequence[tuple[str, Answer]]:
+        """What has come back."""
+        ended = {worker: future for worker, future in self._asked.items() if future.done()}
+        return [(worker, self._read(worker, future)) for worker, future in ended.items()]
+
+    def supply(self, worker: str, missing: Sequence[str]) -> str:
+        """Send contents through the scheduler, piece by piece."""
+        sizes = self.files.bundle.contents
+        total = sum(sizes.get(digest, 0) for digest in missing)
+        if total > self.limit:
+            return (
+                f"{total / 2**30:.3g} GiB are missing there, over the {self.limit / 2**30:.3g} GiB that are "
+                "sent through the scheduler; name a `store` that all workers reach, or raise `transfer_gib`"
+            )
+        for digest in missing:
+            if why := self._send(worker, digest):
+                return why
+        return ""
+
+    def drop(self, worker: str) -> None:
+        """Forget what a worker was asked, and end it there."""
+        future = self._asked.pop(worker, None)
+        if future is None:
+            return
+        with contextlib.suppress(Exception):
+            future.cancel(force=True)
+        if worker in self._alive:
+            self._aside(self._tell, worker, task.give_up, future.key).join(_TELL_SECONDS)
+
+    def end(self) -> None:
+        """End what still runs."""
+        self._stop.set()
+        for worker in list(self._asked):
+            self.drop(worker)
+
+    def _renew(self, worker: str) -> None:
+        """Let what a worker runs for this client go on, as long as the client lives."""
+        while not self._stop.wait(_RENEW_SECONDS):
+            self._tell(worker, task.renew, self.run)
+
+    def _tell(self, worker: str, function: Callable[[str], None], argument: str) -> None:
+        with contextlib.suppress(Exception):
+            self.client.run(function, argument, workers=[worker], on_error="ignore")
+
+    def _aside(self, function: Callable[..., None], *arguments: object) -> threading.Thread:
+        """Call something in a thread of its own: a worker that hangs answers nothing for minutes."""
+        thread = threading.Thread(target=function, args=arguments, daemon=True)
+        thread.start()
+        return thread
+
+    def _read(self, worker: str, future: Any) -> Answer:
+        del self._asked[worker]
+        try:
+            return Answer.model_validate_json(future.result())
+        except ModuleNotFoundError as error:
+            why = f"it lacks keras-validator or what it needs ({error})"
+            return Answer(kind="other-tool", why=why)
+        except Exception as error:  # of the transport, or of code that is not ours
+            reason = " ".join(str(error).split())[:300]
+            return Answer(kind="failed", why=f"{type(error).__name__}: {reason}")
+
+    def _send(self, worker: str, digest: str) -> str:
+        transfer = uuid.uuid4().hex
+        left = self.files.bundle.contents[digest]
+        with self.files.sources[digest].open("rb") as file:
+            while True:
+                piece = file.read(_PIECE)
+                left -= len(piece)
+                is_last = left <= 0 or not piece
+                asked = {"last": is_last, "workers": [worker], "on_error": "return"}
+                answers = self._reached(self.client.run, task.receive, digest, transfer, piece, **asked)
+                why = answers.get(worker, "it is gone")
+                if why:
+                    return why if isinstance(why, str) else f"{type(why).__name__}: {why}"[:300]
+                if is_last:
+                    return ""
+
+    def _reached(self, ask: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """What the scheduler answers. LostError where it does not."""
+        try:
+            return ask(*arguments, **options)
+        except Exception as error:  # of the transport
+            status = getattr(self.client, "status", "closed")
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise LostError(f"{status}: {reason}") from None
+
+
+@contextlib.contextmanager
+def connected(executor: Executor, say: Callable[[str], None]) -> Iterator[Any]:
+    """A client of the executor's cluster, which is started and ended where it is one to start.
+
+    Raises:
+        ConfigurationError: Dask is not installed, or the cluster does not start.
+        CannotJudgeError: the scheduler cannot be reached.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ConfigurationError(
+            "--executor needs Dask: pip install 'keras-upgrade-validator[dask]', here and on all workers"
+        ) from None
+    # What it logs of a lost worker is said by us; only what it cannot go on with is an error.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with contextlib.ExitStack() as stack:
+        target: Any = executor.address
+        if executor.cluster is not None:
+            target = stack.enter_context(executor.start())
+        try:
+            client: Any = Client(target, timeout=executor.wait_seconds, set_as_default=False)  # type: ignore[no-untyped-call]
+        except (OSError, TimeoutError) as error:
+            raise CannotJudgeError(
+                f"the scheduler {executor.scheduler or executor.cluster} cannot be reached within "
+                f"{executor.wait_seconds:g} s: {error}"
+            ) from None
+        stack.enter_context(client)
+        if client.dashboard_link:
+            say(f"dashboard of the cluster: {client.dashboard_link}")
+        yield client
+
+
+def stored(files: Collected, store: str, say: Callable[[str], None]) -> None:
+    """Bring contents to the common store, as far as it lacks them. ConfigurationError where that fails."""
+    import fsspec
+
+    try:
+        system, root = fsspec.core.url_to_fs(store)
+        system.makedirs(root, exist_ok=True)
+        for digest, path in files.sources.items():
+            place = f"{root.rstrip('/')}/{digest}"
+            if not system.exists(place):
+                say(f"to {store}: {path.name}")
+                partial = f"{place}.{uuid.uuid4().hex}.part"
+                system.put_file(str(path), partial)
+                system.mv(partial, place)
+    except Exception as error:  # of any of fsspec's file systems
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ConfigurationError(f"the store {store} cannot be written: {reason}") from None

@@ -1,0 +1,168 @@
+"""What runs on a Dask worker: a shard, as a process of its own that ends with whoever asked for it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from validator.cluster.host import Host
+from validator.cluster.order import Answer, Order, Tool
+from validator.documents import read_bytes
+from validator.errors import Exit
+from validator.text import plain
+
+#: Seconds without a renewal after which a shard is ended: the client is gone, or has given it up.
+LEASE_SECONDS = 90.0
+_POLL_SECONDS = 0.2
+_END_SECONDS = 30.0  # for a run to end its workers
+_LOG_BYTES = 8000
+_PIECE = 4 << 20
+_PART_BYTES = 32 << 20
+
+#: Run → when its client was last heard of; and tries that it has given up.
+_leases: dict[str, float] = {}
+_given_up: set[str] = set()
+_changing = threading.Lock()
+
+
+def renew(run: str) -> None:
+    """Let the shards of a run go on."""
+    with _changing:
+        _leases[run] = time.monotonic()
+
+
+def give_up(attempt: str) -> None:
+    """End a shard on this worker."""
+    with _changing:
+        _given_up.add(attempt)
+
+
+def receive(digest: str, transfer: str, piece: bytes, *, last: bool, dask_worker: Any = None) -> str:
+    """Take a piece of a content, which is kept with the last one. Why that failed, or nothing.
+
+    `dask_worker`: what Dask puts there for a function that is run beside tasks.
+    """
+    host = _host(dask_worker)
+    try:
+        path = host.append(transfer, piece)
+        if last:
+            with path.open("rb") as file:
+                host.keep(digest, iter(lambda: file.read(_PIECE), b""))
+            path.unlink()
+    except (OSError, ValueError) as error:
+        (host.folder / "arriving" / transfer).unlink(missing_ok=True)
+        return f"its files cannot be written there: {getattr(error, 'strerror', None) or error}"
+    return ""
+
+
+def run_order(text: str, attempt: str) -> str:
+    """Run a shard. `text` is an order, `attempt` a name for this try; returns an answer."""
+    from distributed import get_worker
+
+    order = Order.model_validate_json(text)
+    return _answer(order, attempt, _host(get_worker())).model_dump_json()
+
+
+def _host(worker: Any) -> Host:
+    """The folder of this host, beside what Dask gives a worker, or as a variable of the worker chooses it."""
+    chosen = os.environ.get("KERAS_VALIDATOR_HOST_FOLDER")
+    return Host(Path(chosen or Path(worker.local_directory).parent / "keras-validator"))
+
+
+def _answer(order: Order, attempt: str, host: Host) -> Answer:
+    own = Tool.this()
+    if not own.same_code(order.tool):
+        other = f"keras-validator {own.version} ({own.sha256[:12]})"
+        asked = f"{order.tool.version} ({order.tool.sha256[:12]})"
+        return Answer(kind="other-tool", why=f"it has {other}, and this run needs {asked}")
+    renew(order.run)
+    try:
+        missing = host.missing(order.bundle.contents)
+        if missing and order.store:
+            _fetch(order.store, missing, host)
+            missing = host.missing(order.bundle.contents)
+        if missing:
+            return Answer(kind="missing", missing=missing)
+        with host.checkout(order.bundle, is_alike=own.system == order.tool.system) as root:
+            return _run(order, attempt, root / order.bundle.folder, host.run_folder())
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return Answer(kind="failed", why=f"{where}{error.strerror or error}")
+
+
+def _fetch(store: str, missing: tuple[str, ...], host: Host) -> None:
+    """Take contents from the common store. What it has not, or gives damaged, stays missing."""
+    import fsspec
+
+    for digest in missing:
+        with contextlib.suppress(Exception), fsspec.open(f"{store.rstrip('/')}/{digest}", "rb") as file:
+            host.keep(digest, iter(lambda: file.read(_PIECE), b""))
+
+
+def _run(order: Order, attempt: str, folder: Path, run: Path) -> Answer:
+    began = time.monotonic()
+    log = run / "log.txt"
+    try:
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "validator", "shard", "--output", str(run / "run")],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                start_new_session=True,
+            )
+        code = _follow(process, order, attempt)
+        tail = _tail(log)
+        seconds = time.monotonic() - began
+        if code is None:
+            return Answer(kind="failed", why="it was given up", log=tail, seconds=seconds)
+        part = run / "run" / order.part
+        if code == Exit.OK and part.is_file():
+            text = read_bytes(part, _PART_BYTES).decode()
+            return Answer(kind="done", part=text, log=tail, seconds=seconds)
+        last = tail.strip().splitlines()[-1:] or [f"the run ended with {code}"]
+        is_final = code == Exit.CONFIGURATION  # of the project, so that another worker says the same
+        why = plain(last[0], 600).removeprefix("keras-validator: ")
+        return Answer(kind="refused" if is_final else "failed", why=why, log=tail, seconds=seconds)
+    except ValueError as error:  # a part that is too large, or no text
+        return Answer(kind="failed", why=f"its part cannot be read: {error}")
+    finally:
+        shutil.rmtree(run, ignore_errors=True)
+
+
+def _follow(process: subprocess.Popen[bytes], order: Order, attempt: str) -> int | None:
+    """The exit code of a run; None where it was ended because nobody waits for it any more."""
+    assert process.stdin is not None  # noqa: S101 - stdin=PIPE
+    with process.stdin as requests:
+        with contextlib.suppress(BrokenPipeError):
+            requests.write(order.request.encode() + b"\n")
+            requests.flush()
+        while process.poll() is None:
+            with _changing:
+                is_over = time.monotonic() - _leases.get(order.run, 0.0) > LEASE_SECONDS
+                if is_over or attempt in _given_up:
+                    break
+            time.sleep(_POLL_SECONDS)
+        else:
+            return process.returncode
+    # Its standard input is closed now, which ends it and its workers.
+    try:
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    return None
+
+
+def _tail(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LOG_BYTES))
+        return file.read().decode("utf-8", "replace")

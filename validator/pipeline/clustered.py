@@ -1,0 +1,228 @@
+"""`run --executor`: shards of a run on the workers of a cluster, merged as those of a CI's jobs are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from validator.cluster import (
+    Collected,
+    DaskFleet,
+    Executor,
+    Order,
+    Outcome,
+    Patience,
+    Tool,
+    collect,
+    connected,
+    dispatch,
+    history,
+    root_of,
+    stored,
+)
+from validator.config import is_remote, named_files
+from validator.errors import CannotJudgeError, ConfigurationError
+from validator.matrix import CURRENT, Shard, shards
+from validator.pipeline.history import CodePlace
+from validator.pipeline.parts import read_part
+from validator.pipeline.places import locks
+from validator.pipeline.project import Project
+from validator.pipeline.shard_request import ShardRequest
+from validator.pipeline.supply import as_reported, fetch_all, supplied
+from validator.remote import Fetched, entries_of, files_below
+from validator.runner import write_text
+from validator.verdict.parts import Part, merge
+from validator.verdict.results import Report
+
+if TYPE_CHECKING:
+    from validator.pipeline.run import Request
+
+
+@dataclass(frozen=True)
+class ClusterRun:
+    """A run whose shards are on a cluster. `say`: gets a line whenever something happens."""
+
+    request: Request
+    project: Project
+    executor: Executor
+    say: Callable[[str], None]
+
+    def report(self) -> Report:
+        """Run all shards, and merge what they left.
+
+        A shard that no worker could do is missing in the report, which is then inconclusive.
+
+        Raises:
+            ConfigurationError: the run cannot be sent to other machines, or the cluster not be used.
+            CannotJudgeError: the scheduler was lost, or no shard left anything.
+        """
+        self._check()
+        held = fetch_all(self.project.settings, self.project.work, self.say)
+        pins = {address: each.sha256 for address, each in held.items()}
+        settings = self.project.settings.model_copy(
+            update={"sha256": {**self.project.settings.sha256, **pins}}
+        )
+        supplied(
+            replace(self.project, settings=settings), self.say
+        )  # what is missing is found before it is sent
+        locks(self.project)  # every shard finds them, and installs the same
+        files = self._collected(held)
+        with connected(self.executor, self.say) as client:
+            if self.executor.store:
+                stored(files, self.executor.store, self.say)
+            outcome = self._dispatched(
+                DaskFleet(client, files, int(self.executor.transfer_gib * 2**30)), pins
+            )
+        lost = {Shard.read(name).index: why for name, why in outcome.lost.items()}
+        parts = [self._part(name) for name in outcome.parts]
+        if not parts:
+            raise CannotJudgeError(f"no shard left a result: {'; '.join(dict.fromkeys(lost.values()))}")
+        report = merge(parts, lost)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        change = self.project.pull_request
+        commit = {"commit": change.commit} if change else {}
+        return report.model_copy(update={"fetched": tuple(map(as_reported, held.values())), **commit})
+
+    def _check(self) -> None:
+        if CURRENT in self.request.selection.environments:
+            raise ConfigurationError(
+                f"`{CURRENT}` is the Python of this machine, which no worker has: name an environment"
+            )
+        if self.request.cache is not None:
+            raise ConfigurationError("--cache is of this machine alone; leave it out with --executor")
+
+    @property
+    def _folder(self) -> Path:
+        """Where parts are kept until all are there."""
+        return self.request.folder.root / "cluster"
+
+    def _dispatched(self, fleet: DaskFleet, pins: Mapping[str, str]) -> Outcome:
+        """Run the shards that an earlier run of the same did not finish."""
+        orders = list(self._orders(fleet, pins))
+        key = self._key(fleet, orders)
+        if _text(self._folder / "key") != key:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.mkdir(parents=True)
+            (self._folder / "key").write_text(key, encoding="utf-8")
+        kept = {order.name: "" for order in orders if (self._folder / order.part).is_file()}
+        if kept:
+            self.say(f"{len(kept)} of {len(orders)} shards are done already")
+        files = {order.name: order.part for order in orders}
+        try:
+            outcome = dispatch(
+                fleet,
+                [order for order in orders if order.name not in kept],
+                Patience(self.executor.retries, self.executor.wait_seconds, self.executor.slow_seconds),
+                self.say,
+                lambda name, part: write_text(self._folder / files[name], part),
+            )
+        finally:
+            fleet.end()
+        return Outcome({**kept, **outcome.parts}, outcome.lost)
+
+    def _part(self, name: str) -> Part:
+        return read_part(self._folder / Shard.read(name).file)
+
+    def _orders(self, fleet: DaskFleet, pins: Mapping[str, str]) -> Iterator[Order]:
+        plan = self.project.plan
+        most = self.executor.shards or max(len(shards(plan)), fleet.size(self.executor))
+        count = len(shards(plan, most))
+        for shard in (Shard(index, count) for index in range(1, count + 1)):
+            yield Order(
+                name=str(shard),
+                run=fleet.run,
+                part=shard.file,
+                tool=Tool.this(),
+                bundle=fleet.files.bundle,
+                request=self._request(shard, pins).model_dump_json(),
+                store=self.executor.store,
+            )
+
+    def _key(self, fleet: DaskFleet, orders: Sequence[Order]) -> str:
+        """A digest of all that decides what the shards leave, except for when that was asked."""
+        requests = [
+            json.loads(order.request) | ({} if self.request.moves else {"instant": None}) for order in orders
+        ]
+        bundle = [
+            (file.path, file.sha256, file.link)
+            for file in fleet.files.bundle.files
+            if file.path not in fleet.files.bundle.local
+        ]
+        whole = json.dumps([Tool.this().sha256, bundle, requests], sort_keys=True)
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+    def _request(self, shard: Shard, pins: Mapping[str, str]) -> ShardRequest:
+        request, change = self.request, self.project.pull_request
+        revisions = change.detected.revisions if change and not request.moves else None
+        return ShardRequest(
+            config=os.path.relpath(self.project.path, root_of(self.project.folder) / self._cwd),
+            shard=str(shard),
+            only=request.only,
+            jobs=request.jobs,
+            base=revisions.base if revisions else None,
+            head=revisions.head if revisions else None,
+            models=request.selection.models,
+            baseline=request.selection.baseline,
+            against=request.selection.against,
+            requirements=request.moves.requirements,
+            prereleases=request.moves.prereleases,
+            instant=change.instant if change else None,
+            pins=dict(pins),
+            origin=request.origin,
+        )
+
+    @property
+    def _cwd(self) -> str:
+        """The current folder from the root of the checkout; the root where it is outside."""
+        root, current = root_of(self.project.folder), Path.cwd().resolve()
+        return current.relative_to(root).as_posix() if current.is_relative_to(root) else "."
+
+    def _collected(self, held: Mapping[str, Fetched]) -> Collected:
+        """The files that shards need: of the checkout, of its commits, and what was fetched and locked."""
+        project = self.project
+        root = root_of(project.folder)
+        named = [project.path]
+        for model in project.settings.models:
+            places = (*named_files(model).values(), *model.files)
+            named += [Path(project.resolve(place)) for place in places if not is_remote(place)]
+        named += [Path(place) for place in project.install.find_links if "://" not in place]
+        named += [file for each in held.values() for file in files_below(each.path)]
+        named += entries_of(project.work / "remote", {each.sha256 for each in held.values()})
+        own = [
+            project.work / "locks" / f"{environment.installed_as}.txt"
+            for environment in project.plan.environments
+            if not environment.interpreter
+        ]
+        own = [path for path in own if path.is_file()]
+        shutil.rmtree(self._history, ignore_errors=True)
+        further = history(project.folder, self._commits, self._history) if self._commits else {}
+        run = self.request.folder.root
+        exclude = (f"{run.relative_to(root).as_posix()}/*",) if run.is_relative_to(root) else ()
+        files = collect(root, [*named, *own], further, (*self.executor.exclude, *exclude))
+        local = tuple(path.relative_to(root).as_posix() for path in own)
+        return replace(files, bundle=files.bundle.model_copy(update={"local": local, "folder": self._cwd}))
+
+    @property
+    def _history(self) -> Path:
+        return self.request.folder.root / "commits"
+
+    @property
+    def _commits(self) -> tuple[str, ...]:
+        """What shards read through git: HEAD, and both sides of a pull request."""
+        commit = CodePlace.of(self.project.path).commit
+        change = self.project.pull_request
+        sides = (change.detected.revisions.base, change.detected.revisions.head) if change else ()
+        return () if commit is None else (commit, *sides)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
