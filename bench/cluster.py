@@ -142,7 +142,7 @@ def _run(project: Path, *arguments: str) -> float:
 
 
 def _costs(project: Path) -> Costs:
-    """Unit costs: builds are measured here, starts and cells are those of a run of one environment at a time."""
+    """Unit costs: a build by itself, starts and cells as of a run of one environment at a time."""
     _run(project, "--jobs", "1")
     report = json.loads((project / "run" / "report.json").read_text(encoding="utf-8"))
     environments = report["environments"]
