@@ -1,4 +1,4 @@
-"""`python -m bench [cells|validate|warm|help|compare|origin|cache|cluster …]`: print those named, or all."""
+"""`python -m bench [cells|validate|warm|help|compare|origin|cache|scale …]`: print those named, or all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from bench import advise, cache, cells, cluster, compare, origin, record
+from bench import advise, cache, cells, cluster, compare, origin, record, scale
 from bench.newcomer import projects
 
 
@@ -33,6 +33,7 @@ BENCHMARKS = {
     "newcomer": projects.main,
     "cache": cache.main,
     "cluster": cluster.main,
+    "scale": scale.main,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ _LARGEST_INT32 = 2**31 - 1
 _FAR = 100
 _TINY = 1e-4
 BATCH = 32
+_BLOCK = 1 << 18  # elements that are looked at together
 
 
 @dataclass(frozen=True)
@@ -54,29 +56,66 @@ def adequacy(inputs: Mapping[str, Array], batch: int = BATCH) -> Adequacy:
         inputs: arrays whose first axis is the sample.
         batch: how many samples are predicted at once.
     """
-    observed: dict[InputNeed, bool] = {}
-    for array in inputs.values():
-        for need, present in _of_array(array):
-            observed[need] = observed.get(need, False) or present
     samples = min((len(array) for array in inputs.values() if array.ndim), default=0)
+    return _seen((block for array in inputs.values() for block in _blocks(array)), samples, batch)
+
+
+def of_recording(tensors: Iterable[StoredTensor], batch: int = BATCH) -> Adequacy:
+    """Look through a converted recording, a block of samples at a time. Ragged tensors are not looked at.
+
+    Nor are those of bfloat16: they are kept as bits, which say nothing by themselves.
+    """
+    read = [
+        tensor
+        for tensor in tensors
+        if tensor.batched and not tensor.ragged and (tensor.storage == "utf8" or tensor.dtype != "bfloat16")
+    ]
+    samples = min((tensor.shape[0] for tensor in read if tensor.shape), default=0)
+    return _seen((block for tensor in read for block in _stored(tensor)), samples, batch)
+
+
+def _seen(blocks: Iterable[Array], samples: int, batch: int) -> Adequacy:
+    """What any of some blocks of samples holds."""
+    observed: dict[InputNeed, bool] = {}
+    for block in blocks:
+        for need, present in _of_array(block):
+            observed[need] = observed.get(need, False) or present
     observed["smaller-batch"] = samples > batch and samples % batch != 0
     holds = frozenset(need for need, present in observed.items() if present)
     return Adequacy(holds, frozenset(observed) - holds)
 
 
-def of_recording(tensors: Iterable[StoredTensor], batch: int = BATCH) -> Adequacy:
-    """Look through a converted recording. Ragged tensors are not looked at."""
+def _blocks(array: Array) -> Iterator[Array]:
+    """An array in blocks of whole samples: what is computed of all at once is several times its size."""
+    if not array.ndim or not array.size:
+        yield array
+        return
+    step = _step(array.shape)
+    yield from (array[start : start + step] for start in range(0, len(array), step))
+
+
+def _stored(tensor: StoredTensor) -> Iterator[Array]:
+    """The same of a stored tensor, of which no more than a block stays in memory."""
     import numpy as np
 
-    arrays: dict[str, Array] = {}
-    for tensor in tensors:
-        if tensor.ragged or not tensor.batched:
-            continue
+    data = tensor.open()
+    if not tensor.shape or not tensor.size:
+        yield np.array([], dtype=object) if tensor.storage == "utf8" else data.values.reshape(tensor.shape)
+        return
+    row = tensor.size // tensor.shape[0]
+    step = _step(tensor.shape) * row
+    for start in range(0, tensor.size, step):
+        stop = min(start + step, tensor.size)
         if tensor.storage == "utf8":
-            arrays[tensor.name] = np.array(tensor.open().strings(0, tensor.size), dtype=object)
-        elif tensor.dtype != "bfloat16":  # kept as bits, which say nothing by themselves
-            arrays[tensor.name] = np.asarray(tensor.open().values).reshape(tensor.shape)
-    return adequacy(arrays, batch)
+            yield np.array(data.strings(start, stop), dtype=object)
+        else:
+            yield data.values[start:stop].reshape(-1, *tensor.shape[1:])
+            data.release(start, stop)
+
+
+def _step(shape: tuple[int, ...]) -> int:
+    """How many samples are a block."""
+    return max(1, _BLOCK * shape[0] // math.prod(shape))
 
 
 def _of_array(array: Array) -> Iterator[tuple[InputNeed, bool]]:
