@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
-from validator.cluster import Executor
+from validator.cluster import Executor, collect
 from validator.errors import ConfigurationError
 from validator.matrix import AskedMoves, MatrixSelection, Shard
+from validator.pipeline.clustered import key_of
 from validator.pipeline.run import Request, produce, requested
 from validator.pipeline.shard_request import ShardRequest
 
@@ -101,3 +103,19 @@ def test_the_python_of_this_machine_is_on_no_worker(config: Path) -> None:
     request = Request(config, selection=MatrixSelection((), "", ("current",)), executor=CLUSTER, quiet=True)
     with pytest.raises(ConfigurationError, match="the Python of this machine, which no worker has"):
         produce(request)
+
+
+def test_parts_are_kept_for_the_same_files_and_locks_whenever_those_were_resolved(tmp_path: Path) -> None:
+    def key(code: str, lock: str, instant: str, only: str = "") -> str:
+        (tmp_path / "little.py").write_text(code)
+        (tmp_path / "head.txt").write_text(lock)
+        files = collect(tmp_path, [], {}, ())
+        files = replace(files, bundle=files.bundle.model_copy(update={"local": ("head.txt",)}))
+        asked = ShardRequest(config="v.yml", shard="1/1", instant=instant, only=(only,) if only else ())
+        return key_of(files, [asked.model_dump_json()])
+
+    first = key("x = 1", "# inputs 1\nkeras==3.5.0\n", "2026-01-01T00:00:00Z")
+    assert first == key("x = 1", "# inputs 2\nkeras==3.5.0\n", "2026-01-02T00:00:00Z")
+    assert first != key("x = 2", "# inputs 1\nkeras==3.5.0\n", "2026-01-01T00:00:00Z")
+    assert first != key("x = 1", "# inputs 1\nkeras==3.5.1\n", "2026-01-01T00:00:00Z")
+    assert first != key("x = 1", "# inputs 1\nkeras==3.5.0\n", "2026-01-01T00:00:00Z", "a@b")

@@ -105,7 +105,7 @@ class ClusterRun:
     def _dispatched(self, fleet: DaskFleet, pins: Mapping[str, str]) -> Outcome:
         """Run the shards that an earlier run of the same did not finish."""
         orders = list(self._orders(fleet, pins))
-        key = self._key(fleet, orders)
+        key = key_of(fleet.files, [order.request for order in orders])
         if _text(self._folder / "key") != key:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.mkdir(parents=True)
@@ -127,7 +127,12 @@ class ClusterRun:
         return Outcome({**kept, **outcome.parts}, outcome.lost)
 
     def _part(self, name: str) -> Part:
-        return read_part(self._folder / Shard.read(name).file)
+        path = self._folder / Shard.read(name).file
+        try:
+            return read_part(path)
+        except CannotJudgeError:
+            path.unlink(missing_ok=True)  # so that the next run makes it anew
+            raise
 
     def _orders(self, fleet: DaskFleet, pins: Mapping[str, str]) -> Iterator[Order]:
         plan = self.project.plan
@@ -143,19 +148,6 @@ class ClusterRun:
                 request=self._request(shard, pins).model_dump_json(),
                 store=self.executor.store,
             )
-
-    def _key(self, fleet: DaskFleet, orders: Sequence[Order]) -> str:
-        """A digest of all that decides what the shards leave, except for when that was asked."""
-        requests = [
-            json.loads(order.request) | ({} if self.request.moves else {"instant": None}) for order in orders
-        ]
-        bundle = [
-            (file.path, file.sha256, file.link)
-            for file in fleet.files.bundle.files
-            if file.path not in fleet.files.bundle.local
-        ]
-        whole = json.dumps([Tool.this().sha256, bundle, requests], sort_keys=True)
-        return hashlib.sha256(whole.encode()).hexdigest()
 
     def _request(self, shard: Shard, pins: Mapping[str, str]) -> ShardRequest:
         request, change = self.request, self.project.pull_request
@@ -188,6 +180,8 @@ class ClusterRun:
         project = self.project
         root = root_of(project.folder)
         named = [project.path]
+        if isinstance(project.settings.requirements, str):
+            named.append(project.folder / project.settings.requirements)
         for model in project.settings.models:
             places = (*named_files(model).values(), *model.files)
             named += [Path(project.resolve(place)) for place in places if not is_remote(place)]
@@ -219,6 +213,23 @@ class ClusterRun:
         change = self.project.pull_request
         sides = (change.detected.revisions.base, change.detected.revisions.head) if change else ()
         return () if commit is None else (commit, *sides)
+
+
+def key_of(files: Collected, requests: Sequence[str]) -> str:
+    """A digest of all that decides what shards leave: parts of an earlier run with the same one are theirs.
+
+    When ranges were resolved is not part of it. The locks that came of it are, but for their first lines,
+    which name that moment.
+    """
+    asked = [json.loads(request) | {"instant": None} for request in requests]
+    locks = {
+        file.path: _text(files.sources[file.sha256]).partition("\n")[2]
+        for file in files.bundle.files
+        if file.path in files.bundle.local
+    }
+    others = [(file.path, file.sha256, file.link) for file in files.bundle.files if file.path not in locks]
+    whole = json.dumps([Tool.this().sha256, others, locks, asked], sort_keys=True)
+    return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def _text(path: Path) -> str:
