@@ -46,6 +46,7 @@ def test_what_is_not_run() -> None:
         if step.kind == "not run"
     ]
     assert skipped == [
+        ("how-to/cluster.md", "there is no such host"),
         ("how-to/gpu-runner.md", "needs a GPU"),
         ("how-to/hugging-face.md", "needs the network"),
         ("how-to/private-index.md", "needs an index with a password"),
