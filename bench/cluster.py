@@ -142,14 +142,12 @@ def _run(project: Path, *arguments: str) -> float:
 
 
 def _costs(project: Path) -> Costs:
-    """Unit costs: a build by itself, starts and cells as of a run of one environment at a time."""
-    _run(project, "--jobs", "1")
+    """Unit costs: a build by itself; starts are what is left of a run of one environment at a time."""
+    wall = _run(project, "--jobs", "1")
     report = json.loads((project / "run" / "report.json").read_text(encoding="utf-8"))
-    environments = report["environments"]
     cells = [cell["seconds"] for model in report["models"] for cell in model["cells"]]
     cell = sum(cells) / len(cells)
-    spent = sum(environment["seconds"] for environment in environments)
-    start = (spent - cell * MODELS * len(environments)) / len(environments)
+    environments = len(report["environments"])
     opened = open_project(project / "validator.yml")
     environment = opened.plan.environments[0]
     with tempfile.TemporaryDirectory() as folder:
@@ -158,4 +156,4 @@ def _costs(project: Path) -> Costs:
         built = prepare(environment, opened.install, Path(folder), opened.locks, uv)
         seconds = time.perf_counter() - began
     assert isinstance(built, Built), built
-    return Costs(seconds, max(0.0, start), cell)
+    return Costs(seconds, max(0.0, wall / environments - cell * MODELS), cell)

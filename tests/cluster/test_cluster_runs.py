@@ -37,6 +37,13 @@ def run(project: Path, *arguments: str, background: bool = False) -> Any:
     return subprocess.CompletedProcess(command, process.returncode, output, "")
 
 
+def run_from_elsewhere(project: Path, *arguments: str) -> Any:
+    """The same from the folder above: `-m` imports from the current folder first."""
+    output = str(project / arguments[-1])
+    config = str(project / "validator.yml")
+    return run(project.parent, "--config", config, *arguments[:-1], output)
+
+
 def report(project: Path, name: str) -> Any:
     return json.loads((project / name / "report.json").read_text())
 
@@ -80,6 +87,55 @@ def test_four_processes_come_to_what_this_machine_does(whole: Path) -> None:
     assert "shard 4/4 is done" in done.stdout
     assert "dashboard of the cluster: http" in done.stdout
     assert not (whole / "o" / "cluster").exists()
+
+
+def commit(project: Path, message: str) -> None:
+    git = ["git", "-C", str(project), "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    subprocess.run([*git, "add", "--all"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--message", message], check=True)
+
+
+@pytest.fixture(scope="module")
+def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A branch that upgrades keras and makes a package of the models' module, with another factor in it."""
+    project = write_project(tmp_path_factory.mktemp("upgraded") / "project", 2)
+    settings = (project / "validator.yml").read_text().splitlines()
+    matrix = ("matrix:", "requirements:")
+    (project / "validator.yml").write_text(
+        "\n".join(each for each in settings if not each.startswith(matrix))
+    )
+    pins = "keras==%s\ntensorflow-cpu==2.17.1\nnumpy==1.26.4\n"
+    (project / "requirements.txt").write_text(pins % "3.3.3")
+    (project / ".gitignore").write_text(".keras-validator\n__pycache__\nkept-*\ncluster.yml\n")
+    # What looks like the tool must not be run in its place.
+    (project / "validator.py").write_text("raise SystemExit('this is not the tool')\n")
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=main", str(project)], check=True)
+    commit(project, "base")
+    subprocess.run(["git", "-C", str(project), "switch", "--quiet", "--create", "upgrade"], check=True)
+    (project / "requirements.txt").write_text(pins % "3.5.0")
+    code = (project / "little.py").read_text().replace('"tanh"', '"sigmoid"')
+    (project / "little.py").unlink()
+    (project / "little").mkdir()
+    (project / "little" / "__init__.py").write_text(code)
+    commit(project, "upgrade")
+    return project
+
+
+@pytest.mark.parametrize("asked", [("--base", "main"), ("--with", "keras==3.4.1")])
+def test_a_pull_request_is_read_on_workers_as_it_is_here(
+    upgraded: Path, cluster: Servers, asked: tuple[str, str]
+) -> None:
+    name = asked[0].strip("-")
+    here = run_from_elsewhere(upgraded, *asked, "--output", f"kept-{name}")
+    address = cluster.start_scheduler()
+    cluster.start_worker("first")
+    done = run_from_elsewhere(upgraded, *asked, "--executor", address, "--output", f"kept-{name}-dask")
+    assert done.returncode == here.returncode, done.stdout
+    one, other = report(upgraded, f"kept-{name}"), report(upgraded, f"kept-{name}-dask")
+    assert decided(other) == decided(one)
+    effects = {cell["effect"] for model in one["models"] for cell in model["cells"]}
+    assert effects == ({"model", "packages"} if name == "base" else {None})
+    assert (other["commit"], other["upgrade"]) == (one["commit"], one["upgrade"])
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="network namespaces need root")

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from validator.cluster import Answer, Bundle, LostError, Order, Outcome, Patience, Tool, dispatch
+from validator.cluster import Answer, Bundle, LostError, Order, Outcome, Patience, dispatch
 from validator.errors import CannotJudgeError
 
-TOOL = Tool(version="1", sha256="0" * 64, system="linux")
 DONE = Answer(kind="done", part="part", seconds=1.0)
 
 
 def order(name: str) -> Order:
-    return Order(name=name, run="run", part="part.json", tool=TOOL, bundle=Bundle(files=()), request="{}")
+    return Order(
+        name=name, run="run", part="part.json", system="linux", bundle=Bundle(files=()), request="{}"
+    )
 
 
 @dataclass
@@ -105,10 +106,25 @@ def test_a_shard_that_fails_everywhere_is_lost_with_the_last_reason() -> None:
     assert outcome == Outcome({}, dict.fromkeys(("1/2", "2/2"), "No space left on device"))
 
 
-def test_what_no_worker_can_do_is_not_tried_again() -> None:
-    fleet = Workers({"a": [Answer(kind="refused", why="metrics: no such metric"), DONE]})
+REFUSED = Answer(kind="refused", why="metrics: no such metric")
+
+
+def test_what_the_only_worker_refuses_is_not_tried_again() -> None:
+    fleet = Workers({"a": [REFUSED, DONE]})
     assert run(fleet) == Outcome({"2/2": "part"}, {"1/2": "metrics: no such metric"})
     assert len(fleet.asked) == 2
+
+
+def test_what_two_workers_refuse_is_given_up() -> None:
+    fleet = Workers({"a": [REFUSED], "b": [REFUSED], "c": [REFUSED]})
+    assert run(fleet).lost == dict.fromkeys(("1/2", "2/2"), "metrics: no such metric")
+    assert len(fleet.asked) == 4
+
+
+def test_a_worker_that_refuses_everything_does_not_cost_the_others_their_shards() -> None:
+    fleet = Workers({"a": [REFUSED], "b": [DONE]})
+    names = [f"{number}/9" for number in range(1, 10)]
+    assert run(fleet, names) == Outcome(dict.fromkeys(names, "part"), {})
 
 
 def test_a_worker_of_another_version_is_left_out() -> None:
@@ -150,6 +166,20 @@ def test_a_shard_on_a_slow_worker_is_run_a_second_time_and_the_first_answer_coun
     assert run(fleet, slow_seconds=0.02).parts.keys() == {"1/2", "2/2"}
     assert ("b", "1/2") in fleet.asked
     assert fleet.dropped[0] == "a"
+
+
+def test_a_second_copy_that_fails_does_not_end_the_first() -> None:
+    fleet = Workers({"a": [60], "b": [DONE, Answer(kind="failed", why="disk")]})
+    assert run(fleet, slow_seconds=0.001).lost == {}
+    assert [name for worker, name in fleet.asked if worker == "b"].count("1/2") == 1
+
+
+def test_a_hung_worker_is_overtaken_also_where_another_shard_waits_for_it() -> None:
+    # `a` failed shard 1 once, so that it waits for `b`, which hangs in shard 2.
+    failed = Answer(kind="failed", why="once")
+    fleet = Workers({"a": [DONE, failed, DONE], "b": [DONE, 100_000, DONE]})
+    outcome = run(fleet, ("1/4", "2/4", "3/4", "4/4"), slow_seconds=0.02, retries=5)
+    assert outcome.lost == {}
 
 
 def test_a_worker_that_dies_after_its_shard_was_done_elsewhere_costs_nothing() -> None:

@@ -40,6 +40,7 @@ def test_a_file_describes_either(tmp_path: Path) -> None:
         ("scheduler: host:8786\n", "no address such as dask://host:8786"),
         ("scheduler: dask://h:1\nworkers: 3\n", "of a `cluster` that is started"),
         ("cluster: LocalCluster\nworker: 3\n", "worker: Extra inputs"),
+        ("cluster: LocalCluster\nworkers: 2\noptions: {n_workers: 3}\n", "leave one out"),
         ("cluster: LocalCluster\nretries: -1\n", "retries: "),
         ("cluster: LocalCluster\nshards: 257\n", "shards: "),
         ("cluster: LocalCluster\ntransfer_gib: .nan\n", "transfer_gib: "),

@@ -76,6 +76,57 @@ def test_a_folder_without_a_repository_travels_whole_but_for_what_is_made_anew(t
     assert paths(gathered(tmp_path)) == ["a/b.py"]
 
 
+def test_without_a_repository_hidden_files_stay_too(tmp_path: Path) -> None:
+    write(tmp_path, {"a.py": "1", ".env": "TOKEN=secret", ".aws/credentials": "secret", "m/.hidden": "2"})
+    assert paths(gathered(tmp_path)) == ["a.py"]
+    assert paths(gathered(tmp_path, [tmp_path / "m"])) == ["a.py", "m/.hidden"]
+
+
+def test_what_is_hidden_in_a_repository_in_this_one_stays(checkout: Path) -> None:
+    write(checkout / "nested", {"code.py": "1", ".env": "secret", ".git/config": "secret"})
+    git(checkout / "nested", "init", "-q")
+    assert [path for path in paths(gathered(checkout)) if "nested" in path] == ["nested/code.py"]
+
+
+def test_names_that_are_no_text_and_links_to_themselves_stay(checkout: Path) -> None:
+    (checkout / "loop").symlink_to("loop")
+    (checkout / os.fsdecode(b"bad\xff.py")).write_text("1")
+    git(checkout, "add", "loop")
+    assert paths(gathered(checkout)) == [".github/a.yml", ".gitignore", "code.py", "loop", "new.py"]
+    gathered(checkout).bundle.model_dump_json()
+
+
+def test_a_link_to_elsewhere_takes_nothing_along(checkout: Path, tmp_path: Path) -> None:
+    write(tmp_path, {"home/id_rsa": "secret"})
+    (checkout / "tracked").symlink_to(tmp_path / "home" / "id_rsa")
+    (checkout / "folder").symlink_to(tmp_path / "home")
+    git(checkout, "add", ".")
+    assert {"tracked", "folder", "folder/id_rsa"}.isdisjoint(paths(gathered(checkout)))
+    for named in ("tracked", "folder", "folder/id_rsa"):
+        with pytest.raises(ConfigurationError, match="lies outside"):
+            gathered(checkout, [checkout / named])
+
+
+def test_a_link_inside_a_named_folder_to_elsewhere_takes_nothing_along(
+    checkout: Path, tmp_path: Path
+) -> None:
+    write(tmp_path, {"home/id_rsa": "secret"})
+    (checkout / "saved").mkdir()
+    (checkout / "saved" / "key").symlink_to(tmp_path / "home" / "id_rsa")
+    assert "saved/key" not in paths(gathered(checkout, [checkout / "saved"]))
+
+
+def test_an_absolute_link_inside_the_checkout_travels_as_what_it_leads_to(
+    checkout: Path, tmp_path: Path
+) -> None:
+    (checkout / "linked.keras").symlink_to(checkout / "model.keras")
+    files = gathered(checkout, [checkout / "linked.keras"])
+    host = Host(tmp_path / "host")
+    with host.checkout(filled(host, files), is_alike=True) as root:
+        assert (root / "linked.keras").read_text() == "weights"
+        assert not (root / "linked.keras").is_symlink()
+
+
 def test_a_named_file_outside_the_checkout_is_refused(checkout: Path, tmp_path: Path) -> None:
     write(tmp_path, {"model.keras": "weights"})
     with pytest.raises(ConfigurationError, match=r"lies outside .* so no other machine has it"):
@@ -102,7 +153,7 @@ def test_a_host_makes_the_same_checkout(checkout: Path, tmp_path: Path) -> None:
         assert (root / "link").read_text() == "x = 1\n"
         assert os.access(root / "new.py", os.X_OK)
         assert not os.access(root / "code.py", os.X_OK)
-        assert not (root / "outside").is_symlink()
+        assert not (root / "outside").exists()
 
 
 def test_contents_travel_once(checkout: Path, tmp_path: Path) -> None:
@@ -160,6 +211,16 @@ def test_a_content_that_arrives_damaged_is_refused_and_leaves_nothing(tmp_path: 
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+def test_a_lock_that_was_written_anew_does_not_cost_the_checkout(checkout: Path, tmp_path: Path) -> None:
+    host = Host(tmp_path / "host")
+    bundle = filled(host, gathered(checkout)).model_copy(update={"local": ("new.py",)})
+    with host.checkout(bundle, is_alike=True) as root:
+        (root / "new.py").write_text("resolved anew")
+        (root / "environment").touch()
+    with host.checkout(bundle, is_alike=True) as root:
+        assert (root / "environment").exists()
+
+
 def test_files_for_another_kind_of_machine_are_left_out(checkout: Path, tmp_path: Path) -> None:
     host = Host(tmp_path / "host")
     bundle = filled(host, gathered(checkout)).model_copy(update={"local": ("new.py",)})
@@ -209,7 +270,7 @@ def test_both_sides_of_a_pull_request_can_be_read_through_git_and_no_credentials
     (checkout / "code.py").write_text("x = 2\n")
     git(checkout, "commit", "-qam", "two")
     head = git(checkout, "rev-parse", "HEAD")
-    files = collect(checkout, [], history(checkout, (head, base, head), tmp_path / "commits"), ())
+    files = collect(checkout, [], history(checkout, (head, base, head), tmp_path / "commits", whole=True), ())
     host = Host(tmp_path / "host")
     with host.checkout(filled(host, files), is_alike=True) as root:
         there = Repository(root)
@@ -217,13 +278,15 @@ def test_both_sides_of_a_pull_request_can_be_read_through_git_and_no_credentials
         assert (there.commit("HEAD"), there.parents(head)) == (head, (base,))
         assert git(root, "show", f"{base}:code.py") == "x = 1"
         assert git(root, "diff", "--name-only", base, head) == "code.py"
+        assert there.edited() == set()
+        assert git(root, "ls-files", "--others") == "new.py"
         texts = [path.read_bytes() for path in root.rglob("*") if path.is_file()]
         assert not any(b"secret" in text for text in texts)
 
 
 def test_a_run_without_a_pull_request_knows_its_commit(checkout: Path, tmp_path: Path) -> None:
     head = git(checkout, "rev-parse", "HEAD")
-    files = collect(checkout, [], history(checkout, (head,), tmp_path / "commits"), ())
+    files = collect(checkout, [], history(checkout, (head,), tmp_path / "commits", whole=False), ())
     host = Host(tmp_path / "host")
     with host.checkout(filled(host, files), is_alike=True) as root:
         assert Repository(root).commit("HEAD") == head

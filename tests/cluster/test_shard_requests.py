@@ -34,7 +34,7 @@ def config(tmp_path: Path) -> Path:
 
 def shard(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "validator", "shard", "--output", str(folder / "run")],
+        [sys.executable, "-m", "validator", "shard", str(folder), "--output", str(folder / "run")],
         input=text,
         cwd=folder,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
@@ -47,6 +47,7 @@ def shard(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_shard_is_asked_what_the_client_was() -> None:
     asked = ShardRequest(
+        tool="0" * 64,
         config="a/validator.yml",
         shard="2/3",
         only=("a@b",),
@@ -82,6 +83,13 @@ def test_a_request_that_is_none_is_refused_in_a_sentence(text: str, tmp_path: Pa
     assert "Traceback" not in done.stderr
 
 
+def test_a_worker_whose_tool_was_installed_anew_refuses(tmp_path: Path) -> None:
+    request = ShardRequest(tool="0" * 64, config="v.yml", shard="1/1")
+    done = shard(request.model_dump_json() + "\n", tmp_path)
+    assert done.returncode == 2
+    assert "this worker has keras-validator" in done.stderr
+
+
 def test_the_command_is_not_in_the_help() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "validator", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
@@ -111,8 +119,10 @@ def test_parts_are_kept_for_the_same_files_and_locks_whenever_those_were_resolve
         (tmp_path / "head.txt").write_text(lock)
         files = collect(tmp_path, [], {}, ())
         files = replace(files, bundle=files.bundle.model_copy(update={"local": ("head.txt",)}))
-        asked = ShardRequest(config="v.yml", shard="1/1", instant=instant, only=(only,) if only else ())
-        return key_of(files, [asked.model_dump_json()])
+        asked = ShardRequest(
+            tool="0", config="v.yml", shard="1/1", instant=instant, only=(only,) if only else ()
+        )
+        return key_of(files, asked.model_dump_json(), None)
 
     first = key("x = 1", "# inputs 1\nkeras==3.5.0\n", "2026-01-01T00:00:00Z")
     assert first == key("x = 1", "# inputs 2\nkeras==3.5.0\n", "2026-01-02T00:00:00Z")

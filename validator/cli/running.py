@@ -82,12 +82,16 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     raise typer.Exit(int(run_in_actions(request) if event else run_matrix(request)))
 
 
-def shard(output: Output = None) -> None:
-    """Run the shard that standard input describes, as long as that is open: for workers of a cluster."""
+def shard(folder: Path, output: Output = None) -> None:
+    """Run the shard that standard input describes, in a folder, as long as that is open: for a cluster."""
+    import os
+
     from validator.pipeline.run import requested, run_matrix
     from validator.pipeline.shard_request import ShardRequest
 
-    raise typer.Exit(int(run_matrix(requested(ShardRequest.read(), output))))
+    request = requested(ShardRequest.read(), output)
+    os.chdir(folder)
+    raise typer.Exit(int(run_matrix(request)))
 
 
 def plan(  # noqa: PLR0913, PLR0917 - one parameter an option

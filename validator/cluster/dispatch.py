@@ -73,6 +73,8 @@ class _Dispatch:
     running: dict[str, tuple[Order, float]] = field(default_factory=dict)
     failed: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     supplied: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    refused: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    usable: tuple[str, ...] = ()
     unusable: dict[str, str] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     news: float = field(default_factory=time.monotonic)
@@ -81,6 +83,7 @@ class _Dispatch:
     def run(self) -> Outcome:
         while self.waiting or self.running:
             alive = self.fleet.workers()
+            self.usable = tuple(worker for worker in alive if worker not in self.unusable)
             for worker in [each for each in self.running if each not in alive]:
                 order, _ = self.running.pop(worker)
                 self.fleet.drop(worker)
@@ -100,7 +103,7 @@ class _Dispatch:
         if usable:
             self.usable_since = time.monotonic()
         for worker in idle:
-            order = self._next(worker, usable) or self._slow()
+            order = self._next(worker, usable) or self._slow(worker)
             if order is None:
                 continue
             self.running[worker] = (order, time.monotonic())
@@ -116,14 +119,15 @@ class _Dispatch:
                 return order
         return None
 
-    def _slow(self) -> Order | None:
-        """An order that takes much longer than others did, and that no second worker runs yet."""
-        if self.waiting or not self.seconds:
+    def _slow(self, worker: str) -> Order | None:
+        """An order that takes much longer than others did, and that this worker has not failed."""
+        if not self.seconds:
             return None
         limit = max(self.patience.slow_seconds, _SLOW * statistics.median(self.seconds))
         names = [order.name for order, _ in self.running.values()]
         for order, since in self.running.values():
-            if time.monotonic() - since > limit and names.count(order.name) == 1:
+            is_alone = names.count(order.name) == 1 and worker not in self.failed[order.name]
+            if time.monotonic() - since > limit and is_alone:
                 return order
         return None
 
@@ -142,8 +146,13 @@ class _Dispatch:
                 self.unusable[worker] = answer.why
                 self.say(f"{worker} is left out: {answer.why}")
                 self._return(order)
-            case "refused":
-                self._lose(order, answer.why)
+            case "refused":  # by the project's fault, or by this host's: another one knows
+                self.refused[order.name].add(worker)
+                others = set(self.usable) - self.refused[order.name]
+                if len(self.refused[order.name]) > 1 or not others:
+                    self._lose(order, answer.why)
+                else:
+                    self._again(worker, order, answer.why)
             case "failed":
                 self._again(worker, order, answer.why)
 
@@ -167,6 +176,8 @@ class _Dispatch:
     def _again(self, worker: str, order: Order, why: str) -> None:
         """A worker did not do its order; another gets it, or it is lost."""
         self.failed[order.name].append(worker)
+        if order.name in [other.name for other, _ in self.running.values()]:
+            return  # another worker is on it
         if len(self.failed[order.name]) > self.patience.retries:
             self._lose(order, why)
             return

@@ -46,8 +46,8 @@ class Executor(Frozen):
         default=None,
         ge=1,
         le=256,
-        description="How many shards there are at most. Default: one an environment or one a worker, "
-        "whichever is more.",
+        description="How many shards there are at most. Default: one per compared environment, or one per "
+        "worker that is there within 30 seconds, whichever is more.",
     )
     store: str | None = Field(
         default=None,
@@ -71,7 +71,10 @@ class Executor(Frozen):
         "given to a worker that is idle.",
     )
     wait_seconds: float = Field(
-        default=120.0, gt=0, le=86400, description="How long to wait for a scheduler, and for a first worker."
+        default=120.0,
+        gt=0,
+        le=86400,
+        description="How long to wait for the scheduler, and for a worker that can be used.",
     )
     exclude: tuple[str, ...] = Field(
         default=(),
@@ -88,6 +91,8 @@ class Executor(Frozen):
             )
         if self.scheduler is not None and not _ADDRESS.fullmatch(self.scheduler):
             raise ValueError(f"scheduler {self.scheduler!r} is no address such as dask://host:8786")
+        if self.workers is not None and {"n_workers", "hosts"} & self.options.keys():
+            raise ValueError("`workers` and `options` both say how many workers there are; leave one out")
         if self.scheduler is not None and (self.options or self.workers):
             raise ValueError(
                 "`options` and `workers` are of a `cluster` that is started, not of a `scheduler`"
@@ -135,7 +140,7 @@ class Executor(Frozen):
         try:
             quiet = {"silence_logs": logging.CRITICAL} if name == "LocalCluster" else {}
             cluster = kind(**{**quiet, **self.options})
-            if self.workers is not None and not ("n_workers" in self.options or "hosts" in self.options):
+            if self.workers is not None:
                 cluster.scale(self.workers)
         except Exception as error:  # whatever a cluster's own code raises
             raise ConfigurationError(f"{name} does not start: {_reason(error)}") from None

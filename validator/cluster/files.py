@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from validator.base import Frozen
 from validator.documents import file_digest
@@ -94,16 +94,18 @@ def collect(
     paths: dict[str, Path] = {}
     for path in _listed(root):
         place = path.relative_to(root).as_posix()
-        if not any(fnmatch.fnmatchcase(place, pattern) for pattern in exclude):
+        # A link to elsewhere may lead to anything of this user's.
+        if _leads_into(root, path) and not any(fnmatch.fnmatchcase(place, pattern) for pattern in exclude):
             paths[place] = path
     for path in named:
         absolute = Path(os.path.normpath(path))
-        if not absolute.is_relative_to(root):
+        if not (absolute.is_relative_to(root) and _leads_into(root, path)):
             raise ConfigurationError(
                 f"{path} lies outside {root}, so no other machine has it; move it into the checkout, or name "
                 "it by an address such as s3://bucket/model.keras"
             )
-        paths |= {each.relative_to(root).as_posix(): each for each in _below(absolute)}
+        below = (each for each in _below(absolute) if _leads_into(root, each))
+        paths |= {each.relative_to(root).as_posix(): each for each in below}
     paths |= further
     files: list[BundledFile] = []
     sources: dict[str, Path] = {}
@@ -119,15 +121,16 @@ def collect(
     return Collected(Bundle(files=tuple(files)), sources)
 
 
-def history(folder: Path, commits: Sequence[str], target: Path) -> dict[str, Path]:
+def history(folder: Path, commits: Sequence[str], target: Path, *, whole: bool) -> dict[str, Path]:
     """A repository of some commits alone, for shards that read both sides of a pull request through git.
 
     Nothing of this repository's settings is in it: they may hold credentials.
 
     Args:
         folder: in the checkout.
-        commits: their ids; the first is what is checked out. Of it alone, only the commit is packed.
+        commits: their ids; the first is what is checked out.
         target: an empty folder for the files.
+        whole: whether their files are in it, and the index; otherwise their names and messages alone.
 
     Returns:
         Path in the checkout → file, as `collect` takes it.
@@ -138,10 +141,13 @@ def history(folder: Path, commits: Sequence[str], target: Path) -> dict[str, Pat
     repository = Repository(folder)
     commits = tuple(dict.fromkeys(commits))
     target.mkdir(parents=True, exist_ok=True)
-    objects = ["--objects"] if len(commits) > 1 else []
+    objects = ["--objects"] if whole else []
     try:
         listed = repository.run("rev-list", "--no-walk", *objects, *commits)
         repository.run("pack-objects", "--quiet", str(target / "pack"), lines=listed, seconds=600.0)
+        if whole:  # without an index, git takes every file for a new one
+            index = {"GIT_INDEX_FILE": str(target / "index")}
+            repository.run("read-tree", commits[0], variables=index, seconds=600.0)
     except GitError as error:
         raise ConfigurationError(f"the commits of this run cannot be packed: {error}") from None
     sha256 = len(commits[0]) == 64
@@ -157,6 +163,8 @@ def history(folder: Path, commits: Sequence[str], target: Path) -> dict[str, Pat
         path = target / name.replace("/", "-")
         path.write_text(text, encoding="utf-8")
         files[f".git/{name}"] = path
+    if whole:
+        files[".git/index"] = target / "index"
     packs = (path for path in target.iterdir() if path.suffix in (".pack", ".idx"))
     return files | {f".git/objects/pack/{path.name}": path for path in packs}
 
@@ -169,15 +177,31 @@ def _listed(root: Path) -> Iterator[Path]:
             raise GitError("another repository")
         raw = repository.run("ls-files", "-z", "--cached", "--others", "--exclude-standard", seconds=600.0)
     except (ConfigurationError, GitError):
-        yield from _below(root)
+        yield from (path for path in _below(root) if not _is_hidden(path.relative_to(root)))
         return
     tracked = set(repository.run("ls-files", "-z", "--cached", seconds=600.0).split(b"\0"))
     for name in filter(None, raw.split(b"\0")):
-        path = root / os.fsdecode(name)
-        hidden = any(part.startswith(".") for part in PurePosixPath(os.fsdecode(name)).parts)
-        if hidden and name not in tracked:  # such as .env: nothing of this kind travels unless it is tracked
-            continue
+        place = PurePosixPath(os.fsdecode(name))
+        if name in tracked or not _is_hidden(place):  # of what is like .env, only what is tracked travels
+            yield from _inside(root / place, root)
+
+
+def _inside(path: Path, root: Path) -> Iterator[Path]:
+    """A file that git lists; of a repository in this one, which git does not open, what is not hidden."""
+    if path.is_dir() and not path.is_symlink():
+        yield from (each for each in _below(path) if not _is_hidden(each.relative_to(root)))
+    else:
         yield from _below(path)
+
+
+def _leads_into(root: Path, path: Path) -> bool:
+    """Whether a path is below a root once links are followed, and has a name that can be written as text."""
+    place = os.path.realpath(path)  # of a link that leads to itself, that link
+    return Path(place).is_relative_to(root) and place.isprintable() and str(path).isprintable()
+
+
+def _is_hidden(place: PurePath) -> bool:
+    return any(part.startswith(".") for part in place.parts)
 
 
 def _below(path: Path) -> Iterator[Path]:

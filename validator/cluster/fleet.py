@@ -9,17 +9,20 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from validator.cluster import task
 from validator.cluster.dispatch import LostError
 from validator.cluster.executor import Executor
 from validator.cluster.files import Collected
-from validator.cluster.order import Answer, Order
+from validator.cluster.order import Answer, Order, Tool
+from validator.documents import file_digest
 from validator.errors import CannotJudgeError, ConfigurationError
 
 _RENEW_SECONDS = 10.0
 _START_SECONDS = 30.0  # for a number of workers, which decides how many shards there are
+_RESULT_SECONDS = 60.0  # for an answer that is there: from a worker that dies just then it never comes
 _LOST_SECONDS = 20.0  # without a connection, after which the scheduler is gone
 _TELL_SECONDS = 2.0  # to end a shard that is given up; a worker that does not answer is not waited for
 _LOOK_SECONDS = 1.0  # between two questions about who is there
@@ -72,6 +75,7 @@ class DaskFleet:
         attempt = f"keras-validator-{order.name}-{uuid.uuid4().hex}"
         self._asked[worker] = self.client.submit(
             task.run_order,
+            Tool.this().model_dump_json(),
             order.model_dump_json(),
             attempt,
             key=attempt,
@@ -83,6 +87,8 @@ class DaskFleet:
 
     def answers(self) -> Sequence[tuple[str, Answer]]:
         """What has come back."""
+        if self.client.status != "running":
+            return []
         ended = {worker: future for worker, future in self._asked.items() if future.done()}
         return [(worker, self._read(worker, future)) for worker, future in ended.items()]
 
@@ -96,7 +102,12 @@ class DaskFleet:
                 "sent through the scheduler; name a `store` that all workers reach, or raise `transfer_gib`"
             )
         for digest in missing:
-            if why := self._send(worker, digest):
+            path = self.files.sources.get(digest)
+            try:
+                why = self._send(worker, digest, path) if path else "it asks for a file that it needs not"
+            except OSError as error:
+                why = f"{path} cannot be read any more: {error.strerror or error}"
+            if why:
                 return why
         return ""
 
@@ -133,8 +144,11 @@ class DaskFleet:
 
     def _read(self, worker: str, future: Any) -> Answer:
         del self._asked[worker]
+        if future.status == "cancelled":  # the connection was lost for a while; what ran then still does
+            self._aside(self._tell, worker, task.give_up, future.key)
+            return Answer(kind="failed", why="the connection was lost")
         try:
-            return Answer.model_validate_json(future.result())
+            return Answer.model_validate_json(future.result(timeout=_RESULT_SECONDS))
         except ModuleNotFoundError as error:
             why = f"it lacks keras-validator or what it needs ({error})"
             return Answer(kind="other-tool", why=why)
@@ -142,12 +156,14 @@ class DaskFleet:
             reason = " ".join(str(error).split())[:300]
             return Answer(kind="failed", why=f"{type(error).__name__}: {reason}")
 
-    def _send(self, worker: str, digest: str) -> str:
+    def _send(self, worker: str, digest: str, path: Path) -> str:
         transfer = uuid.uuid4().hex
         left = self.files.bundle.contents[digest]
-        with self.files.sources[digest].open("rb") as file:
+        if file_digest(path) != digest:
+            return f"{path} changed since the run began; run again"
+        with path.open("rb") as file:
             while True:
-                piece = file.read(_PIECE)
+                piece = file.read(min(_PIECE, left))
                 left -= len(piece)
                 is_last = left <= 0 or not piece
                 asked = {"last": is_last, "workers": [worker], "on_error": "return"}
@@ -211,6 +227,8 @@ def stored(files: Collected, store: str, say: Callable[[str], None]) -> None:
         for digest, path in files.sources.items():
             place = f"{root.rstrip('/')}/{digest}"
             if not system.exists(place):
+                if file_digest(path) != digest:
+                    raise OSError(f"{path} changed since the run began")
                 say(f"to {store}: {path.name}")
                 partial = f"{place}.{uuid.uuid4().hex}.part"
                 system.put_file(str(path), partial)

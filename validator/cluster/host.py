@@ -70,9 +70,9 @@ class Host:
         root = place / "files"
         with place.with_suffix(".lock").open("a") as holder:
             fcntl.flock(holder, fcntl.LOCK_SH)
-            while not ((place / ".complete").is_file() and _holds(bundle, root, unwanted)):
+            while not ((place / ".complete").is_file() and _holds(bundle, root)):
                 fcntl.flock(holder, fcntl.LOCK_EX)  # once no other shard uses it
-                if not ((place / ".complete").is_file() and _holds(bundle, root, unwanted)):
+                if not ((place / ".complete").is_file() and _holds(bundle, root)):
                     shutil.rmtree(place, ignore_errors=True)
                     self._make(bundle, root, unwanted)
                     (place / ".complete").touch()
@@ -126,15 +126,23 @@ class Host:
                 fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(place)
         oldest = time.time() - _CONTENT_SECONDS
-        for path in (self.folder / "contents").glob("*/*"):
+        for path in (*self.folder.glob("contents/*/*"), *self.folder.glob("arriving/*")):
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < oldest:
                     path.unlink()
+        for path in self.folder.glob("runs/*"):  # of workers that were killed
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < oldest:
+                    shutil.rmtree(path)
 
 
-def _holds(bundle: Bundle, root: Path, unwanted: Collection[str]) -> bool:
-    """Whether a checkout still has what it was made of: code of a model could have written to it."""
-    files = [file for file in bundle.files if not file.link and file.path not in unwanted]
+def _holds(bundle: Bundle, root: Path) -> bool:
+    """Whether a checkout still has what it was made of: code of a model could have written to it.
+
+    Locks and git's index are the tool's to write anew.
+    """
+    own = {*bundle.local, ".git/index"}
+    files = [file for file in bundle.files if not file.link and file.path not in own]
     try:
         return all(file_digest(root / file.path) == file.sha256 for file in files)
     except OSError:

@@ -27,6 +27,11 @@ class Tool(Frozen):
         system = f"{sys.platform} {platform.machine()}"
         return cls(version=__version__, sha256=_own_digest(), system=system)
 
+    @property
+    def name(self) -> str:
+        """As it is told apart from another."""
+        return f"keras-validator {self.version} ({self.sha256[:12]})"
+
     def same_code(self, other: Tool) -> bool:
         """Whether another is the same code."""
         return (self.version, self.sha256) == (other.version, other.sha256)
@@ -35,13 +40,14 @@ class Tool(Frozen):
 class Order(Frozen):
     """One shard to run. `request`: as the command line's hidden `shard` reads it. `run`: whose lease counts.
 
-    `part`: the file that it leaves. `store`: where contents lie that this worker does not have.
+    `part`: the file that it leaves. `store`: where contents lie that this worker does not have. `system`: the
+    client's kind of machine.
     """
 
     name: str
     run: str
     part: str
-    tool: Tool
+    system: str
     bundle: Bundle
     request: str
     store: str | None = None
@@ -58,7 +64,6 @@ class Answer(Frozen):
     part: str = ""
     missing: tuple[str, ...] = ()
     why: Text = ""
-    log: Text = ""
     seconds: float = 0.0
 
 

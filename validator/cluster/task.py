@@ -62,12 +62,18 @@ def receive(digest: str, transfer: str, piece: bytes, *, last: bool, dask_worker
     return ""
 
 
-def run_order(text: str, attempt: str) -> str:
-    """Run a shard. `text` is an order, `attempt` a name for this try; returns an answer."""
+def run_order(tool: str, text: str, attempt: str) -> str:
+    """Run a shard. `tool` is the client's, `text` an order of it, `attempt` a name for this try.
+
+    Returns an answer. Another tool may write orders in another form: they are not looked at.
+    """
     from distributed import get_worker
 
-    order = Order.model_validate_json(text)
-    return _answer(order, attempt, _host(get_worker())).model_dump_json()
+    own, asked = Tool.this(), Tool.model_validate_json(tool)
+    if not own.same_code(asked):
+        why = f"it has {own.name}, and this run needs {asked.name}"
+        return Answer(kind="other-tool", why=why).model_dump_json()
+    return _answer(Order.model_validate_json(text), attempt, _host(get_worker())).model_dump_json()
 
 
 def _host(worker: Any) -> Host:
@@ -77,11 +83,6 @@ def _host(worker: Any) -> Host:
 
 
 def _answer(order: Order, attempt: str, host: Host) -> Answer:
-    own = Tool.this()
-    if not own.same_code(order.tool):
-        other = f"keras-validator {own.version} ({own.sha256[:12]})"
-        asked = f"{order.tool.version} ({order.tool.sha256[:12]})"
-        return Answer(kind="other-tool", why=f"it has {other}, and this run needs {asked}")
     renew(order.run)
     try:
         missing = host.missing(order.bundle.contents)
@@ -90,7 +91,7 @@ def _answer(order: Order, attempt: str, host: Host) -> Answer:
             missing = host.missing(order.bundle.contents)
         if missing:
             return Answer(kind="missing", missing=missing)
-        with host.checkout(order.bundle, is_alike=own.system == order.tool.system) as root:
+        with host.checkout(order.bundle, is_alike=Tool.this().system == order.system) as root:
             return _run(order, attempt, root / order.bundle.folder, host.run_folder())
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -112,26 +113,26 @@ def _run(order: Order, attempt: str, folder: Path, run: Path) -> Answer:
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "validator", "shard", "--output", str(run / "run")],
+                [sys.executable, "-m", "validator", "shard", str(folder), "--output", str(run / "run")],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                cwd=folder,
+                cwd=run,  # which `-m` imports from first: nothing of the checkout may lie there
                 start_new_session=True,
             )
         code = _follow(process, order, attempt)
         tail = _tail(log)
         seconds = time.monotonic() - began
         if code is None:
-            return Answer(kind="failed", why="it was given up", log=tail, seconds=seconds)
+            return Answer(kind="failed", why="it was given up", seconds=seconds)
         part = run / "run" / order.part
         if code == Exit.OK and part.is_file():
             text = read_bytes(part, _PART_BYTES).decode()
-            return Answer(kind="done", part=text, log=tail, seconds=seconds)
+            return Answer(kind="done", part=text, seconds=seconds)
         last = tail.strip().splitlines()[-1:] or [f"the run ended with {code}"]
         is_final = code == Exit.CONFIGURATION  # of the project, so that another worker says the same
         why = plain(last[0], 600).removeprefix("keras-validator: ")
-        return Answer(kind="refused" if is_final else "failed", why=why, log=tail, seconds=seconds)
+        return Answer(kind="refused" if is_final else "failed", why=why, seconds=seconds)
     except ValueError as error:  # a part that is too large, or no text
         return Answer(kind="failed", why=f"its part cannot be read: {error}")
     finally:

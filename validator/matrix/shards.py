@@ -11,8 +11,8 @@ from validator.matrix.plan import Cell, Plan
 
 #: Jobs that `strategy.matrix` of GitHub Actions may have.
 MOST_SHARDS = 256
-#: What it takes to build an environment and to import its packages, in cells of a small model.
-_ENVIRONMENT = 10
+#: What it takes to build an environment and to import its packages, in cells of a model of a second or two.
+_ENVIRONMENT = 3
 _WRITTEN = re.compile(r"([1-9][0-9]{0,2})/([1-9][0-9]{0,2})")
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,12 +27,12 @@ from validator.cluster import (
     stored,
 )
 from validator.config import is_remote, named_files
-from validator.errors import CannotJudgeError, ConfigurationError
+from validator.errors import CannotJudgeError, ConfigurationError, ValidatorError
 from validator.matrix import CURRENT, Shard, shards
 from validator.pipeline.history import CodePlace
-from validator.pipeline.parts import read_part
+from validator.pipeline.parts import PlannedRun, read_part
 from validator.pipeline.places import locks
-from validator.pipeline.project import Project
+from validator.pipeline.project import Project, command_of, display_path
 from validator.pipeline.shard_request import ShardRequest
 from validator.pipeline.supply import as_reported, fetch_all, supplied
 from validator.remote import Fetched, entries_of, files_below
@@ -81,13 +81,42 @@ class ClusterRun:
             )
         lost = {Shard.read(name).index: why for name, why in outcome.lost.items()}
         parts = [self._part(name) for name in outcome.parts]
+        for part in parts:
+            self._check_plan(part)
         if not parts:
             raise CannotJudgeError(f"no shard left a result: {'; '.join(dict.fromkeys(lost.values()))}")
-        report = merge(parts, lost)
-        shutil.rmtree(self._folder, ignore_errors=True)
-        change = self.project.pull_request
-        commit = {"commit": change.commit} if change else {}
-        return report.model_copy(update={"fetched": tuple(map(as_reported, held.values())), **commit})
+        try:
+            report = merge(parts, lost)
+        except ValidatorError:  # parts that contradict each other would do so again
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        if not lost:  # otherwise the next run does what is lost, and no more
+            shutil.rmtree(self._folder, ignore_errors=True)
+        return self._localised(report.model_copy(update={"fetched": tuple(map(as_reported, held.values()))}))
+
+    def _localised(self, report: Report) -> Report:
+        """A report with the paths and commands of this machine, and the commit that it is about."""
+        project = self.project
+        commands = {cell.id: command_of(project, cell) for cell in project.plan.compared}
+        models = tuple(
+            model.model_copy(
+                update={
+                    "cells": tuple(
+                        cell.model_copy(update={"reproduce": commands.get(cell.cell, cell.reproduce)})
+                        for cell in model.cells
+                    )
+                }
+            )
+            for model in report.models
+        )
+        update: dict[str, object] = {
+            "models": models,
+            "configuration": project.display_path,
+            "acceptance_file": display_path(project.folder / project.settings.acceptances),
+        }
+        if project.pull_request is not None:
+            update["commit"] = project.pull_request.commit
+        return report.model_copy(update=update)
 
     def _check(self) -> None:
         if CURRENT in self.request.selection.environments:
@@ -97,6 +126,27 @@ class ClusterRun:
         if self.request.cache is not None:
             raise ConfigurationError("--cache is of this machine alone; leave it out with --executor")
 
+    def _check_plan(self, part: Part) -> None:
+        """Refuse a part of another plan: a worker that read another upgrade could leave out what this has.
+
+        Raises:
+            CannotJudgeError: it is of another one.
+        """
+        shard = Shard(part.shard, len(part.shards))
+        settings = self.project.settings
+        planned = PlannedRun(shard, settings, self.project, CodePlace.of(self.project.path)).parts
+        update = {"reproduce": ""}
+        own, its = (
+            [[cell.model_copy(update=update) for cell in cells] for cells in each]
+            for each in (planned, part.shards)
+        )
+        if own != its:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise CannotJudgeError(
+                f"the plan of shard {shard} on its worker is not that of this machine; run without "
+                "--executor, and report this"
+            )
+
     @property
     def _folder(self) -> Path:
         """Where parts are kept until all are there."""
@@ -104,12 +154,14 @@ class ClusterRun:
 
     def _dispatched(self, fleet: DaskFleet, pins: Mapping[str, str]) -> Outcome:
         """Run the shards that an earlier run of the same did not finish."""
-        orders = list(self._orders(fleet, pins))
-        key = key_of(fleet.files, [order.request for order in orders])
-        if _text(self._folder / "key") != key:
+        key = key_of(fleet.files, self._request(Shard(1, 1), pins).model_dump_json(), self.executor.shards)
+        before, _, count = _text(self._folder / "key").partition(" ")
+        shards_before = int(count) if before == key else None  # other workers may be there now
+        orders = list(self._orders(fleet, pins, shards_before))
+        if shards_before is None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.mkdir(parents=True)
-            (self._folder / "key").write_text(key, encoding="utf-8")
+            (self._folder / "key").write_text(f"{key} {len(orders)}", encoding="utf-8")
         kept = {order.name: "" for order in orders if (self._folder / order.part).is_file()}
         if kept:
             self.say(f"{len(kept)} of {len(orders)} shards are done already")
@@ -134,16 +186,18 @@ class ClusterRun:
             path.unlink(missing_ok=True)  # so that the next run makes it anew
             raise
 
-    def _orders(self, fleet: DaskFleet, pins: Mapping[str, str]) -> Iterator[Order]:
+    def _orders(self, fleet: DaskFleet, pins: Mapping[str, str], count: int | None) -> Iterator[Order]:
+        """The orders of all shards; `count`: how many an earlier run of the same had."""
         plan = self.project.plan
-        most = self.executor.shards or max(len(shards(plan)), fleet.size(self.executor))
-        count = len(shards(plan, most))
+        if count is None:
+            most = self.executor.shards or max(len(shards(plan)), fleet.size(self.executor))
+            count = len(shards(plan, most))
         for shard in (Shard(index, count) for index in range(1, count + 1)):
             yield Order(
                 name=str(shard),
                 run=fleet.run,
                 part=shard.file,
-                tool=Tool.this(),
+                system=Tool.this().system,
                 bundle=fleet.files.bundle,
                 request=self._request(shard, pins).model_dump_json(),
                 store=self.executor.store,
@@ -153,6 +207,7 @@ class ClusterRun:
         request, change = self.request, self.project.pull_request
         revisions = change.detected.revisions if change and not request.moves else None
         return ShardRequest(
+            tool=Tool.this().sha256,
             config=os.path.relpath(self.project.path, root_of(self.project.folder) / self._cwd),
             shard=str(shard),
             only=request.only,
@@ -189,13 +244,14 @@ class ClusterRun:
         named += [file for each in held.values() for file in files_below(each.path)]
         named += entries_of(project.work / "remote", {each.sha256 for each in held.values()})
         own = [
-            project.work / "locks" / f"{environment.installed_as}.txt"
+            project.locks_of(environment.name) / f"{environment.installed_as}.txt"
             for environment in project.plan.environments
             if not environment.interpreter
         ]
-        own = [path for path in own if path.is_file()]
+        own = [path for path in own if path.is_file() and path.is_relative_to(root)]
         shutil.rmtree(self._history, ignore_errors=True)
-        further = history(project.folder, self._commits, self._history) if self._commits else {}
+        whole = project.pull_request is not None
+        further = history(project.folder, self._commits, self._history, whole=whole) if self._commits else {}
         run = self.request.folder.root
         exclude = (f"{run.relative_to(root).as_posix()}/*",) if run.is_relative_to(root) else ()
         files = collect(root, [*named, *own], further, (*self.executor.exclude, *exclude))
@@ -215,20 +271,22 @@ class ClusterRun:
         return () if commit is None else (commit, *sides)
 
 
-def key_of(files: Collected, requests: Sequence[str]) -> str:
+def key_of(files: Collected, request: str, most: int | None) -> str:
     """A digest of all that decides what shards leave: parts of an earlier run with the same one are theirs.
+
+    `request`: of any shard, as JSON. `most`: how many shards the executor asks for.
 
     When ranges were resolved is not part of it. The locks that came of it are, but for their first lines,
     which name that moment.
     """
-    asked = [json.loads(request) | {"instant": None} for request in requests]
+    asked = json.loads(request) | {"instant": None, "shard": None}
     locks = {
         file.path: _text(files.sources[file.sha256]).partition("\n")[2]
         for file in files.bundle.files
         if file.path in files.bundle.local
     }
     others = [(file.path, file.sha256, file.link) for file in files.bundle.files if file.path not in locks]
-    whole = json.dumps([Tool.this().sha256, others, locks, asked], sort_keys=True)
+    whole = json.dumps([Tool.this().sha256, others, locks, asked, most], sort_keys=True)
     return hashlib.sha256(whole.encode()).hexdigest()
 
 

@@ -10,6 +10,7 @@ import threading
 from pydantic import Field, ValidationError
 
 from validator.base import Frozen
+from validator.cluster import Tool
 from validator.documents import first_problem
 from validator.errors import ConfigurationError
 
@@ -17,10 +18,12 @@ from validator.errors import ConfigurationError
 class ShardRequest(Frozen):
     """A request as JSON. Paths are from the folder where the shard's process is started.
 
-    `shard`: `2/3`. `base` and `head` are commits. `instant`: when ranges are resolved. `pins`: address →
-    digest of what the client fetched, which lies in the shard's cache.
+    `tool`: the digest of the client's own files. `shard`: `2/3`. `base` and `head` are commits. `instant`:
+    when ranges are resolved. `pins`: address → digest of what the client fetched, which lies in the shard's
+    cache.
     """
 
+    tool: str
     config: str
     shard: str
     only: tuple[str, ...] = ()
@@ -50,6 +53,11 @@ class ShardRequest(Frozen):
             request = cls.model_validate_json(line)
         except ValidationError as error:
             raise ConfigurationError(f"the shard's request cannot be read: {first_problem(error)}") from None
+        own = Tool.this()
+        if request.tool != own.sha256:  # installed anew since the worker started
+            raise ConfigurationError(
+                f"this worker has {own.name}, and the run another; start the worker again"
+            )
         threading.Thread(target=_interrupted_at_end, daemon=True).start()
         return request
 
