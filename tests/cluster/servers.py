@@ -67,7 +67,7 @@ class Servers:
     def wait_for_shard(self, name: str) -> None:
         """Wait until a worker runs models."""
         for _ in range(1200):
-            if any("keras_capture" in " ".join(_command(each)) for each in self.children(name)):
+            if any("/validator/worker" in " ".join(_command(each)) for each in self.children(name)):
                 return
             time.sleep(0.1)
         raise AssertionError((self.folder / f"{name}.log").read_text())
