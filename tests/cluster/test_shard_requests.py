@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from validator.cluster import Executor, collect
-from validator.errors import ConfigurationError
+from validator.cluster import Executor, collect, connected
+from validator.errors import CannotJudgeError, ConfigurationError
 from validator.matrix import AskedMoves, MatrixSelection, Shard
 from validator.pipeline.clustered import key_of
 from validator.pipeline.run import Request, produce, requested
@@ -111,6 +111,14 @@ def test_the_python_of_this_machine_is_on_no_worker(config: Path) -> None:
     request = Request(config, selection=MatrixSelection((), "", ("current",)), executor=CLUSTER, quiet=True)
     with pytest.raises(ConfigurationError, match="the Python of this machine, which no worker has"):
         produce(request)
+
+
+@pytest.mark.parametrize("address", ["dask://127.0.0.1:9", "tls://127.0.0.1:9"])
+def test_a_scheduler_that_cannot_be_reached_is_named(address: str) -> None:
+    executor = Executor(scheduler=address, wait_seconds=0.5)
+    refusal = pytest.raises(CannotJudgeError, match=f"the scheduler {address} cannot be reached")
+    with refusal, connected(executor, lambda _: None):
+        pass
 
 
 def test_parts_are_kept_for_the_same_files_and_locks_whenever_those_were_resolved(tmp_path: Path) -> None:

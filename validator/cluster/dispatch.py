@@ -91,7 +91,8 @@ class _Dispatch:
             for worker, answer in self.fleet.answers():
                 if worker in self.running:
                     self._heed(worker, answer)
-            self._hand_out([worker for worker in alive if worker not in self.unusable])
+            self.usable = tuple(worker for worker in alive if worker not in self.unusable)
+            self._hand_out(self.usable)
             if not self.running and self._is_alone():
                 break
             self._tell()
@@ -158,7 +159,6 @@ class _Dispatch:
 
     def _finish(self, order: Order, since: float, answer: Answer) -> None:
         self.outcome.parts[order.name] = answer.part
-        self.outcome.lost.pop(order.name, None)
         self.keep(order.name, answer.part)
         self.seconds.append(time.monotonic() - since)
         self._end(order)

@@ -49,11 +49,6 @@ class Bundle(Frozen):
         """Digest → bytes, of every content once."""
         return {file.sha256: file.size for file in self.files if not file.link}
 
-    @property
-    def size(self) -> int:
-        """Bytes of all contents."""
-        return sum(self.contents.values())
-
 
 @dataclass(frozen=True)
 class Collected:
@@ -61,11 +56,6 @@ class Collected:
 
     bundle: Bundle
     sources: Mapping[str, Path]
-
-    @property
-    def largest(self) -> BundledFile | None:
-        """The file that takes most."""
-        return max(self.bundle.files, key=lambda file: file.size, default=None)
 
 
 def root_of(folder: Path) -> Path:

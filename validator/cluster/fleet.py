@@ -52,9 +52,7 @@ class DaskFleet:
             if now - self._asked_at > _LOOK_SECONDS:
                 self._alive = tuple(sorted(self._reached(self.client.nthreads)))
                 self._asked_at = time.monotonic()
-        elif (
-            now - self._connected_at > _LOST_SECONDS
-        ):  # a question would wait for a new connection much longer
+        elif now - self._connected_at > _LOST_SECONDS:  # a question would wait for a new one much longer
             raise LostError(f"no connection for {_LOST_SECONDS:g} s")
         return self._alive
 
@@ -206,10 +204,11 @@ def connected(executor: Executor, say: Callable[[str], None]) -> Iterator[Any]:
             target = stack.enter_context(executor.start())
         try:
             client: Any = Client(target, timeout=executor.wait_seconds, set_as_default=False)  # type: ignore[no-untyped-call]
-        except (OSError, TimeoutError) as error:
+        except Exception as error:  # of the transport, or of Dask's own configuration, such as its TLS
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
             raise CannotJudgeError(
-                f"the scheduler {executor.scheduler or executor.cluster} cannot be reached within "
-                f"{executor.wait_seconds:g} s: {error}"
+                f"the scheduler {executor.scheduler or executor.cluster} cannot be reached: {reason}; check "
+                "its address, the network, and Dask's settings"
             ) from None
         stack.enter_context(client)
         if client.dashboard_link:

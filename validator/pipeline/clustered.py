@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ from validator.pipeline.shard_request import ShardRequest
 from validator.pipeline.supply import as_reported, fetch_all, supplied
 from validator.remote import Fetched, entries_of, files_below
 from validator.runner import write_text
-from validator.verdict.parts import Part, merge
+from validator.verdict.parts import Part, PlannedCell, merge
 from validator.verdict.results import Report
 
 if TYPE_CHECKING:
@@ -68,9 +69,8 @@ class ClusterRun:
         settings = self.project.settings.model_copy(
             update={"sha256": {**self.project.settings.sha256, **pins}}
         )
-        supplied(
-            replace(self.project, settings=settings), self.say
-        )  # what is missing is found before it is sent
+        pinned = replace(self.project, settings=settings)
+        supplied(pinned, self.say)  # what is missing is found before anything is sent
         locks(self.project)  # every shard finds them, and installs the same
         files = self._collected(held)
         with connected(self.executor, self.say) as client:
@@ -81,10 +81,9 @@ class ClusterRun:
             )
         lost = {Shard.read(name).index: why for name, why in outcome.lost.items()}
         parts = [self._part(name) for name in outcome.parts]
-        for part in parts:
-            self._check_plan(part)
         if not parts:
             raise CannotJudgeError(f"no shard left a result: {'; '.join(dict.fromkeys(lost.values()))}")
+        self._check_plan(parts)
         try:
             report = merge(parts, lost)
         except ValidatorError:  # parts that contradict each other would do so again
@@ -126,26 +125,23 @@ class ClusterRun:
         if self.request.cache is not None:
             raise ConfigurationError("--cache is of this machine alone; leave it out with --executor")
 
-    def _check_plan(self, part: Part) -> None:
-        """Refuse a part of another plan: a worker that read another upgrade could leave out what this has.
+    def _check_plan(self, parts: Sequence[Part]) -> None:
+        """Refuse parts of another plan or upgrade: a worker that read others could leave out what these have.
 
         Raises:
-            CannotJudgeError: it is of another one.
+            CannotJudgeError: one is of another.
         """
-        shard = Shard(part.shard, len(part.shards))
-        settings = self.project.settings
-        planned = PlannedRun(shard, settings, self.project, CodePlace.of(self.project.path)).parts
-        update = {"reproduce": ""}
-        own, its = (
-            [[cell.model_copy(update=update) for cell in cells] for cells in each]
-            for each in (planned, part.shards)
-        )
-        if own != its:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise CannotJudgeError(
-                f"the plan of shard {shard} on its worker is not that of this machine; run without "
-                "--executor, and report this"
-            )
+        project = self.project
+        upgrade = project.pull_request.detected.upgrade if project.pull_request else None
+        whole = Shard(1, len(parts[0].shards))
+        planned = _without_commands(PlannedRun(whole, project.settings, project, CodePlace(None, "")).parts)
+        for part in parts:
+            if _without_commands(part.shards) != planned or part.report.upgrade != upgrade:
+                shutil.rmtree(self._folder, ignore_errors=True)
+                raise CannotJudgeError(
+                    f"what shard {part.name} ran on its worker is not the plan of this machine; run without "
+                    "--executor, and report this"
+                )
 
     @property
     def _folder(self) -> Path:
@@ -208,7 +204,7 @@ class ClusterRun:
         revisions = change.detected.revisions if change and not request.moves else None
         return ShardRequest(
             tool=Tool.this().sha256,
-            config=os.path.relpath(self.project.path, root_of(self.project.folder) / self._cwd),
+            config=os.path.relpath(self.project.path, self._root / self._cwd),
             shard=str(shard),
             only=request.only,
             jobs=request.jobs,
@@ -224,16 +220,20 @@ class ClusterRun:
             origin=request.origin,
         )
 
+    @cached_property
+    def _root(self) -> Path:
+        return root_of(self.project.folder)
+
     @property
     def _cwd(self) -> str:
         """The current folder from the root of the checkout; the root where it is outside."""
-        root, current = root_of(self.project.folder), Path.cwd().resolve()
-        return current.relative_to(root).as_posix() if current.is_relative_to(root) else "."
+        current = Path.cwd().resolve()
+        return current.relative_to(self._root).as_posix() if current.is_relative_to(self._root) else "."
 
     def _collected(self, held: Mapping[str, Fetched]) -> Collected:
         """The files that shards need: of the checkout, of its commits, and what was fetched and locked."""
         project = self.project
-        root = root_of(project.folder)
+        root = self._root
         named = [project.path]
         if isinstance(project.settings.requirements, str):
             named.append(project.folder / project.settings.requirements)
@@ -288,6 +288,11 @@ def key_of(files: Collected, request: str, most: int | None) -> str:
     others = [(file.path, file.sha256, file.link) for file in files.bundle.files if file.path not in locks]
     whole = json.dumps([Tool.this().sha256, others, locks, asked, most], sort_keys=True)
     return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def _without_commands(parts: Sequence[Sequence[PlannedCell]]) -> list[list[PlannedCell]]:
+    """A plan but for its commands, which depend on the current folder."""
+    return [[cell.model_copy(update={"reproduce": ""}) for cell in cells] for cells in parts]
 
 
 def _text(path: Path) -> str:
