@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,10 +22,11 @@ NO_LIMIT = RunLimit()
 
 @dataclass
 class Bench:
-    """A pool under test, with all that it reported."""
+    """A pool under test, with all that it reported. `busy`: seconds in which it looks at no job that began."""
 
     folder: Path
     python: Callable[[str], Path]
+    busy: float = 0.0
     events: list[tuple[str, ...]] = field(default_factory=list)
     preparations: list[str] = field(default_factory=list)
 
@@ -50,9 +52,13 @@ class Bench:
             with lock:
                 self.events.append(event)
 
+        def began(job: str) -> None:
+            note("started", job)
+            time.sleep(self.busy)
+
         watcher = Watcher(
             note,
-            lambda job: note("started", job),
+            began,
             lambda job, failure: note("finished", job, failure.error if failure else ""),
         )
         return Pool(places, bounds or Bounds(120, 60, 64 * GIB), watcher, jobs, limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import threading
 import time
@@ -136,9 +137,12 @@ class Supervisor:
                 message = f"{self._place.python} cannot be started: {error.strerror or error}"
                 self._lose(queue, Failure(stage="crash", error=type(error).__name__, message=message))
                 return
-            self._ask(worker, queue)
-            broken = self._follow(worker, queue)
-            if queue:
+            # Unconfined, a job could write to the results of the last one before they are sealed: one at a time.
+            asked = len(queue) if self._bounds.sandbox else 1
+            rest = len(queue) - asked
+            self._ask(worker, itertools.islice(queue, asked))
+            broken = self._follow(worker, queue, rest)
+            if len(queue) > rest:
                 self._bury(worker, queue, broken)
 
     def end(self) -> None:
@@ -167,8 +171,11 @@ class Supervisor:
         write_request(path, self._place.environment, list(jobs), self._place.pythonpath, sandbox)
         worker.send(path)
 
-    def _follow(self, worker: WorkerProcess, queue: deque[Job]) -> Failure | None:
-        """Take each job from the queue as it ends. Jobs are left where the worker died or must die; why."""
+    def _follow(self, worker: WorkerProcess, queue: deque[Job], rest: int) -> Failure | None:
+        """Take each job from the queue as it ends, but for the rest of so many.
+
+        More are left where the worker died or must die; why.
+        """
         attempt = self._attempt = _Attempt(queue[0])
         while True:
             if self._stop.is_set():
@@ -178,7 +185,7 @@ class Supervisor:
             if attempt.job.file("ended").exists():
                 self._settle(worker, queue.popleft(), attempt.failure)
                 self._attempt, self._is_new = None, False
-                if not queue:
+                if len(queue) == rest:
                     return None
                 attempt = self._attempt = _Attempt(queue[0])
             elif is_dead or self._must_die(worker, attempt):
