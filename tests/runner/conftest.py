@@ -22,7 +22,7 @@ NO_LIMIT = RunLimit()
 
 @dataclass
 class Bench:
-    """A pool under test, with all that it reported. `busy`: seconds in which it looks at no job that began."""
+    """A pool under test, and all that it reported. `busy`: seconds in which it sees nothing of a new job."""
 
     folder: Path
     python: Callable[[str], Path]

@@ -107,7 +107,7 @@ def intact_capture(result: Capture | Failure) -> Capture | Failure:
 
 
 def test_results_that_another_model_overwrites_are_not_judged(bench: Bench, outside: Path) -> None:
-    """Without a sandbox nothing keeps a model from it, so that the tool has to notice, however late it looks."""
+    """Without a sandbox nothing keeps a model from it, so the tool has to notice, however late it looks."""
     bench.busy = 1.0
     victim = hostile(bench, "victim", "honest")
     folder = bench.folder / KERAS

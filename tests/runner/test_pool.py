@@ -91,7 +91,6 @@ def test_a_second_round_reuses_the_worker_and_no_model_reaches_another(bench: Be
     assert bench.preparations == [OLDEST]
     digests = [result.outputs[0].open().values.sum() for result in (first["after"], second["again"])]  # type: ignore[union-attr]
     assert digests[0] == digests[1] != 0
-    # Without a sandbox each job is asked for when the results of the one before are sealed.
     requests = sorted(path.name for path in (bench.folder / OLDEST / WORKER_FOLDER).glob("request*"))
     assert requests == ["request-2.json", "request-3.json", "request-4.json", "request.json"]
 

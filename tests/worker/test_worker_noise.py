@@ -44,6 +44,7 @@ def recordings(folder: Path) -> dict[str, str]:
     tokens[::3, 8:] = 0
     tensors = {
         "features": {"features": wide},
+        "ten": {"features": FEATURES},
         "ids": {"ids": chance.choice([-1, 7, 12, 299], (40, 3)).astype("float32")},
         "tokens": {"tokens": tokens},
         "steps": {"steps": wide[..., None]},
@@ -80,6 +81,14 @@ def noise_jobs(folder: Path) -> list[dict]:
         do("classes"),
         do("two_outputs"),
         do("no time", "dense", tasks={"outputs": noise}),
+        do(
+            "told",
+            recorded="ten",
+            builder_arguments={"log": str(folder / "told.txt")},
+            predict=False,
+            tasks={"outputs": {"noise": {}, "reference": {}}},
+        ),
+        do("sized"),
         do("untraceable", "eager", builder_arguments={"other": False}),
         do("other", "eager", builder_arguments={"other": True}),
         do("variables", None, artifact=saved("variables")),
@@ -225,6 +234,21 @@ def test_time_cuts_batches_and_not_members(ran: Answers) -> None:
     answer = part(ran, "no time", "noise")
     assert (answer.members, answer.batches, answer.samples) == (8, [0], [[0, 4]])
     assert ran.answer("no time", "outputs").reference is None
+
+
+def test_one_trace_does_for_the_last_batch_too(ran: Answers) -> None:
+    assert part(ran, "told", "noise").samples == [[0, 4], [4, 8], [8, 10]]
+    assert part(ran, "told", "reference").how == "graph"
+    traced = (ran.folder / "told.txt").read_text().split()
+    assert traced.count("None") >= 2
+    assert "2" not in traced
+
+
+def test_code_that_needs_the_number_of_samples_is_traced_with_it(ran: Answers) -> None:
+    if ran.environment.is_keras_2:
+        pytest.skip("Keras 2 predicts with no number of samples either")
+    assert part(ran, "sized", "noise").method == "operations"
+    assert part(ran, "sized", "reference").how == "graph"
 
 
 @pytest.mark.parametrize(

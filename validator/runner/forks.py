@@ -34,7 +34,7 @@ class _Lane:
     def run(self, job: Job) -> Capture | Failure:
         """Do one job."""
         self._began = math.inf
-        self.supervisor.run([job])
+        self.supervisor.run(job)
         return self.results.pop(job.id)
 
     def started(self, job: Job) -> None:

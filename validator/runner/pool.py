@@ -85,6 +85,34 @@ class RunLimit:
 _Variables = tuple[tuple[str, str], ...]
 
 
+class _Turns:
+    """A semaphore, first come, first served: environments go on beside each other, however many they are.
+
+    The longest one then does not begin last, when nothing is left to run beside it.
+    """
+
+    def __init__(self, turns: int) -> None:
+        self._free = turns
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._free:  # then nobody waits
+                self._free -= 1
+                return
+            called = threading.Event()
+            self._waiting.append(called)
+        called.wait()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
+
+
 @dataclass
 class _Site:
     """What became of a place so far; `python` is None before it is installed; `began`: that it is being so.
@@ -122,7 +150,7 @@ class Pool:
         self._bounds = bounds
         self._limit = limit
         self._watcher = watcher
-        self._turns = threading.Semaphore(max(1, jobs))
+        self._turns = _Turns(max(1, jobs))
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._results: dict[str, Result] = {}
@@ -258,32 +286,23 @@ class Pool:
         if isinstance(site.python, Path):
             self._watcher.environment(name, "running")
         while queue:
-            jobs = self._next(queue)
+            job = self._next(queue)
             if isinstance(site.python, Failure):
-                for job in jobs:
-                    self.ended(job, lose(job, site.python))
+                self.ended(job, lose(job, site.python))
             else:
-                self._compute(self._supervisor(site, site.python, jobs[0]), jobs)
+                self._compute(self._supervisor(site, site.python, job), job)
         for variables, supervisor in site.supervisors.items():
             if variables:
                 supervisor.end()
         self._watcher.environment(name, "done" if site.failure is None else "failed")
 
-    def _next(self, queue: deque[Job]) -> list[Job]:
-        """Wait until the next job can start, and take it with those after it that the same worker can do."""
+    def _next(self, queue: deque[Job]) -> Job:
+        """Wait until the next job can start, and take it."""
         with self._changed:
             self._changed.wait_for(lambda: self._stop.is_set() or self._is_due(queue[0]))
             if self._stop.is_set():
                 raise StoppedError
-            jobs = [queue.popleft()]
-            while (
-                queue
-                and self._is_due(queue[0])
-                and not (jobs[0].budget or queue[0].budget)  # its end must not let another begin
-                and jobs[0].variables == queue[0].variables
-            ):
-                jobs.append(queue.popleft())
-        return jobs
+            return queue.popleft()
 
     def _is_due(self, job: Job) -> bool:
         """Whether every job that this one needs has ended."""
@@ -299,19 +318,16 @@ class Pool:
             site.supervisors[variables] = Supervisor(workplace, self._bounds, self, self._stop)
         return site.supervisors[variables]
 
-    def _compute(self, supervisor: Supervisor, jobs: Sequence[Job]) -> None:
-        """Run what can run, when it is this environment's turn."""
+    def _compute(self, supervisor: Supervisor, job: Job) -> None:
+        """Run a job if it can run, when it is this environment's turn."""
         with self._turns:  # whoever has it ends soon after a stop
             if self._stop.is_set():
                 raise StoppedError
-            runnable = []
-            for job in jobs:
-                refusal = self._refusal(job)
-                if refusal is None:
-                    runnable.append(job)
-                else:
-                    self.ended(job, lose(job, refusal))
-            supervisor.run(runnable)
+            refusal = self._refusal(job)
+            if refusal is None:
+                supervisor.run(job)
+            else:
+                self.ended(job, lose(job, refusal))
 
     def _refusal(self, job: Job) -> Failure | None:
         """Why a job that is due cannot start."""

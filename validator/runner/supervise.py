@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import shutil
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -109,41 +107,34 @@ class Supervisor:
         self._worker: WorkerProcess | None = None
         self._is_new = True  # no job of this worker has ended yet
         self._requests = 0
-        self._attempt: _Attempt | None = None
         self._room = 0  # bytes that were free on the disk as the last job began
         self.starts = 0
         self.facts: EnvironmentFacts | None = None
         self.failure: Failure | None = None
 
-    def run(self, jobs: Iterable[Job]) -> None:
-        """Run jobs in their order, and leave a `response.json` for each.
+    def run(self, job: Job) -> None:
+        """Run a job, and leave a `response.json` for it.
 
-        A job that dies, hangs or exceeds the memory limit costs itself. When the worker itself ends, another
-        does the rest; when it ends before it imported Keras, every job left is lost with it.
+        A job that dies, hangs or exceeds the memory limit costs itself. When the worker itself ends, the next
+        job gets another; when it ends before it imported Keras, no job runs here any more.
+        Results are sealed when this returns: no later job can write to them before.
         `StoppedError` means that the run was ended from outside.
         """
-        queue = deque(jobs)
-        if self.failure is not None:
-            self._lose(queue, self.failure)
-            return
-        while queue:
-            overdue = self._listener.overdue(queue[0])
-            if overdue is not None:
-                self._lose([queue.popleft()], overdue)
-                continue
+        while True:
+            refusal = self.failure or self._listener.overdue(job)
+            if refusal is not None:
+                self._lose(job, refusal)
+                return
             try:
                 worker = self._living()
             except OSError as error:
                 message = f"{self._place.python} cannot be started: {error.strerror or error}"
-                self._lose(queue, Failure(stage="crash", error=type(error).__name__, message=message))
+                self.failure = Failure(stage="crash", error=type(error).__name__, message=message)
+                continue
+            attempt = _Attempt(job)
+            self._ask(worker, job)
+            if self._follow(worker, attempt) or self._bury(worker, attempt):
                 return
-            # Unconfined, a job could write to the results of the last one before they are sealed: one at a time.
-            asked = len(queue) if self._bounds.sandbox else 1
-            rest = len(queue) - asked
-            self._ask(worker, itertools.islice(queue, asked))
-            broken = self._follow(worker, queue, rest)
-            if len(queue) > rest:
-                self._bury(worker, queue, broken)
 
     def end(self) -> None:
         """Kill the worker and everything it started."""
@@ -163,35 +154,28 @@ class Supervisor:
             self.starts += 1
         return self._worker
 
-    def _ask(self, worker: WorkerProcess, jobs: Iterable[Job]) -> None:
+    def _ask(self, worker: WorkerProcess, job: Job) -> None:
         self._requests += 1
         name = "request.json" if self._requests == 1 else f"request-{self._requests}.json"
         path = self._place.folder / name
         sandbox = self._bounds.sandbox
-        write_request(path, self._place.environment, list(jobs), self._place.pythonpath, sandbox)
+        write_request(path, self._place.environment, [job], self._place.pythonpath, sandbox)
         worker.send(path)
 
-    def _follow(self, worker: WorkerProcess, queue: deque[Job], rest: int) -> Failure | None:
-        """Take each job from the queue as it ends, but for the rest of so many.
-
-        More are left where the worker died or must die; why.
-        """
-        attempt = self._attempt = _Attempt(queue[0])
+    def _follow(self, worker: WorkerProcess, attempt: _Attempt) -> bool:
+        """Whether the job ended; it did not where the worker died, or must die."""
         while True:
             if self._stop.is_set():
                 raise StoppedError
             is_dead = worker.ended()  # asked first: all that a dead worker wrote is in the files below
             self._see_begin(attempt)
             if attempt.job.file("ended").exists():
-                self._settle(worker, queue.popleft(), attempt.failure)
-                self._attempt, self._is_new = None, False
-                if len(queue) == rest:
-                    return None
-                attempt = self._attempt = _Attempt(queue[0])
-            elif is_dead or self._must_die(worker, attempt):
-                return attempt.failure
-            else:
-                time.sleep(_POLL_SECONDS)
+                self._settle(worker, attempt.job, attempt.failure)
+                self._is_new = False
+                return True
+            if is_dead or self._must_die(worker, attempt):
+                return False
+            time.sleep(_POLL_SECONDS)
 
     def _must_die(self, worker: WorkerProcess, attempt: _Attempt) -> bool:
         """Kill a job that breaks a limit; whether that takes the whole worker."""
@@ -231,46 +215,44 @@ class Supervisor:
         excess = _excess(resident(attempt.pid), self._bounds.memory)
         return excess or _fill(self._room, _free(self._place.folder))
 
-    def _bury(self, worker: WorkerProcess, queue: deque[Job], broken: Failure | None) -> None:
-        """Account for the jobs that an ended worker, or one that must end, leaves behind.
+    def _bury(self, worker: WorkerProcess, attempt: _Attempt) -> bool:
+        """Account for what an ended worker, or one that must end, leaves behind; whether the job is lost.
 
-        Each worker takes one job from the queue at least: a job that leaves no trace of itself ends nothing
-        but itself.
+        One that did not begin is asked for again, of a new worker: each takes a job with it, or ends well.
         """
-        broken = broken or worker.crash()
-        began = self._attempt is not None and self._attempt.began
+        job, broken = attempt.job, attempt.failure or worker.crash()
         self.end()
-        self._attempt = None
-        if began or queue[0].file("started").exists():
-            self._settle(worker, queue.popleft(), broken or death(0))
-        elif self._is_new:
-            facts = read_environment(self._place.folder)
-            imported = facts is not None and facts.failure is None
-            lost = [queue.popleft()] if imported else list(queue)
-            self._lose(lost, broken or self._silence(facts), worker.log.tail() if broken else "")
-            if not imported:
-                queue.clear()
-
-    def _silence(self, facts: EnvironmentFacts | None) -> Failure:
-        """Why a worker that ended well began no job: Keras could not be imported, or it is our fault."""
-        if facts is not None and facts.failure is not None:
-            self.failure = facts.failure.failure()
-            return self.failure
-        return Failure(stage="crash", error="worker", message="the worker ended without running this job")
+        if attempt.began or job.file("started").exists():
+            self._settle(worker, job, broken or death(0))
+            return True
+        if not self._is_new:
+            return False
+        facts = read_environment(self._place.folder)
+        failure = broken.model_copy(update={"log": worker.log.tail()}) if broken else _silence(facts)
+        if (facts is None or facts.failure is not None) and self._listener.overdue(job) is None:
+            self.failure = failure  # it did not come to import Keras, and no other worker would
+        self._lose(job, failure)
+        return True
 
     def _settle(self, worker: WorkerProcess, job: Job, failure: Failure | None) -> None:
         """Read what an ended job left; one without a response is lost, for the reason given or its own."""
         if job.file("response.json").exists():
             self._hand_over(job, read_capture(Path(job.folder), job.id))
             return
-        self._lose([job], failure or _end(job), worker.log.tail())
+        self._lose(job, failure or _end(job), worker.log.tail())
 
-    def _lose(self, jobs: Iterable[Job], failure: Failure, log: str = "") -> None:
-        for job in jobs:
-            self._hand_over(job, lose(job, failure.model_copy(update={"log": log or failure.log})))
+    def _lose(self, job: Job, failure: Failure, log: str = "") -> None:
+        self._hand_over(job, lose(job, failure.model_copy(update={"log": log or failure.log})))
 
     def _hand_over(self, job: Job, result: Capture | Failure) -> None:
         self._listener.ended(job, result if isinstance(result, Failure) else sealed(result, self._room))
+
+
+def _silence(facts: EnvironmentFacts | None) -> Failure:
+    """Why a worker that ended well began no job: Keras could not be imported, or it is our fault."""
+    if facts is not None and facts.failure is not None:
+        return facts.failure.failure()
+    return Failure(stage="crash", error="worker", message="the worker ended without running this job")
 
 
 def lose(job: Job, failure: Failure) -> Capture | Failure:

@@ -166,6 +166,25 @@ def eager(other):
     return model
 
 
+def told(log):
+    """Appends to a file with how many samples it is traced."""
+
+    def run(values):
+        with open(log, "a") as file:
+            file.write(f"{values.shape[0]}\n")
+        return tf.tanh(values)
+
+    x = keras.Input((4,), name="features")
+    return _filled(keras.Model(x, layers.Dense(3)(_layer(run)(x))))
+
+
+def sized():
+    """Cannot be traced for any number of samples."""
+    x = keras.Input((4,), name="features")
+    rows = _layer(lambda values: tf.stack([tf.tanh(values[row]) for row in range(values.shape[0])]))(x)
+    return _filled(keras.Model(x, layers.Dense(3)(rows)))
+
+
 def random():
     class AlwaysDropout(layers.Layer):
         def call(self, values):

@@ -1,15 +1,17 @@
-"""The operations of a model on TensorFlow: traced once for each shape of a batch, with rounding put in."""
+"""The operations of a model on TensorFlow: traced once for batches of any size, with rounding put in."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 
 import tensorflow as tf
 
 from keras_capture.model.perturbing import floating_weights, perturbed
 from keras_capture.outputs.float64_tensorflow import Widened
 from keras_capture.outputs.operations import Call, Operations
+from keras_capture.outputs.predicting import of_any_size
 from keras_capture.outputs.rounding_tensorflow import Rounding
 
 
@@ -22,9 +24,9 @@ class TensorflowOperations(Operations):
         self._rounding = Rounding([weight for weight in variables if hasattr(weight, "handle")])
         self._function = self._traced(self._rounded)
 
-    def _traced(self, function: Call) -> object:
+    def _traced(self, function: Call) -> _Traced:
         """Keras 2 converts the model's code by AutoGraph when it predicts, Keras 3 does not."""
-        return tf.function(function, autograph=self.framework.is_keras_2)
+        return _Traced(function, autograph=self.framework.is_keras_2)
 
     def _predicted(self, batch: object) -> object:
         return self.model.predict_step((batch,))
@@ -62,6 +64,33 @@ class TensorflowOperations(Operations):
         """As `Operations`."""
         with _as_graphs():
             yield Widened(self._predicted, self._traced)
+
+
+class _Traced:
+    """A function of one batch as a graph for all sizes, of which the last batch has another.
+
+    Where the code needs to know the size, or a batch differs in more than that, there is a graph for each.
+    """
+
+    def __init__(self, function: Call, *, autograph: bool) -> None:
+        self._of_each = partial(tf.function, function, autograph=autograph)
+        self._function = None
+
+    def __call__(self, batch: object) -> object:
+        return self._for(batch)(batch)
+
+    def get_concrete_function(self, batch: object) -> object:
+        """As that of `tf.function`."""
+        return self._for(batch).get_concrete_function(batch)
+
+    def _for(self, batch: object) -> object:
+        if self._function is None:
+            self._function = self._of_each()
+            try:
+                self._function.get_concrete_function(tf.nest.map_structure(of_any_size, batch))
+            except Exception:  # whatever the model's code does without a size
+                self._function = self._of_each()
+        return self._function
 
 
 @contextlib.contextmanager

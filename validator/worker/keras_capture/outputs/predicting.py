@@ -146,11 +146,12 @@ def dataset(framework: Framework, batches: Callable[[], Iterator[object]]) -> ob
         # tf.data takes a list for a tensor, so lists become tuples.
         return (mapped(lambda _, leaf: leaf, batch) for batch in batches())
 
-    signature = tensorflow.nest.map_structure(_spec, next(generate()))
+    signature = tensorflow.nest.map_structure(of_any_size, next(generate()))
     return tensorflow.data.Dataset.from_generator(generate, output_signature=signature)
 
 
-def _spec(tensor: object) -> object:
+def of_any_size(tensor: object) -> object:
+    """The specification of a TensorFlow tensor in a batch of any number of samples."""
     import tensorflow
 
     if isinstance(tensor, tensorflow.RaggedTensor):
