@@ -16,7 +16,7 @@ from validator.failure import Failure
 from validator.matrix import Environment
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.project import Project, open_project
-from validator.pipeline.rounds import first_round
+from validator.pipeline.rounds import predictions
 from validator.pipeline.run_folder import RunFolder
 from validator.runner import Bounds, Job, Place, Pool, Watcher, default_memory
 
@@ -111,8 +111,8 @@ def _worker(maker: JobMaker, environment: Environment, python: Path, checks: tup
             evaluate=False,
             tasks={name: options for name, options in job.tasks.items() if name in checks},
         )
-        for job in first_round(maker)
-        if job.predict and job.environment == environment.name
+        for job in predictions(maker)
+        if job.environment == environment.name
     ]
     place = Place(
         environment, maker.folder.captures(environment.name), (maker.project.folder,), lambda: python

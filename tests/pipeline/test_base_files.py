@@ -19,7 +19,7 @@ from validator.pipeline.jobs import JobMaker
 from validator.pipeline.places import places
 from validator.pipeline.project import check_files, open_project
 from validator.pipeline.pull_request import asked_by_revisions, find
-from validator.pipeline.rounds import first_round
+from validator.pipeline.rounds import predictions
 from validator.pipeline.run_folder import RunFolder
 
 SETTINGS = """version: 1
@@ -74,7 +74,7 @@ def test_each_side_loads_its_own_files_and_settings(repo: Repo) -> None:
     new = SETTINGS.replace("depth: 1", "depth: 2").replace("batch_size: 8", "batch_size: 2")
     repo.commit({"ml/validator.yml": new, "dunes.weights.h5": "new", "ml/sand.py": "x = 2\n"})
     ready = Prepared(repo)
-    jobs = {job.environment: job for job in first_round(ready.maker)}
+    jobs = {job.environment: job for job in predictions(ready.maker)}
 
     old, own = jobs["base-files"], jobs["head"]
     assert Path(str(old.weights)).read_text() == "old"
@@ -93,7 +93,7 @@ def test_inputs_of_a_function_are_the_heads(repo: Repo) -> None:
     repo.commit({**BASE, "ml/validator.yml": settings})
     repo.commit({"ml/sand.py": "x = 2\n"})
     ready = Prepared(repo)
-    jobs = {job.environment: job.inputs for job in first_round(ready.maker)}
+    jobs = {job.environment: job.inputs for job in predictions(ready.maker)}
 
     assert jobs == {"base-files": f"{repo.folder / 'ml'}::sand:rows", "head": "sand:rows"}
 
@@ -140,7 +140,7 @@ def test_a_base_that_cannot_be_had_is_not_run(repo: Repo, base: Files, text: str
     repo.commit({"ml/sand.py": f"{files['ml/sand.py']}\n# edited", "dunes.weights.h5": "new"})
     ready = Prepared(repo)
 
-    assert [job.environment for job in first_round(ready.maker)] == ["head"]
+    assert [job.environment for job in predictions(ready.maker)] == ["head"]
     failure = ready.maker.refusal(ready.cell("base-files"))
     assert failure is not None
     assert failure.stage == "load"
@@ -154,7 +154,7 @@ def test_weights_that_git_does_not_know_are_the_same_on_both_sides(repo: Repo) -
     repo.commit({"ml/sand.py": "x = 2\n"})
     repo.write({"dunes.weights.h5": "downloaded"})
     ready = Prepared(repo)
-    jobs = first_round(ready.maker)
+    jobs = predictions(ready.maker)
 
     assert {Path(str(job.weights)).read_text() for job in jobs} == {"downloaded"}
     assert len(jobs) == 2

@@ -18,7 +18,7 @@ from tests.pipeline.small_project import CONFIG, write_project
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.project import open_project
 from validator.pipeline.restoring import Restoring, _unpinned, store_in
-from validator.pipeline.rounds import first_round
+from validator.pipeline.rounds import predictions
 from validator.pipeline.run import clear
 from validator.pipeline.run_folder import RunFolder
 from validator.pipeline.validate import Run, validate
@@ -51,13 +51,13 @@ class Kept:
         return validate(Run(project, folder, 2, watcher, cache=self.folder / "kept"))
 
     def keys(self) -> dict[str, str | None]:
-        """The key of each job of the first round."""
+        """The key of each prediction."""
         project, folder = open_project(self.folder / "validator.yml"), RunFolder(self.folder / "run")
         maker = JobMaker(project, folder)
         restoring = Restoring(
             Run(project, folder, 1, Watcher()).pool(), project, folder, store_in(self.folder / "kept")
         )
-        return {job.id: restoring.key(job) for job in first_round(maker)}
+        return {job.id: restoring.key(job) for job in predictions(maker)}
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_another_machine_has_to_run_and_says_so(kept: Kept) -> None:
     assert store is not None
     other = replace(store, machine=Machine.this().model_copy(update={"processor": "another one"}))
     restoring = Restoring(Run(project, folder, 1, Watcher()).pool(), project, folder, other)
-    job = first_round(JobMaker(project, folder))[0]
+    job = predictions(JobMaker(project, folder))[0]
     key = restoring.key(job)
     assert key is not None
     assert "another machine than this one (another one)" in str(

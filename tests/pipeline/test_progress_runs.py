@@ -52,7 +52,7 @@ def test_a_terminal_shows_what_runs_and_keeps_a_line_a_job(tmp_path: Path) -> No
     assert re.search(r"keras-3\.5\.0 +(installing|same@keras-3\.5\.0) +\d+ s", text)
     assert re.search(r"\[[1-6]/6\] same@keras-3\.3\.3  done  [\d.]+ s\r\n", text)
     assert re.search(r"\[[1-6]/6\] lost@keras-3\.5\.0  build  [\d.]+ s\r\n", text)
-    assert "measuring noise" in text
+    assert "measuring" in text
     assert "explaining" in text
 
 

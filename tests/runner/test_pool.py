@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ import pytest
 
 from tests.runner.conftest import GIB, Bench, failure_of
 from validator.failure import Failure
-from validator.runner import WORKER_FOLDER, Bounds, Capture, Job, RunLimit, read_environment
+from validator.runner import WORKER_FOLDER, Bounds, Capture, Job, Pool, RunLimit, read_environment
 
 pytestmark = pytest.mark.environment
 FORK, PROCESS = (), (("KERAS_VALIDATOR_ISOLATION", "process"),)
@@ -184,6 +185,36 @@ def test_jobs_wait_for_what_they_need_in_another_environment(bench: Bench) -> No
     assert "broken" in failure.message
     assert ("started", "needs-broken") not in bench.events
     assert bench.events.index(("finished", "baseline", "")) < bench.events.index(("started", "candidate"))
+
+
+def installed(bench: Bench, *names: str, jobs: int = 2) -> Pool:
+    """A pool whose environments are there: who is first does not depend on what had to be installed."""
+    for name in names:
+        bench.python(name)
+    return bench.pool(*map(bench.place, names), jobs=jobs)
+
+
+def test_a_job_that_waits_lets_others_go_first(bench: Bench) -> None:
+    jobs = [
+        bench.job("candidate", "legacy", needs=("baseline",)),
+        bench.job("other", "legacy"),
+        bench.job("first"),
+        bench.job("baseline"),
+    ]
+    with installed(bench, OLDEST, "legacy") as pool:
+        results = pool.run(jobs)
+    assert all(isinstance(result, Capture) for result in results.values()), results
+    started = [name for event, name, *_ in bench.events if event == "started"]
+    assert started.index("other") < started.index("candidate")
+
+
+def test_environments_take_turns_job_by_job(bench: Bench) -> None:
+    """So that the one with the most to do is not left for the end, when nothing runs beside it."""
+    jobs = [bench.job(f"{name}-{number}", name) for name in (OLDEST, "legacy") for number in range(3)]
+    with installed(bench, OLDEST, "legacy", jobs=1) as pool:
+        pool.run(jobs)
+    started = [name.rpartition("-")[0] for event, name, *_ in bench.events if event == "started"]
+    assert all(before != after for before, after in itertools.pairwise(started)), started
 
 
 def test_a_budget_ends_the_running_job_and_all_that_follow(bench: Bench) -> None:

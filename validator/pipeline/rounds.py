@@ -1,4 +1,4 @@
-"""What is run: every check's first question about every cell, then what the answers ask for."""
+"""What is run: every cell, and every check's first question about it, then what the answers ask for."""
 
 from __future__ import annotations
 
@@ -8,23 +8,29 @@ from dataclasses import dataclass, field, replace
 from pydantic import JsonValue
 
 from validator.checks.protocol import FollowUp, FollowUpRound, Task
-from validator.matrix import Cell
+from validator.matrix import Cell, Plan
 from validator.pipeline.evidence import Asked
 from validator.pipeline.jobs import JobMaker
 from validator.runner import Job
 from validator.verdict.judge import Judgement
 
 
-def first_round(maker: JobMaker) -> list[Job]:
-    """The jobs of every cell: predictions first, then tasks that have jobs of their own."""
-    predictions, own = [], []
-    for cell in maker.project.plan.cells:
-        if maker.refusal(cell) is not None:
-            continue
-        tasks = maker.tasks(cell)
-        predictions.append(maker.predictions(cell, tasks))
-        own += [maker.own(cell, name, task) for name, task in tasks.items() if task.own is not None]
-    return [*predictions, *own]
+def predictions(maker: JobMaker) -> list[Job]:
+    """The first round: the predictions of every cell, with the tasks beside them."""
+    return [maker.predictions(cell, maker.tasks(cell)) for cell in _cells(maker)]
+
+
+def tasks_apart(maker: JobMaker) -> dict[Cell, list[Job]]:
+    """The tasks of every cell that have jobs of their own. No question waits for their answers."""
+    apart = {
+        cell: [maker.own(cell, name, task) for name, task in maker.tasks(cell).items() if task.own]
+        for cell in _cells(maker)
+    }
+    return {cell: jobs for cell, jobs in apart.items() if jobs}
+
+
+def _cells(maker: JobMaker) -> list[Cell]:
+    return [cell for cell in maker.project.plan.cells if maker.refusal(cell) is None]
 
 
 @dataclass
@@ -35,11 +41,17 @@ class FollowUpJobs:
     budgets: dict[str, float] = field(default_factory=dict)
     own: dict[tuple[Cell, str], tuple[str, str]] = field(default_factory=dict)
     further: dict[Cell, tuple[Cell, ...]] = field(default_factory=dict)
+    apart: dict[Cell, list[Job]] = field(default_factory=dict)
 
-    @property
-    def cells(self) -> frozenset[Cell]:
+    def add(self, apart: Mapping[Cell, list[Job]]) -> None:
+        """Do jobs of the first round that nothing waits for in this one, behind its own."""
+        self.apart |= apart
+        self.jobs |= {job.id: job for jobs in apart.values() for job in jobs}
+
+    def cells(self, plan: Plan) -> frozenset[Cell]:
         """The cells that get new evidence."""
-        return frozenset({cell for cell, _ in self.own} | set(self.further))
+        fed = {cell for cell in plan.compared if {cell, plan.baseline_of(cell)} & self.apart.keys()}
+        return frozenset({cell for cell, _ in self.own} | set(self.further) | fed)
 
     @property
     def asked(self) -> Asked:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import nox
@@ -17,7 +18,7 @@ from validator.pipeline.bounds import announce
 from validator.pipeline.history import CodePlace, place_of, remember
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.project import Project, open_project
-from validator.pipeline.rounds import first_round
+from validator.pipeline.rounds import predictions, tasks_apart
 from validator.pipeline.run import clear, progress, workers
 from validator.pipeline.run_folder import RunFolder, locked
 from validator.pipeline.signals import end_as_interrupted, shield
@@ -91,7 +92,8 @@ def _register_capture(project: Project, folder: RunFolder, environment: Environm
 
 
 def _capture(project: Project, folder: RunFolder) -> dict[str, Failure]:
-    jobs = first_round(JobMaker(project, folder))
+    maker = JobMaker(project, folder)
+    jobs = [*predictions(maker), *chain.from_iterable(tasks_apart(maker).values())]
     with progress(project, 1) as watcher, Run(project, folder, 1, watcher).pool() as pool:
         watcher.planned("predict", jobs)
         captures = pool.run(jobs)

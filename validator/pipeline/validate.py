@@ -27,7 +27,7 @@ from validator.pipeline.places import NO_LIMIT, places
 from validator.pipeline.project import Project, command_of, display_path
 from validator.pipeline.pull_request import actions_job
 from validator.pipeline.restoring import Restoring, store_in
-from validator.pipeline.rounds import first_round, later_round
+from validator.pipeline.rounds import later_round, predictions, tasks_apart
 from validator.pipeline.run_folder import RunFolder
 from validator.report import html, junit, markdown
 from validator.report import json as report_json
@@ -88,7 +88,7 @@ def validate(run: Run) -> Report:
         KeyboardInterrupt: passed on when every worker is gone.
     """
     maker = JobMaker(run.project, run.folder, run.base)
-    jobs = first_round(maker)
+    jobs = predictions(maker)
     run = replace(run, limit=RunLimit.of(run.project.settings.limits.total_seconds))
     with run.pool() as pool:
         restoring = Restoring(pool, run.project, run.folder, store_in(run.cache), run.watcher)
@@ -96,18 +96,19 @@ def validate(run: Run) -> Report:
         captures = Captures(run.project.plan, {**restoring.run(jobs), **_refused(maker)})
         maker, captures = _joined(maker, captures)
         run = replace(run, project=maker.project)
-        judged = judge(maker, captures)
-        again = restoring.verify(_doubtful(maker, judged)) if restoring.kept else {}
-        if again:
-            captures = captures.with_round(again, Asked())
-            judged = judge(maker, captures)
+        captures, judged = _verified(maker, captures, judge(maker, captures), restoring)
         for follows in ROUNDS:
             later = later_round(maker, judged, follows)
+            if follows == "measure":
+                later.add(tasks_apart(maker))
             if later.jobs:
                 run.watcher.planned(follows, list(later.jobs.values()))
                 recorded = restoring.run(list(later.jobs.values()), budgets=later.budgets)
                 captures = captures.with_round(recorded, later.asked)
-                judged = judge(maker, captures, only=later.cells, before=judged)
+                # More than was asked for: what was restored of other cells was stale, and ran again.
+                only = later.cells(maker.project.plan) if recorded.keys() <= later.jobs.keys() else None
+                judged = judge(maker, captures, only, before=judged)
+                captures, judged = _verified(maker, captures, judged, restoring)
         environments = tuple(_environment(run, pool, name, restoring) for name in _names(run))
         pythons = pool.pythons()
         if restoring.store is not None:
@@ -118,6 +119,17 @@ def validate(run: Run) -> Report:
     write(run.folder, report)  # a search that is interrupted must not cost what is known
     origins = _origins(run, maker, judged, Installed(environments, pythons))
     return conclude(run, judged, environments, origins, restoring)
+
+
+def _verified(
+    maker: JobMaker, captures: Captures, judged: list[Judgement], restoring: Restoring
+) -> tuple[Captures, list[Judgement]]:
+    """The same where what was restored of cells that moved holds; where it does not, what they give now."""
+    again = restoring.verify(_doubtful(maker, judged)) if restoring.kept else {}
+    if not again:
+        return captures, judged
+    captures = captures.with_round(again, Asked())
+    return captures, judge(maker, captures)
 
 
 def _doubtful(maker: JobMaker, judged: Sequence[Judgement]) -> set[str]:

@@ -27,7 +27,7 @@ from validator.text import plain
 PAUSE, SILENCE = 30.0, 60.0
 _TICK = 0.5
 #: The rounds of a run.
-_ROUNDS = {"predict": "predicting", "measure": "measuring noise", "explain": "explaining"}
+_ROUNDS = {"predict": "predicting", "measure": "measuring", "explain": "explaining"}
 #: Jobs that must have ended before their mean stands for one that never ran, and how unlike they may be.
 _ENOUGH, _ALIKE = 3, 4.0
 #: Times its estimate from which on a job, and with it the estimate, was misjudged.

@@ -194,6 +194,8 @@ class Pool:
     ) -> dict[str, Result]:
         """Run jobs, in their order within each environment, those with variables of their own last.
 
+        A job that waits for others lets those behind it go first.
+
         A budget is wall seconds of all its jobs together, from the start of the first. Whatever is left in
         the folder of a job by an earlier run is replaced.
 
@@ -249,13 +251,15 @@ class Pool:
         if lost:
             raise ValueError(f"jobs for environments that this pool does not have: {', '.join(lost)}")
         done = set(self._results) - {job.id for job in jobs}
-        left = {name: deque(queue) for name, queue in queues.items()}
-        while any(left.values()):
-            ready = [queue for queue in left.values() if queue and done.issuperset(queue[0].needs)]
-            if not ready:
-                waiting = ", ".join(queue[0].id for queue in left.values() if queue)
-                raise ValueError(f"jobs that need unknown ones, or wait for each other: {waiting}")
-            done.update(queue.popleft().id for queue in ready)
+        left = list(jobs)
+        while left:
+            waiting = [job for job in left if not done.issuperset(job.needs)]
+            if len(waiting) == len(left):
+                names = ", ".join(job.id for job in waiting)
+                raise ValueError(f"jobs that need unknown ones, or wait for each other: {names}")
+            done.update(job.id for job in left)
+            done.difference_update(job.id for job in waiting)
+            left = waiting
 
     def _guarded(self, site: _Site, queue: deque[Job]) -> None:
         began = time.monotonic()
@@ -299,10 +303,13 @@ class Pool:
     def _next(self, queue: deque[Job]) -> Job:
         """Wait until the next job can start, and take it."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stop.is_set() or self._is_due(queue[0]))
+            self._changed.wait_for(lambda: self._stop.is_set() or any(map(self._is_due, queue)))
             if self._stop.is_set():
                 raise StoppedError
-            return queue.popleft()
+            number = next(number for number, job in enumerate(queue) if self._is_due(job))
+            job = queue[number]
+            del queue[number]
+            return job
 
     def _is_due(self, job: Job) -> bool:
         """Whether every job that this one needs has ended."""
