@@ -113,7 +113,7 @@ def test_a_baseline_that_is_not_what_it_gives_now_is_found_and_runs_again(kept: 
     assert {each.cell for each in kept.run().restored} == BOTH  # and was kept anew
 
 
-def forge(path: Path) -> None:
+def forge(path: Path, predictions: bytes = b"") -> None:
     """Other predictions, with digests that are right."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
@@ -121,13 +121,61 @@ def forge(path: Path) -> None:
     values = np.load(io.BytesIO(members[name]))
     written = io.BytesIO()
     np.save(written, values + np.float32(1))
-    members[name] = written.getvalue()
+    members[name] = predictions or written.getvalue()
     entry = json.loads(members["entry.json"])
     entry["files"][name.removeprefix("files/")] = hashlib.sha256(members[name]).hexdigest()
     members["entry.json"] = json.dumps(entry).encode()
     with zipfile.ZipFile(path, "w") as archive:
         for each, content in members.items():
             archive.writestr(each, content)
+
+
+def test_what_turns_out_stale_beside_a_training_is_measured(tmp_path: Path) -> None:
+    """Restored, both sides are the same; what the candidate really gives is not, and no rounding either."""
+    write_project(tmp_path)
+    lines = [line for line in CONFIG.splitlines() if "name: lost" not in line]
+    (tmp_path / "validator.yml").write_text("\n".join(lines) + "\n")
+    (tmp_path / ".gitignore").write_text(".keras-validator\nrun\nkept\n")
+    with (tmp_path / "little.py").open("a") as file:
+        file.write(TRAINED)
+    kept = Kept(tmp_path)
+    kept.commit()
+    fresh = told(kept.run())
+    assert (fresh["same"][0], fresh["moved"][0]) == ("identical", "changed")
+    entries = {of(path): path for path in (tmp_path / "kept").iterdir()}
+    forge(entries["moved@keras-3.5.0"], outputs(entries["moved@keras-3.3.3"]))
+    assert told(kept.run())["moved"][0] == "identical"  # nothing ran, so that nothing could tell
+    trained = lines[-2].replace("}", ", training: {function: 'little:trained'}}")
+    (tmp_path / "validator.yml").write_text("\n".join([*lines[:-2], trained, lines[-1]]) + "\n")
+    report = kept.run()
+    assert report.cache_notes == (
+        "a batch of moved@keras-3.5.0 differs from what was kept, so keras-3.5.0 ran again",
+    )
+    assert told(report)["moved"] == fresh["moved"]
+
+
+TRAINED = """
+def trained():
+    model = same()
+    model.compile("sgd", "mse")
+    return model
+"""
+
+
+def told(report: Report) -> dict[str, tuple[str, list[str]]]:
+    """Model → its verdict, and what kinds of findings there are."""
+    cells = {model.name: model.cells[0] for model in report.models}
+    return {name: (cell.verdict, [finding.kind for finding in cell.findings]) for name, cell in cells.items()}
+
+
+def of(path: Path) -> str:
+    """Which job a kept archive is of."""
+    response = json.loads(zipfile.ZipFile(path).read("files/response.json"))
+    return str(response["id"])
+
+
+def outputs(path: Path) -> bytes:
+    return zipfile.ZipFile(path).read("files/outputs/0.npy")
 
 
 def test_another_machine_has_to_run_and_says_so(kept: Kept) -> None:

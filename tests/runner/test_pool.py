@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -215,6 +216,55 @@ def test_environments_take_turns_job_by_job(bench: Bench) -> None:
         pool.run(jobs)
     started = [name.rpartition("-")[0] for event, name, *_ in bench.events if event == "started"]
     assert all(before != after for before, after in itertools.pairwise(started)), started
+
+
+def test_no_budget_runs_while_a_job_without_one_waits(bench: Bench) -> None:
+    jobs = [
+        bench.job("candidate", "legacy", needs=("baseline",)),
+        bench.job("trial", "legacy", budget="search"),
+        bench.job("first"),
+        bench.job("baseline"),
+    ]
+    with installed(bench, OLDEST, "legacy") as pool:
+        results = pool.run(jobs, {"search": 60.0})
+    assert all(isinstance(result, Capture) for result in results.values()), results
+    started = [name for event, name, *_ in bench.events if event == "started"]
+    assert started.index("candidate") < started.index("trial")
+
+
+def falling(bench: Bench, *starts: int) -> Callable[[str], Path]:
+    """Interpreters that end at once in these starts, of which the first is 1."""
+    script, count = bench.folder / "python", bench.folder / "starts"
+    real = bench.python(OLDEST)
+    cases = "|".join(map(str, starts))
+    script.write_text(
+        f'#!/bin/sh\necho >> {count}\ncase $(wc -l < {count} | tr -d " ") in {cases}) exit 9;; esac\n'
+        f'exec {real} "$@"\n'
+    )
+    script.chmod(0o755)
+    return lambda _: script
+
+
+def test_a_worker_that_dies_as_it_starts_costs_one_job_where_another_ran(bench: Bench) -> None:
+    bench.python = falling(bench, 2)
+    jobs = [bench.job("kills", builder="killing_the_worker"), bench.job("lost"), bench.job("next")]
+    with bench.pool(bench.place(OLDEST)) as pool:
+        results = pool.run(jobs)
+        again = pool.run([bench.job("again")])
+        assert pool.failures() == {}
+    assert failure_of(results["lost"]).error == "exit 9"
+    assert isinstance(results["next"], Capture)
+    assert isinstance(again["again"], Capture)
+
+
+def test_where_no_worker_came_to_run_none_is_tried_again(bench: Bench) -> None:
+    bench.python = falling(bench, 1)
+    with bench.pool(bench.place(OLDEST)) as pool:
+        results = pool.run([bench.job("one"), bench.job("two")])
+        again = pool.run([bench.job("three")])
+        assert pool.failures()[OLDEST].error == "exit 9"
+        assert pool.starts == {OLDEST: 1}
+    assert {failure_of(result).error for result in (*results.values(), *again.values())} == {"exit 9"}
 
 
 def test_a_budget_ends_the_running_job_and_all_that_follow(bench: Bench) -> None:

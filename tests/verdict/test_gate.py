@@ -167,6 +167,15 @@ def test_a_training_or_decode_that_fails_in_the_baseline_is_not_the_upgrades_doi
     assert [(reason.cell, reason.rules) for reason in reasons] == [("m@e", ())]
 
 
+@pytest.mark.parametrize("finding", [training, decoding])
+def test_a_training_or_decode_that_was_not_reached_says_nothing(finding: Callable[..., Finding]) -> None:
+    cut = finding("not-compared", failure=Failure(stage="unreached", error="", message="the time is over"))
+    verdict, code, reasons = run(cell("identical", findings=(cut,)))
+    assert (verdict, code) == ("inconclusive", 3)
+    assert [reason.cell for reason in reasons] == ["m@e"]
+    assert run(cell("changed", findings=(cut,)))[:2] == ("fail", 1)
+
+
 def test_an_evaluate_that_fails_on_both_sides_is_not_the_upgrades_doing() -> None:
     both = tuple(EvaluateFailedFinding(side=side, failure=DEAD) for side in ("baseline", "candidate"))
     for findings in (both, both[:1]):  # what it would have reported was not compared: no plain pass

@@ -86,7 +86,7 @@ def noise_jobs(folder: Path) -> list[dict]:
             recorded="ten",
             builder_arguments={"log": str(folder / "told.txt")},
             predict=False,
-            tasks={"outputs": {"noise": {}, "reference": {}}},
+            tasks={"outputs": {"noise": {}, "reference": None}},
         ),
         do("sized"),
         do("untraceable", "eager", builder_arguments={"other": False}),
@@ -238,9 +238,8 @@ def test_time_cuts_batches_and_not_members(ran: Answers) -> None:
 
 def test_one_trace_does_for_the_last_batch_too(ran: Answers) -> None:
     assert part(ran, "told", "noise").samples == [[0, 4], [4, 8], [8, 10]]
-    assert part(ran, "told", "reference").how == "graph"
     traced = (ran.folder / "told.txt").read_text().split()
-    assert traced.count("None") >= 2
+    assert "None" in traced
     assert "2" not in traced
 
 

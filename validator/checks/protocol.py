@@ -194,7 +194,7 @@ class Check(ABC, Generic[R, C]):
     findings: ClassVar[tuple[type[Finding], ...]]
 
     def ask(self, subject: Subject) -> Task | None:
-        """What the worker shall record in the first round; None where the question does not arise."""
+        """What the worker shall record of every cell; None where the question does not arise."""
         return None
 
     @abstractmethod

@@ -61,7 +61,7 @@ class JobMaker:
         return self._prepared[key]
 
     def tasks(self, cell: Cell) -> dict[str, Task]:
-        """Check → what it asks about a cell in the first round."""
+        """Check → what it asks about every cell."""
         subject = self.subject(cell)
         asked = {check.name: check.ask(subject) for check in CHECKS}
         return {name: task for name, task in asked.items() if task is not None}

@@ -64,6 +64,7 @@ class Restoring:
     verified: set[str] = field(default_factory=set)
     notes: dict[str, None] = field(default_factory=dict)
     _asked: dict[str, Job] = field(default_factory=dict)
+    _budgets: dict[str, float] = field(default_factory=dict)
     _trusted: bool = True
 
     def run(
@@ -77,14 +78,10 @@ class Restoring:
         spots = [self._spot(job) for job in self._unverified() if job.environment in run]
         for id_ in restored:
             self.watcher.finished(id_, None)
+        self._budgets |= budgets
         results = self.pool.run([*spots, *(self._free(job) for job in due)], budgets)
-        stale = self._verified(spots, results)
-        wrong = {job.id for job in stale}  # and what has just read them
-        again = self.pool.run(
-            [self._free(job) for job in (*stale, *(job for job in due if wrong & set(job.needs)))]
-        )
-        ran = {job.id: {**results, **again}[job.id] for job in (*due, *stale)}
-        for job in (*due, *stale):
+        ran = {job.id: results[job.id] for job in due} | self._rerun(spots, results)
+        for job in due:
             self._keep(job, ran[job.id])
         return {**restored, **ran}
 
@@ -92,11 +89,17 @@ class Restoring:
         """Run a batch of restored predictions again; where it differs, the whole job, and what that gives."""
         asked = set(cells)
         spots = [self._spot(job) for job in self._unverified() if job.id in asked]
-        stale = self._verified(spots, self.pool.run(spots))
-        results = self.pool.run([self._free(job) for job in stale])
+        return self._rerun(spots, self.pool.run(spots))
+
+    def _rerun(
+        self, spots: Sequence[Job], results: Mapping[str, Capture | Failure]
+    ) -> dict[str, Capture | Failure]:
+        """Run what batches show to be stale, with all that read it; what that gives."""
+        stale = self._verified(spots, results)
+        ran = self.pool.run([self._free(job) for job in stale], self._budgets)
         for job in stale:
-            self._keep(job, results[job.id])
-        return results
+            self._keep(job, ran[job.id])
+        return ran
 
     def facts(self, environment: str) -> EnvironmentFacts | None:
         """What a worker of an environment sees, or saw where all that it did was restored."""
@@ -169,9 +172,9 @@ class Restoring:
             where = spot.environment
             self.notes[f"a batch of {id_} differs from what was kept, so {where} ran again"] = None
             stale |= {kept: job for kept in self.kept if (job := self._asked[kept]).environment == where}
-        stale |= {kept: job for kept in self.kept if stale.keys() & set((job := self._asked[kept]).needs)}
+        stale |= {id_: job for id_, job in self._asked.items() if stale.keys() & set(job.needs)}
         for id_ in stale:
-            del self.kept[id_]
+            self.kept.pop(id_, None)
         return list(stale.values())
 
     def _free(self, job: Job) -> Job:

@@ -44,7 +44,7 @@ class FollowUpJobs:
     apart: dict[Cell, list[Job]] = field(default_factory=dict)
 
     def add(self, apart: Mapping[Cell, list[Job]]) -> None:
-        """Do jobs of the first round that nothing waits for in this one, behind its own."""
+        """Do jobs that nothing waits for in this round, behind its own."""
         self.apart |= apart
         self.jobs |= {job.id: job for jobs in apart.values() for job in jobs}
 

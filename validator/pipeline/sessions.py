@@ -77,7 +77,7 @@ def _register_capture(project: Project, folder: RunFolder, environment: Environm
 
     @nox.session(name=f"capture({environment.name})", venv_backend="none", default=False)
     def capture_session(session: nox.Session) -> None:
-        """Build this environment, run the first round of its cells, and keep the captures."""
+        """Build this environment, run its cells and their training, and keep the captures."""
         try:
             end_as_interrupted()
             shield()

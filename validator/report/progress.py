@@ -133,7 +133,7 @@ class Progress:
         self._schedule = Schedule(workers)
         self._lanes: dict[str, _Lane] = {}
         self._running: dict[str, float] = {}
-        self._finished = self._failed = 0
+        self._finished: dict[str, bool] = {}  # cell → whether it failed
         self._search = ""
         self._lock = threading.RLock()
         self._printed = -math.inf
@@ -189,10 +189,10 @@ class Progress:
                 self._schedule.ended(job, took)
             if (lane := self._lane(job)) is not None:
                 lane.job, lane.since = "", self._clock()
-            self._finished += job in self._cells
-            self._failed += job in self._cells and failure is not None
+            if job in self._cells:
+                self._finished[job] = failure is not None
             total = len(self._cells)
-            count = f"[{self._finished:>{len(str(total))}}/{total}]" if job in self._cells else ""
+            count = f"[{len(self._finished):>{len(str(total))}}/{total}]" if job in self._cells else ""
         state = failure.stage if failure else "done"
         self._above(f"{count:{2 * len(str(total)) + 3}} {plain(job, 160)}  {state}  {seconds(took)}")
 
@@ -233,8 +233,9 @@ class Progress:
         return ", ".join(filter(None, (phase, self._counted())))
 
     def _counted(self) -> str:
-        failed = f", {self._failed:,} failed" if self._failed else ""
-        return f"{self._finished:,} of {plural(len(self._cells), 'cell')} predicted{failed}"
+        failed = sum(self._finished.values())
+        failures = f", {failed:,} failed" if failed else ""
+        return f"{len(self._finished):,} of {plural(len(self._cells), 'cell')} predicted{failures}"
 
     def _doing(self, now: float) -> str:
         """What every environment does, and for how long."""

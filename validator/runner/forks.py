@@ -29,7 +29,7 @@ class _Lane:
         self._began = math.inf
         self.results: dict[str, Capture | Failure] = {}
         self.seconds: dict[str, float] = {}
-        self.supervisor = Supervisor(workplace, control.bounds, self, control.stop)
+        self.supervisor = Supervisor(workplace, control.bounds, self, control.stop, patient=True)
 
     def run(self, job: Job) -> Capture | Failure:
         """Do one job."""

@@ -303,13 +303,25 @@ class Pool:
     def _next(self, queue: deque[Job]) -> Job:
         """Wait until the next job can start, and take it."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stop.is_set() or any(map(self._is_due, queue)))
-            if self._stop.is_set():
+            self._changed.wait_for(lambda: self._stop.is_set() or self._due(queue) is not None)
+            number = self._due(queue)
+            if self._stop.is_set() or number is None:
                 raise StoppedError
-            number = next(number for number, job in enumerate(queue) if self._is_due(job))
             job = queue[number]
             del queue[number]
             return job
+
+    def _due(self, queue: deque[Job]) -> int | None:
+        """The place of the first job that can start. None with a budget goes before one without that waits.
+
+        The time of a budget runs on, and that of the run does not.
+        """
+        waits = False
+        for number, job in enumerate(queue):
+            if self._is_due(job) and not (job.budget and waits):
+                return number
+            waits |= not job.budget
+        return None
 
     def _is_due(self, job: Job) -> bool:
         """Whether every job that this one needs has ended."""

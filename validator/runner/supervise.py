@@ -79,7 +79,7 @@ class Workplace:
 
 @dataclass
 class _Attempt:
-    """A job that the worker does now, or will do next. `failure` is set as it breaks a limit.
+    """A job that the worker was asked for. `failure` is set as it breaks a limit.
 
     `pid` is None before it began, and where what it left of its process cannot be read.
     """
@@ -95,15 +95,25 @@ class _Attempt:
 class Supervisor:
     """Runs jobs over one worker, which stays until `end`.
 
-    `starts` counts worker processes; `facts` is what they see. `failure`: why this environment runs none (the
-    import failed).
+    `starts` counts worker processes; `facts` is what they see. `failure`: why this environment runs none (no
+    worker came to import Keras).
     """
 
-    def __init__(self, place: Workplace, bounds: Bounds, listener: Listener, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        place: Workplace,
+        bounds: Bounds,
+        listener: Listener,
+        stop: threading.Event,
+        *,
+        patient: bool = False,
+    ) -> None:
+        """`patient`: a worker that does not come to import Keras costs its job alone."""
         self._place = place
         self._bounds = bounds
         self._listener = listener
         self._stop = stop
+        self._patient = patient
         self._worker: WorkerProcess | None = None
         self._is_new = True  # no job of this worker has ended yet
         self._requests = 0
@@ -116,7 +126,7 @@ class Supervisor:
         """Run a job, and leave a `response.json` for it.
 
         A job that dies, hangs or exceeds the memory limit costs itself. When the worker itself ends, the next
-        job gets another; when it ends before it imported Keras, no job runs here any more.
+        job gets another; when the first ends before it imported Keras, no job runs here any more.
         Results are sealed when this returns: no later job can write to them before.
         `StoppedError` means that the run was ended from outside.
         """
@@ -129,8 +139,10 @@ class Supervisor:
                 worker = self._living()
             except OSError as error:
                 message = f"{self._place.python} cannot be started: {error.strerror or error}"
-                self.failure = Failure(stage="crash", error=type(error).__name__, message=message)
-                continue
+                failure = Failure(stage="crash", error=type(error).__name__, message=message)
+                self._give_up(failure)
+                self._lose(job, failure)
+                return
             attempt = _Attempt(job)
             self._ask(worker, job)
             if self._follow(worker, attempt) or self._bury(worker, attempt):
@@ -229,10 +241,17 @@ class Supervisor:
             return False
         facts = read_environment(self._place.folder)
         failure = broken.model_copy(update={"log": worker.log.tail()}) if broken else _silence(facts)
-        if (facts is None or facts.failure is not None) and self._listener.overdue(job) is None:
-            self.failure = failure  # it did not come to import Keras, and no other worker would
+        if facts is not None and facts.failure is not None:
+            self.failure = failure
+        elif facts is None and self._listener.overdue(job) is None:
+            self._give_up(failure)
         self._lose(job, failure)
         return True
+
+    def _give_up(self, failure: Failure) -> None:
+        """Let no worker try again, unless one was seen to run here, or each job may try anew."""
+        if self.facts is None and not self._patient:
+            self.failure = failure
 
     def _settle(self, worker: WorkerProcess, job: Job, failure: Failure | None) -> None:
         """Read what an ended job left; one without a response is lost, for the reason given or its own."""

@@ -65,7 +65,9 @@ def judge_run(
         return "fail", (*gated, *missing)
     if missing:
         return "inconclusive", missing
-    baseless = [Reason(kind="cell", cell=cell.cell) for cell in cells if _says_nothing(cell)]
+    baseless = [
+        Reason(kind="cell", cell=cell.cell) for cell in cells if _says_nothing(cell) or _cut_short(cell)
+    ]
     if baseless:
         return "inconclusive", tuple(baseless)
     uncompared = tuple(
@@ -116,6 +118,12 @@ def baseline_failed(cell: CellResult) -> bool:
 def _says_nothing(cell: CellResult) -> bool:
     """Whether a cell was not compared for a reason that is neither the model's nor the upgrade's."""
     return baseline_failed(cell) or (cell.failure is not None and cell.failure.stage in UNJUDGED)
+
+
+def _cut_short(cell: CellResult) -> bool:
+    """Whether decoding or training was not reached in time, or what it left is not its own."""
+    asides = (each for each in cell.findings if isinstance(each, DecodeVerdict | TrainingVerdict))
+    return any(each.failure is not None and each.failure.stage in UNJUDGED for each in asides)
 
 
 def missing_shards(cells: Sequence[CellResult]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from validator.checks.bands import Band, Bands, CellVerdict
 from validator.checks.decode import types
 from validator.checks.decode.types import DecodeComparison, DecodeVerdict
 from validator.checks.protocol import Finding
+from validator.failure import UNJUDGED
 
 
 def decode_findings(comparison: DecodeComparison, bands: Bands) -> Iterator[Finding]:
@@ -47,9 +48,10 @@ def _verdict_of(comparison: DecodeComparison, bands: Bands) -> DecodeVerdict:
 
 def _judged(comparison: DecodeComparison, infinite: int, band: Band) -> CellVerdict:
     """Not green without noise or where a step or position was not compared, unless every bit is the same."""
-    if comparison.failed_side == "candidate":
+    failure = comparison.failure
+    if failure is not None and comparison.failed_side == "candidate" and failure.stage not in UNJUDGED:
         return "failed"
-    if comparison.failed_side or comparison.obstacle:
+    if failure is not None or comparison.obstacle:
         return "not-compared"
     if comparison.identical and not comparison.divergences:
         return "identical"

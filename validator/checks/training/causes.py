@@ -31,6 +31,13 @@ from validator.checks.training.types import (
     TrainingFacts,
     TrainingVerdict,
 )
+from validator.failure import UNJUDGED
+
+
+def _fails(comparison: TrainingComparison) -> bool:
+    """Whether the candidate cannot be trained; not where its time never came."""
+    failure = comparison.failure
+    return failure is not None and comparison.failed_side == "candidate" and failure.stage not in UNJUDGED
 
 
 def training_findings(
@@ -41,7 +48,7 @@ def training_findings(
     if drifts is None:
         verdict = TrainingVerdict(
             **{name: getattr(comparison, name) for name in TrainingFacts.model_fields},
-            verdict="failed" if comparison.failed_side == "candidate" else "not-compared",
+            verdict="failed" if _fails(comparison) else "not-compared",
         )
         return (verdict,)
     causes = sorted(

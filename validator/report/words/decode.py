@@ -16,7 +16,7 @@ from validator.checks.decode.types import (
     StepsGap,
 )
 from validator.checks.protocol import Finding
-from validator.failure import Failure
+from validator.failure import UNJUDGED, Failure
 from validator.report import figures
 from validator.report.document import Block, Bullets, Entry, Heading, Paragraph, Table
 from validator.report.phrases import Words, name, plural, words
@@ -76,9 +76,9 @@ def _verdict(finding: DecodeVerdict) -> str:
         size = f"{plural(finding.samples, 'sample')}, {plural(finding.steps, 'step')}"
         return f"decode is identical, bit for bit ({size})"
     if finding.failure is not None:
-        failed = finding.verdict == "failed"
-        start = "decode fails" if failed else "decode was not compared: the baseline fails"
-        return f"{start}: {error_line(finding.failure)}"
+        whose = "" if finding.failure.stage in UNJUDGED else "the baseline fails: "
+        start = "decode fails: " if finding.verdict == "failed" else f"decode was not compared: {whose}"
+        return f"{start}{error_line(finding.failure)}"
     if finding.obstacle is not None:
         reason = _OBSTACLES[finding.obstacle].format(*finding.vocabularies or ())
         return f"decode was not compared: {reason}"

@@ -11,6 +11,7 @@ from validator.checks.training import types
 from validator.checks.training.answers import RandomSetting
 from validator.checks.training.drift import LayerName
 from validator.checks.training.types import TrainingComparison, TrainingVerdict
+from validator.failure import UNJUDGED
 from validator.report import figures
 from validator.report.document import Block, Bullets, Entry, Heading, Paragraph, Table
 from validator.report.phrases import Piece, Words, listed, name, plural, words
@@ -47,8 +48,9 @@ _SPARSE = (
 def _verdict(finding: TrainingVerdict) -> Words:
     not_compared = "training was not compared: "
     if finding.failure is not None:
-        start = "training fails" if finding.verdict == "failed" else f"{not_compared}the baseline fails"
-        return words(f"{start}: {error_line(finding.failure)}")
+        whose = "" if finding.failure.stage in UNJUDGED else "the baseline fails: "
+        start = "training fails: " if finding.verdict == "failed" else f"{not_compared}{whose}"
+        return words(f"{start}{error_line(finding.failure)}")
     if finding.step_counts:
         steps = "{} steps in the baseline, {} in the candidate".format(*finding.step_counts)
         return words(not_compared, steps)

@@ -122,6 +122,16 @@ def _weights_member(prediction: Prediction, number: int) -> Iterator[Outputs]:
 def checked_operations(prediction: Prediction, reset: Callable[[], None]) -> Operations:
     """Operations that compute what the model predicts; they are tried on the first batch."""
     operations = operations_of(prediction.framework, prediction.model)
+    try:
+        _check(operations, prediction, reset)
+    except NoOperations:
+        if not operations.sized():
+            raise
+        _check(operations, prediction, reset)
+    return operations
+
+
+def _check(operations: Operations, prediction: Prediction, reset: Callable[[], None]) -> None:
     first = replace(prediction, chosen=prediction.chosen[:1])
     try:
         reset()
@@ -139,7 +149,6 @@ def checked_operations(prediction: Prediction, reset: Callable[[], None]) -> Ope
     other = [name for name in predicted if not _is_same(predicted[name], unmoved.get(name), moved.get(name))]
     if other or predicted.keys() != unmoved.keys():
         raise NoOperations("another-function", f"traced, the outputs are others than predicted: {other}")
-    return operations
 
 
 def _is_same(predicted: Piece, unmoved: Optional[Piece], moved: Optional[Piece]) -> bool:

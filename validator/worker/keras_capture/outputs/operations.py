@@ -59,6 +59,10 @@ class Operations(ABC):
     def unmoved(self) -> AbstractContextManager[Call]:
         """The function that `member` runs, with nothing moved."""
 
+    def sized(self) -> bool:
+        """Trace `member` and `unmoved` anew for each size of a batch; False where that is so already."""
+        return False
+
     @abstractmethod
     def float64(self) -> AbstractContextManager[Call]:
         """The same function with every floating type float64 (complex128), casts in the code included.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from functools import partial
 
 import tensorflow as tf
 
@@ -23,10 +22,23 @@ class TensorflowOperations(Operations):
         variables = (getattr(weight, "value", weight) for weight in floating_weights(model))
         self._rounding = Rounding([weight for weight in variables if hasattr(weight, "handle")])
         self._function = self._traced(self._rounded)
+        self._sized = self._is_traced = False
 
-    def _traced(self, function: Call) -> _Traced:
+    def sized(self) -> bool:
+        """As `Operations`."""
+        was, self._sized = self._sized, True
+        self._function = self._traced(self._rounded)
+        return not was
+
+    def _call(self, batch: object) -> object:
+        if not (self._sized or self._is_traced):  # calls take this trace where it fits
+            self._is_traced = True
+            self._function.get_concrete_function(tf.nest.map_structure(of_any_size, batch))
+        return self._function(batch)
+
+    def _traced(self, function: Call) -> object:
         """Keras 2 converts the model's code by AutoGraph when it predicts, Keras 3 does not."""
-        return _Traced(function, autograph=self.framework.is_keras_2)
+        return tf.function(function, autograph=self.framework.is_keras_2)
 
     def _predicted(self, batch: object) -> object:
         return self.model.predict_step((batch,))
@@ -44,7 +56,7 @@ class TensorflowOperations(Operations):
             nonlocal calls
             self._rounding.draw(number, calls)
             calls += 1
-            return self._function(batch)
+            return self._call(batch)
 
         with _as_graphs(), perturbed(self.framework, self.model, number):
             try:
@@ -57,40 +69,13 @@ class TensorflowOperations(Operations):
         """As `Operations`: the same traces, with a unit of zero."""
         with _as_graphs():
             self._rounding.rest()
-            yield self._function
+            yield self._call
 
     @contextlib.contextmanager
     def float64(self) -> Iterator[Call]:
         """As `Operations`."""
         with _as_graphs():
             yield Widened(self._predicted, self._traced)
-
-
-class _Traced:
-    """A function of one batch as a graph for all sizes, of which the last batch has another.
-
-    Where the code needs to know the size, or a batch differs in more than that, there is a graph for each.
-    """
-
-    def __init__(self, function: Call, *, autograph: bool) -> None:
-        self._of_each = partial(tf.function, function, autograph=autograph)
-        self._function = None
-
-    def __call__(self, batch: object) -> object:
-        return self._for(batch)(batch)
-
-    def get_concrete_function(self, batch: object) -> object:
-        """As that of `tf.function`."""
-        return self._for(batch).get_concrete_function(batch)
-
-    def _for(self, batch: object) -> object:
-        if self._function is None:
-            self._function = self._of_each()
-            try:
-                self._function.get_concrete_function(tf.nest.map_structure(of_any_size, batch))
-            except Exception:  # whatever the model's code does without a size
-                self._function = self._of_each()
-        return self._function
 
 
 @contextlib.contextmanager

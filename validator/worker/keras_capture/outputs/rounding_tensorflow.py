@@ -130,7 +130,7 @@ class Rounding:
         self._assigned = {id(variable.handle) for variable in assigned}
         self._moved: Set[object] = set()  # references to tensors
         self._graphs: Dict[int, _Draws] = {}
-        self._seen: Set[str] = set()  # names of graphs
+        self._seen: Set[str] = set()  # names of graphs, which a later trace may call
         self._places = 0
 
     def draw(self, member: int, call: int) -> None:
@@ -145,7 +145,7 @@ class Rounding:
     @contextlib.contextmanager
     def tracing(self) -> Iterator[None]:
         """A function is traced here; the same code draws the same in every trace."""
-        self._moved, self._graphs, self._seen, self._places = set(), {}, set(), 0
+        self._moved, self._graphs, self._places = set(), {}, 0
         with intercepting(self):
             yield
 
