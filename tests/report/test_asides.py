@@ -11,12 +11,13 @@ from validator.checks.training.types import TrainingVerdict
 from validator.failure import Failure
 from validator.github.annotations import annotations_of
 from validator.github.edition import Edition
-from validator.report import junit
+from validator.report import junit, markdown
 from validator.report.content import Content, Row
 from validator.report.lines import lines
 from validator.report.phrases import unmarked
 from validator.report.words import registered_words, run
 from validator.report.words.cell import result
+from validator.verdict.gate import judge_run
 from validator.verdict.results import CellResult, ModelResult, Report
 from validator.verdict.results import EnvironmentResult as Environment
 
@@ -102,3 +103,17 @@ def test_an_evaluate_that_raises_in_the_candidate_is_not_green() -> None:
 def test_cells_with_another_training_are_no_line_of_those_that_hold() -> None:
     kept = lines(content(cell(MOVED), cell(where="legacy")).rows)
     assert [line.places for line in kept] == [("keras-3.5.0",), ("legacy",)]
+
+
+@pytest.mark.parametrize("verdict", [TrainingVerdict, DecodeVerdict])
+def test_what_was_not_reached_is_the_reason_and_no_cell_is_said_to_be_lost(
+    verdict: type[TrainingVerdict | DecodeVerdict],
+) -> None:
+    late = Failure(stage="unreached", error="", message="the time limit of this run is over")
+    whole = report(cell(verdict(verdict="not-compared", failure=late)))
+    decided, reasons = judge_run(whole.models)
+    inconclusive = whole.model_copy(update={"verdict": decided, "reasons": reasons})
+    told = markdown.summary(inconclusive)
+    assert "was not compared: the time limit of this run is over" in told
+    assert "the baseline fails" not in told
+    assert "says nothing about" not in told

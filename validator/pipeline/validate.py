@@ -27,7 +27,7 @@ from validator.pipeline.places import NO_LIMIT, places
 from validator.pipeline.project import Project, command_of, display_path
 from validator.pipeline.pull_request import actions_job
 from validator.pipeline.restoring import Restoring, store_in
-from validator.pipeline.rounds import FollowUpJobs, later_round, predictions, tasks_apart
+from validator.pipeline.rounds import later_round, predictions, tasks_apart
 from validator.pipeline.run_folder import RunFolder
 from validator.report import html, junit, markdown
 from validator.report import json as report_json
@@ -88,17 +88,15 @@ def validate(run: Run) -> Report:
         KeyboardInterrupt: passed on when every worker is gone.
     """
     maker = JobMaker(run.project, run.folder, run.base)
-    jobs = predictions(maker)
     run = replace(run, limit=RunLimit.of(run.project.settings.limits.total_seconds))
     with run.pool() as pool:
         restoring = Restoring(pool, run.project, run.folder, store_in(run.cache), run.watcher)
-        run.watcher.planned("predict", jobs)
-        captures = Captures(run.project.plan, {**restoring.run(jobs), **_refused(maker)})
-        maker, captures = _joined(maker, captures)
+        try:
+            maker, judged = _judged(run, maker, restoring)
+        except _StaleError:
+            restoring = restoring.distrusting()
+            maker, judged = _judged(run, maker, restoring)
         run = replace(run, project=maker.project)
-        rounds = _Rounds(run, maker, restoring, captures, judge(maker, captures))
-        rounds.run()
-        judged = rounds.judged
         environments = tuple(_environment(run, pool, name, restoring) for name in _names(run))
         pythons = pool.pythons()
         if restoring.store is not None:
@@ -111,49 +109,33 @@ def validate(run: Run) -> Report:
     return conclude(run, judged, environments, origins, restoring)
 
 
-@dataclass
-class _Rounds:
-    """What follows the predictions: rounds, each with a judgement, until nothing was stale."""
+class _StaleError(Exception):
+    """What was restored proved stale after others were judged by it, or found nothing to ask."""
 
-    running: Run
-    maker: JobMaker
-    restoring: Restoring
-    captures: Captures
-    judged: list[Judgement]
 
-    def run(self) -> None:
-        """Do all rounds. What ran again because it was stale may have moved, and is then measured, too."""
-        self._verify()
-        apart = tasks_apart(self.maker)
-        again = True
-        while again:
-            again = False
-            for follows in ROUNDS:
-                later = later_round(self.maker, self.judged, follows)
-                later.add(apart)
-                apart = {}
-                again |= bool(later.jobs) and self._round(follows, later)
-
-    def _round(self, follows: FollowUpRound, later: FollowUpJobs) -> bool:
-        """Do a round, and judge what it tells; whether more ran than it asks for."""
-        jobs = list(later.jobs.values())
-        self.running.watcher.planned(follows, jobs)
-        recorded = self.restoring.run(jobs, budgets=later.budgets)
-        self.captures = self.captures.with_round(recorded, later.asked)
-        was_stale = not recorded.keys() <= later.jobs.keys()
-        only = None if was_stale else later.cells(self.maker.project.plan)
-        self.judged = judge(self.maker, self.captures, only, before=self.judged)
-        return self._verify() or was_stale
-
-    def _verify(self) -> bool:
-        """Verify what was restored of cells that moved; whether that was stale, and all is judged anew."""
-        if not self.restoring.kept:
-            return False
-        again = self.restoring.verify(_doubtful(self.maker, self.judged))
-        if again:
-            self.captures = self.captures.with_round(again, Asked())
-            self.judged = judge(self.maker, self.captures)
-        return bool(again)
+def _judged(run: Run, maker: JobMaker, restoring: Restoring) -> tuple[JobMaker, list[Judgement]]:
+    """Do all rounds, each with a judgement; with the maker that knows what was joined."""
+    jobs = predictions(maker)
+    run.watcher.planned("predict", jobs)
+    captures = Captures(run.project.plan, {**restoring.run(jobs), **_refused(maker)})
+    maker, captures = _joined(maker, captures)
+    judged = judge(maker, captures)
+    again = restoring.verify(_doubtful(maker, judged))
+    if again:
+        captures = captures.with_round(again, Asked())
+        judged = judge(maker, captures)
+    for follows in ROUNDS:
+        later = later_round(maker, judged, follows)
+        if follows == "measure":
+            later.add(tasks_apart(maker))
+        if later.jobs:
+            run.watcher.planned(follows, list(later.jobs.values()))
+            recorded = restoring.run(list(later.jobs.values()), budgets=later.budgets)
+            captures = captures.with_round(recorded, later.asked)
+            judged = judge(maker, captures, later.cells(maker.project.plan), before=judged)
+            if recorded.keys() > later.jobs.keys() or restoring.verify(_doubtful(maker, judged)):
+                raise _StaleError
+    return maker, judged
 
 
 def _doubtful(maker: JobMaker, judged: Sequence[Judgement]) -> set[str]:

@@ -117,6 +117,7 @@ class Supervisor:
         self._worker: WorkerProcess | None = None
         self._is_new = True  # no job of this worker has ended yet
         self._requests = 0
+        self._fruitless = 0  # starts in a row that came to no job
         self._room = 0  # bytes that were free on the disk as the last job began
         self.starts = 0
         self.facts: EnvironmentFacts | None = None
@@ -203,6 +204,7 @@ class Supervisor:
 
     def _see_begin(self, attempt: _Attempt) -> None:
         if not attempt.began and attempt.job.file("started").exists():
+            self._fruitless = 0
             attempt.began, attempt.pid = True, _number(attempt.job, "started", "pid")
             attempt.since, self._room = time.monotonic(), _free(self._place.folder)
             self.facts = self.facts or read_environment(self._place.folder)
@@ -249,8 +251,9 @@ class Supervisor:
         return True
 
     def _give_up(self, failure: Failure) -> None:
-        """Let no worker try again, unless one was seen to run here, or each job may try anew."""
-        if self.facts is None and not self._patient:
+        """Let no worker try again where none was seen to run, or two in a row did not come to a job."""
+        self._fruitless += 1
+        if not self._patient and (self.facts is None or self._fruitless > 1):
             self.failure = failure
 
     def _settle(self, worker: WorkerProcess, job: Job, failure: Failure | None) -> None:

@@ -154,7 +154,8 @@ class Rounding:
     ) -> Optional[List[object]]:
         """The signature of an op callback."""
         graph = place["graph"]
-        self._seen.add(getattr(graph, "name", ""))
+        if getattr(graph, "name", ""):
+            self._seen.add(graph.name)
         if graph is None or not any(map(_floats, outputs)) or self._is_exact(op_type, outputs):
             return None
         if any(map(_is_gradient, _around(graph))):
