@@ -200,8 +200,9 @@ def _inconclusive(content: Content) -> tuple[Words, ...]:
     what = "the change of the model" if is_model_alone(content) else "the upgrade"
     scope = f"{what}, good or bad" if lost == total else f"{lost:,} of {plural(total, 'cell')}"
     stated = [sentence(each) for each in reasons[:_MOST_MODELS]]
-    # Where all predictions were compared, what was not is in the reasons.
-    return (*stated, words(f"This run says nothing about {scope}.")) if lost else tuple(stated)
+    if total and not lost:  # all predictions were compared; what was not is in the reasons
+        return tuple(stated)
+    return (*stated, words(f"This run says nothing about {scope}."))
 
 
 def _baseless(content: Content) -> list[Words]:
