@@ -150,6 +150,7 @@ def test_what_turns_out_stale_beside_a_training_is_measured(tmp_path: Path) -> N
     report = kept.run()
     assert report.cache_notes == (
         "a batch of moved@keras-3.5.0 differs from what was kept, so keras-3.5.0 ran again",
+        "that came to light when cells had been judged by it, so all others ran again too",
     )
     assert told(report)["moved"] == fresh["moved"]
 

@@ -349,7 +349,8 @@ def test_an_interpreter_that_cannot_be_started_loses_its_jobs(bench: Bench) -> N
 def test_jobs_that_can_never_start_are_refused(bench: Bench) -> None:
     with bench.pool(bench.place(OLDEST), bench.place("legacy")) as pool:
         circle = [bench.job("a", needs=("b",)), bench.job("b", "legacy", needs=("a",))]
-        for jobs in ([bench.job("x", "keras-9")], [bench.job("x", needs=("unknown",))], circle):
+        budgeted = [bench.job("a", needs=("b",)), bench.job("b", budget="search")]  # a goes first
+        for jobs in ([bench.job("x", "keras-9")], [bench.job("x", needs=("unknown",))], circle, budgeted):
             with pytest.raises(ValueError, match=r"jobs"):
                 pool.run(jobs)
 

@@ -93,8 +93,10 @@ class Restoring:
 
     def distrusting(self) -> Restoring:
         """The same with nothing restored: everything runs."""
+        late = "that came to light when cells had been judged by it, so all others ran again too"
+        notes = self.notes | {late: None}
         return Restoring(
-            self.pool, self.project, self.folder, self.store, self.watcher, notes=self.notes, _trusted=False
+            self.pool, self.project, self.folder, self.store, self.watcher, notes=notes, _trusted=False
         )
 
     def _rerun(

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -251,15 +252,16 @@ class Pool:
         if lost:
             raise ValueError(f"jobs for environments that this pool does not have: {', '.join(lost)}")
         done = set(self._results) - {job.id for job in jobs}
-        left = list(jobs)
+        left = [queue.copy() for queue in queues.values() if queue]
         while left:
-            waiting = [job for job in left if not done.issuperset(job.needs)]
-            if len(waiting) == len(left):
-                names = ", ".join(job.id for job in waiting)
+            ready = [(queue, number) for queue in left if (number := _due(queue, done)) is not None]
+            if not ready:
+                names = ", ".join(job.id for queue in left for job in queue)
                 raise ValueError(f"jobs that need unknown ones, or wait for each other: {names}")
-            done.update(job.id for job in left)
-            done.difference_update(job.id for job in waiting)
-            left = waiting
+            for queue, number in ready:
+                done.add(queue[number].id)
+                del queue[number]
+            left = [queue for queue in left if queue]
 
     def _guarded(self, site: _Site, queue: deque[Job]) -> None:
         began = time.monotonic()
@@ -303,29 +305,14 @@ class Pool:
     def _next(self, queue: deque[Job]) -> Job:
         """Wait until the next job can start, and take it."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stop.is_set() or self._due(queue) is not None)
-            number = self._due(queue)
+            ended = self._results.keys()
+            self._changed.wait_for(lambda: self._stop.is_set() or _due(queue, ended) is not None)
+            number = _due(queue, ended)
             if self._stop.is_set() or number is None:
                 raise StoppedError
             job = queue[number]
             del queue[number]
             return job
-
-    def _due(self, queue: deque[Job]) -> int | None:
-        """The place of the first job that can start. None with a budget goes before one without that waits.
-
-        The time of a budget runs on, and that of the run does not.
-        """
-        waits = False
-        for number, job in enumerate(queue):
-            if self._is_due(job) and not (job.budget and waits):
-                return number
-            waits |= not job.budget
-        return None
-
-    def _is_due(self, job: Job) -> bool:
-        """Whether every job that this one needs has ended."""
-        return self._results.keys() >= set(job.needs)
 
     def _supervisor(self, site: _Site, python: Path, job: Job) -> Supervisor:
         variables, place = _variables(job), site.place
@@ -380,3 +367,16 @@ class Pool:
 
 def _variables(job: Job) -> _Variables:
     return tuple(sorted(job.variables.items()))
+
+
+def _due(queue: deque[Job], ended: AbstractSet[str]) -> int | None:
+    """The place of the first job that can start: every job that it needs has ended.
+
+    None with a budget goes before one without that waits: its time runs on, and that of the run does not.
+    """
+    waits = False
+    for number, job in enumerate(queue):
+        if set(job.needs) <= ended and not (job.budget and waits):
+            return number
+        waits |= not job.budget
+    return None
