@@ -22,7 +22,7 @@ from validator.pipeline.rounds import predictions
 from validator.pipeline.run import clear
 from validator.pipeline.run_folder import RunFolder
 from validator.pipeline.validate import Run, validate
-from validator.runner import Machine, Watcher
+from validator.runner import Machine, Marks, Watcher
 from validator.verdict.results import Report
 
 pytestmark = pytest.mark.environment
@@ -54,9 +54,9 @@ class Kept:
         """The key of each prediction."""
         project, folder = open_project(self.folder / "validator.yml"), RunFolder(self.folder / "run")
         maker = JobMaker(project, folder)
-        restoring = Restoring(
-            Run(project, folder, 1, Watcher()).pool(), project, folder, store_in(self.folder / "kept")
-        )
+        marks = Marks(folder.ended(), Machine.this())
+        pool = Run(project, folder, 1, Watcher()).pool()
+        restoring = Restoring(pool, project, folder, marks, store_in(self.folder / "kept"))
         return {job.id: restoring.key(job) for job in predictions(maker)}
 
 
@@ -184,7 +184,13 @@ def test_another_machine_has_to_run_and_says_so(kept: Kept) -> None:
     store = store_in(kept.folder / "kept")
     assert store is not None
     other = replace(store, machine=Machine.this().model_copy(update={"processor": "another one"}))
-    restoring = Restoring(Run(project, folder, 1, Watcher()).pool(), project, folder, other)
+    restoring = Restoring(
+        Run(project, folder, 1, Watcher()).pool(),
+        project,
+        folder,
+        Marks(folder.ended(), Machine.this()),
+        other,
+    )
     job = predictions(JobMaker(project, folder))[0]
     key = restoring.key(job)
     assert key is not None

@@ -91,7 +91,9 @@ def _guarded() -> int:  # noqa: PLR0911 - one exit code a line
     except typer.Exit as stop:
         return stop.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        tell("interrupted; what a run has finished is kept in its directory")
+        tell(
+            "interrupted; what a run has measured is kept in its directory: `run --resume` goes on from there"
+        )
         return int(Exit.INTERRUPTED)
     except OSError as error:
         return _storage(error)

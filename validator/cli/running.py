@@ -49,6 +49,12 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
         Path | None,
         option("cache", "Directory with predictions of earlier runs: what did not change is not run again."),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with an interrupted run: what it has measured is not run again."
+        ),
+    ] = False,
     executor: Annotated[
         str | None,
         typer.Option(
@@ -78,7 +84,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
         config, tuple(only or ()), output, json, jobs, base, head, event, selection, moves, history
     )
     cluster = Executor.read(executor) if executor else None
-    request = replace(request, shard=part, cache=cache, executor=cluster)
+    request = replace(request, shard=part, cache=cache, resume=resume, executor=cluster)
     raise typer.Exit(int(run_in_actions(request) if event else run_matrix(request)))
 
 

@@ -41,6 +41,7 @@ _VARIANT_NAMES = frozenset(
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 Module = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")]
 Direction = Literal["higher", "lower"]
+Keep = Literal["all", "failed", "numbers"]
 IndexStrategy = Literal["first-index", "unsafe-first-match", "unsafe-best-match"]
 EnvironmentVariable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$", max_length=200)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -352,6 +353,11 @@ class Settings(Frozen):
     history: str | None = Field(
         default=None,
         description="File that every judged run appends a line to, for `keras-validator history`.",
+    )
+    keep: Keep = Field(
+        default="all",
+        description="Tensors that stay of a finished run: of `all` cells, of those that are not green and "
+        "their baselines (`failed`), or none (`numbers`). Reports always stay.",
     )
     gate: Gate = Gate()
     acceptances: str = Field(

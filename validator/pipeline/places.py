@@ -38,22 +38,23 @@ def places(
 
 def locks(project: Project) -> dict[str, str]:
     """The lock of each environment that uv builds, resolved and not installed; none where that fails."""
-    uv = Uv.bundled(os.environ, project.install.variables)
-    texts: dict[str, str] = {}
-    for environment in project.plan.environments:
-        complete = placed(project, environment)
-        if environment.interpreter or isinstance(complete, Failure):
-            continue
-        lock = resolve(
-            replace(complete, name=environment.installed_as),
-            project.install_of(environment.name),
-            project.work / "environments",
-            project.locks_of(environment.name),
-            uv,
-        )
-        if isinstance(lock, str):
-            texts[environment.name] = lock
-    return texts
+    texts = {each.name: lock_of(project, each) for each in project.plan.environments}
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def lock_of(project: Project, environment: Environment) -> str | None:
+    """The lock of an environment, resolved and not installed; None where that fails, or uv builds none."""
+    complete = placed(project, environment)
+    if environment.interpreter or isinstance(complete, Failure):
+        return None
+    lock = resolve(
+        replace(complete, name=environment.installed_as),
+        project.install_of(environment.name),
+        project.work / "environments",
+        project.locks_of(environment.name),
+        Uv.bundled(os.environ, project.install.variables),
+    )
+    return lock if isinstance(lock, str) else None
 
 
 def _place(

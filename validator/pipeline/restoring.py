@@ -1,4 +1,4 @@
-"""Runs jobs unless a cache has what they gave for the same packages, code, model, inputs and machine.
+"""Runs jobs unless a cache or an interrupted run has what they gave for the same packages, code and inputs.
 
 What was restored is verified by running one batch again where its environment runs anyway, and where a cell
 moved, before anything is said about it. What fails, or is random, is never kept.
@@ -6,12 +6,13 @@ moved, before anything is said about it. What fails, or is random, is never kept
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,8 @@ from pydantic import JsonValue
 
 from validator import __version__
 from validator.failure import Failure
-from validator.pipeline.places import locks
+from validator.matrix import Environment
+from validator.pipeline.places import lock_of
 from validator.pipeline.project import Project
 from validator.pipeline.run_folder import RunFolder
 from validator.remote import digest
@@ -32,10 +34,12 @@ from validator.runner import (
     Job,
     KeptCapture,
     Machine,
+    Marks,
     Pool,
     Watcher,
     same_batch,
     sealed,
+    stamps,
     worker_digest,
 )
 from validator.storage import recording
@@ -53,11 +57,15 @@ _LEFT_OUT = frozenset({"folder", "needs", "budget", "overlay"})
 
 @dataclass
 class Restoring:
-    """Jobs of one run, restored or run by a pool. Without a store, all of them run."""
+    """Jobs of one run, restored or run by a pool.
+
+    `marks`: of what ended here, and in an interrupted run. `store`: a cache, where one is asked for.
+    """
 
     pool: Pool
     project: Project
     folder: RunFolder
+    marks: Marks
     store: CaptureStore | None = None
     watcher: Watcher = field(default_factory=Watcher)
     kept: dict[str, KeptCapture] = field(default_factory=dict)
@@ -72,6 +80,8 @@ class Restoring:
     ) -> dict[str, Capture | Failure]:
         """As `Pool.run`. Jobs of which nothing changed are restored, and verified where their worker runs."""
         self._asked |= {job.id: job for job in jobs}
+        for job in jobs:
+            self._note_state(job)
         restored = {job.id: kept.capture for job in jobs if (kept := self._restored(job)) is not None}
         due = [job for job in jobs if job.id not in restored]
         run = {job.environment for job in due} | set(self.pool.pythons())
@@ -79,10 +89,8 @@ class Restoring:
         for id_ in restored:
             self.watcher.finished(id_, None)
         self._budgets |= budgets
-        results = self.pool.run([*spots, *(self._free(job) for job in due)], budgets)
+        results = self.pool.run([*spots, *(self._free(job) for job in due)], budgets, self._keep)
         ran = {job.id: results[job.id] for job in due} | self._rerun(spots, results)
-        for job in due:
-            self._keep(job, ran[job.id])
         return {**restored, **ran}
 
     def verify(self, cells: Iterable[str]) -> dict[str, Capture | Failure]:
@@ -95,8 +103,16 @@ class Restoring:
         """The same with nothing restored: everything runs."""
         late = "that came to light when cells had been judged by it, so all others ran again too"
         notes = self.notes | {late: None}
+        self.marks.clear()
         return Restoring(
-            self.pool, self.project, self.folder, self.store, self.watcher, notes=notes, _trusted=False
+            self.pool,
+            self.project,
+            self.folder,
+            self.marks,
+            self.store,
+            self.watcher,
+            notes=notes,
+            _trusted=False,
         )
 
     def _rerun(
@@ -104,10 +120,7 @@ class Restoring:
     ) -> dict[str, Capture | Failure]:
         """Run what batches show to be stale, with all that read it; what that gives."""
         stale = self._verified(spots, results)
-        ran = self.pool.run([self._free(job) for job in stale], self._budgets)
-        for job in stale:
-            self._keep(job, ran[job.id])
-        return ran
+        return self.pool.run([self._free(job) for job in stale], self._budgets, self._keep)
 
     def facts(self, environment: str) -> EnvironmentFacts | None:
         """What a worker of an environment sees, or saw where all that it did was restored."""
@@ -125,31 +138,46 @@ class Restoring:
         )
 
     def _restored(self, job: Job) -> KeptCapture | None:
-        key = self.key(job)
-        if self.store is None or key is None or not self._trusted:
+        if not self._trusted:
             return None
-        kept = self.store.restore(key, job, self.folder.captures(job.environment))
-        if isinstance(kept, KeptCapture):
-            # Workers of this run could write to it as to any other capture.
-            capture = sealed(kept.capture, sys.maxsize)
-            if isinstance(capture, Failure):
-                self.notes[f"what was kept of {job.id} is not used: {capture.message}"] = None
-                return None
-            self.kept[job.id] = kept = replace(kept, capture=capture)
-            return kept
-        if kept is not None:
-            self.notes[kept] = None
-        return None
+        place_key = self._place(job) if self.marks.resumes else None
+        kept = None if place_key is None else self.marks.restore(place_key, job)
+        if (
+            not isinstance(kept, KeptCapture)
+            and self.store is not None
+            and (key := self.key(job)) is not None
+        ):
+            self._note(kept)
+            kept = self.store.restore(key, job, self.folder.captures(job.environment))
+        if not isinstance(kept, KeptCapture):
+            self._note(kept)
+            return None
+        # Workers of this run could write to it as to any other capture.
+        capture = kept.capture if kept.capture.seal else sealed(kept.capture, sys.maxsize)
+        if isinstance(capture, Failure):
+            self._note(f"what was kept of {job.id} is not used: {capture.message}")
+            return None
+        self.kept[job.id] = kept = replace(kept, capture=capture)
+        return kept
 
     def _keep(self, job: Job, result: Capture | Failure) -> None:
-        facts = self.pool.facts().get(job.environment)
-        key = self.key(job)
-        if self.store is None or key is None or facts is None or not _is_lasting(result):
+        """A job ended: mark it, and write it to the cache. The thread of its environment calls this."""
+        asked, facts = self._asked.get(job.id), self.pool.facts().get(job.environment)
+        if asked is None or facts is None or not isinstance(result, Capture) or not _is_lasting(result):
             return
-        assert isinstance(result, Capture)  # noqa: S101 - a failure does not last
-        problem = self.store.keep(key, job, result, facts)
-        if problem is not None:
-            self.notes[problem] = None
+        try:
+            place_key = self._place(asked)
+            if place_key is not None:
+                self.marks.keep(place_key, asked, result, facts)
+            if self.store is not None and (key := self.key(asked)) is not None:
+                self._note(self.store.keep(key, asked, result, facts))
+        except OSError as error:  # the run goes on without
+            self._note(f"{job.id} is not kept: {error.strerror or error}")
+
+    def _note(self, note: str | None) -> None:
+        """A sentence for the report, where somebody asked for what earlier runs left."""
+        if note is not None and (self.store is not None or self.marks.resumes):
+            self.notes[note] = None
 
     def _unverified(self) -> list[Job]:
         """Jobs with restored predictions that no batch stands for yet."""
@@ -178,7 +206,7 @@ class Restoring:
                 continue
             self._trusted = False
             where = spot.environment
-            self.notes[f"a batch of {id_} differs from what was kept, so {where} ran again"] = None
+            self._note(f"a batch of {id_} differs from what was kept, so {where} ran again")
             stale |= {kept: job for kept in self.kept if (job := self._asked[kept]).environment == where}
         stale |= {id_: job for id_, job in self._asked.items() if stale.keys() & set(job.needs)}
         for id_ in stale:
@@ -193,71 +221,111 @@ class Restoring:
         """A digest of all that decides what a job gives; None where that is not known, so that it runs."""
         needed = [self._asked.get(id_) for id_ in job.needs]
         captures = {each.folder: self.key(each) for each in needed if each is not None}
-        if self.store is None or job.overlay is not None or None in (*needed, *captures.values()):
+        if None in (*needed, *captures.values()):
             return None
+        files = self._models.get(job.id.partition("@")[0])
+        if isinstance(files, str):
+            self._note(f"{job.id.partition('@')[0]} is not restored: {files}")
+        try:
+            described = self._described(job, captures, self._digest)
+        except OSError as error:
+            why = f"{error.filename or 'a file that it names'}: {error.strerror or error}"
+            self._note(f"{job.id} is not restored: {why}")
+            return None
+        return self._installed(job, [files, described]) if isinstance(files, dict) and described else None
+
+    def _place(self, job: Job) -> str | None:
+        """The same of a run in this very folder: what its files looked like when the job was asked for."""
+        captures = [self._place(self._asked[id_]) if id_ in self._asked else None for id_ in job.needs]
+        described = self._states.get(job.id)
+        if described is None or None in captures:
+            return None
+        return self._installed(job, [self._work_tree, described, *captures])
+
+    def _installed(self, job: Job, files: list[object]) -> str | None:
+        """A digest of a job's files and of what runs them; None where no version pins that."""
         environment = self.project.plan.environment(job.environment)
-        lock = self._locks.get(job.environment)
-        model = self._models.get(job.id.partition("@")[0])
-        if lock is None or not isinstance(model, dict) or environment.base_files:
+        lock = self._lock(environment)
+        if lock is None or environment.base_files:
             return None
         loose = _unpinned(lock)
         if loose:
             why = f"no version or commit pins what {plain(redact(loose), 200)} holds"
-            self.notes[f"what runs in {job.environment} is not restored: {why}"] = None
+            self._note(f"what runs in {job.environment} is not restored: {why}")
             return None
+        seen = [os.environ.get(name, "") for name in _SEEN]
+        pins = [line for line in lock.splitlines() if not line.startswith("#")]
+        whole = [__version__, worker_digest(), pins, *files, seen]
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+    def _described(
+        self, job: Job, captures: Mapping[str, object], digest_of: Callable[[str], str]
+    ) -> str | None:
+        """A job as text, with a digest in place of each path; None where it reads what another job left.
+
+        Of a capture in `captures`, that is its key.
+        """
+        if job.overlay is not None:
+            return None
+        environment = self.project.plan.environment(job.environment)
         # When its packages were looked for is not part of it: their versions are.
         install = self.project.install_of(job.environment).model_dump(mode="json", exclude={"exclude_newer"})
         where = [environment.python, environment.legacy, environment.backend, *environment.variables]
         facts = {name: getattr(job, name) for name in job.__dataclass_fields__ if name not in _LEFT_OUT}
         facts |= {"environment": where, "install": install}
-        try:
-            described = json.dumps(self._described(facts, captures), sort_keys=True, default=str)
-        except OSError as error:
-            why = f"{error.filename or 'a file that it names'}: {error.strerror or error}"
-            self.notes[f"{job.id} is not restored: {why}"] = None
-            return None
-        if str(self.folder.root) in described:
-            return None  # it reads what another job left
-        seen = [os.environ.get(name, "") for name in _SEEN]
-        pins = [line for line in lock.splitlines() if not line.startswith("#")]
-        whole = [__version__, worker_digest(), pins, model, described, seen]
-        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
-
-    def _described(self, value: object, captures: Mapping[str, str | None]) -> object:
-        """The same with a digest in place of the path of every file and folder: of a capture, its key."""
-        if isinstance(value, dict):
-            return {name: self._described(each, captures) for name, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._described(each, captures) for each in value]
-        if isinstance(value, str) and value in captures:
-            return f"capture {captures[value]}"
-        if isinstance(value, str) and value.startswith("/") and "\n" not in value and Path(value).exists():
-            return self._digest(value)
-        return value
+        text = json.dumps(_digested(facts, captures, digest_of), sort_keys=True, default=str)
+        return None if str(self.folder.root) in text else text
 
     def _digest(self, path: str) -> str:
         if path not in self._digests:
-            # Where a recording lies, and lay before it was converted, is not part of it.
-            is_recording = Path(path, recording.MANIFEST).is_file()
-            self._digests[path] = recording.content_digest(Path(path)) if is_recording else digest(Path(path))
+            self._digests[path] = _recorded(path) or digest(Path(path))
         return self._digests[path]
 
     _digests: dict[str, str] = field(default_factory=dict)
 
-    @cached_property
-    def _locks(self) -> dict[str, str]:
-        return locks(self.project)
+    def _note_state(self, job: Job) -> None:
+        """Note what the files of a job look like before it reads them."""
+        folders = {self._asked[id_].folder: id_ for id_ in job.needs if id_ in self._asked}
+        with contextlib.suppress(OSError):
+            self._states[job.id] = self._described(
+                job, folders, lambda path: _recorded(path) or stamps(Path(path))
+            )
+
+    _states: dict[str, str | None] = field(default_factory=dict)
+
+    def _lock(self, environment: Environment) -> str | None:
+        if environment.name not in self._locks:
+            self._locks[environment.name] = lock_of(self.project, environment)
+        return self._locks[environment.name]
+
+    _locks: dict[str, str | None] = field(default_factory=dict)
 
     @cached_property
     def _models(self) -> dict[str, dict[str, str] | str]:
-        """Model → its files; or why they are not known, which is a note."""
-        models = {
-            model.name: model_files(self.project.folder, model) for model in self.project.settings.models
-        }
-        for name, files in models.items():
-            if isinstance(files, str):
-                self.notes[f"{name} is not restored: {files}"] = None
-        return models
+        """Model → its files; or why they are not known."""
+        return {model.name: model_files(self.project.folder, model) for model in self.project.settings.models}
+
+    def __post_init__(self) -> None:
+        self._work_tree = stamps(self.project.folder, self.folder.root)
+
+
+def _digested(value: object, captures: Mapping[str, object], digest_of: Callable[[str], str]) -> object:
+    """The same with a digest in place of the path of every file and folder."""
+    if isinstance(value, dict):
+        return {name: _digested(each, captures, digest_of) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_digested(each, captures, digest_of) for each in value]
+    if isinstance(value, str) and value in captures:
+        return f"capture {captures[value]}"
+    if isinstance(value, str) and value.startswith("/") and "\n" not in value and Path(value).exists():
+        return digest_of(value)
+    return value
+
+
+def _recorded(path: str) -> str | None:
+    """The digest of a recording: where it lies, and lay before it was converted, is not part of it."""
+    is_recording = Path(path, recording.MANIFEST).is_file()
+    return recording.content_digest(Path(path)) if is_recording else None
 
 
 def _unpinned(lock: str) -> str:

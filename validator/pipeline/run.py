@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -36,6 +36,8 @@ from validator.runner import Watcher
 from validator.verdict.gate import judge_run, with_restored
 from validator.verdict.results import Reason, Report, WorkflowRun
 
+NOTHING_TO_RESUME = "--resume: no interrupted run is in this directory, so everything runs"
+
 
 @dataclass(frozen=True)
 class Request:
@@ -45,6 +47,7 @@ class Request:
     line to; None for that of the configuration.
     `quiet`: no progress is shown. `origin`: whether what moved is traced, as far as the settings allow.
     `shard`: the part of the plan that is run, for `merge`. `cache`: where captures are kept for later runs.
+    `resume`: whether what an interrupted run in this folder has measured is used.
     `executor`: where shards are run instead of this machine. A shard that another machine asked for resolves
     ranges at its `instant`, and takes what it fetched by its `pins`: address → digest.
     """
@@ -64,6 +67,7 @@ class Request:
     origin: bool = True
     shard: Shard | None = None
     cache: Path | None = None
+    resume: bool = False
     executor: Executor | None = None
     instant: str | None = None
     pins: Mapping[str, str] = field(default_factory=dict)
@@ -225,7 +229,7 @@ def _run(request: Request, project: Project) -> Report:
     say = (lambda _: None) if request.quiet else tell
     announce(project, say)
     project = supplied(project, say)
-    clear(request.folder)
+    clear(request.folder, resume=request.resume, say=say)
     if not request.origin:
         settings = project.settings.model_copy(update={"origin": OriginSettings(seconds=0)})
         project = replace(project, settings=settings)
@@ -234,7 +238,9 @@ def _run(request: Request, project: Project) -> Report:
         base = extract_base_files(project, request.folder)
         project = with_common_inputs(project, base, request.folder) if base else project
         commit, workflow_run = _job(request)
-        run = Run(project, request.folder, jobs, watcher, base, commit, workflow_run, request.cache)
+        run = Run(
+            project, request.folder, jobs, watcher, base, commit, workflow_run, request.cache, request.resume
+        )
         return validate(run)
 
 
@@ -255,10 +261,13 @@ def workers(project: Project, jobs: int | None) -> int:
     return min(most, jobs or len(os.sched_getaffinity(0)))
 
 
-def clear(folder: RunFolder) -> None:
-    """Remove the captures that an earlier run left, and its files of the base commit."""
-    for name in ("captures", "base"):
-        shutil.rmtree(folder.root / name, ignore_errors=True)
+def clear(folder: RunFolder, *, resume: bool = False, say: Callable[[str], None] = lambda _: None) -> None:
+    """Remove what an earlier run left; to resume it, all but what it measured, and `say` how much that is."""
+    count = len(list(folder.ended().glob("*.json"))) if resume else 0
+    if resume:
+        say(f"--resume: {count} jobs of the interrupted run have ended" if count else NOTHING_TO_RESUME)
+    for path in (folder.base_files(), *(() if count else (folder.captures(""), folder.ended()))):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -32,6 +32,10 @@ class RunFolder:
         """Capture of a cell."""
         return self.captures(cell.environment) / cell.folder
 
+    def ended(self) -> Path:
+        """Which jobs have ended, until the run is complete."""
+        return self.root / "ended"
+
     def recordings(self) -> Path:
         """Recorded inputs and labels, converted once for every environment."""
         return self.root / "recordings"

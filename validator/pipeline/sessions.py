@@ -47,14 +47,14 @@ def register(default_config: Path) -> None:
     def validate_session(session: nox.Session) -> None:
         """Run every cell of the matrix, compare it with the baseline, and report."""
         try:
-            code = _validate(project, folder, options.jobs)
+            code = _validate(project, folder, options.jobs, resume=options.resume)
         except ValidatorError as error:
             session.error(str(error))
         if code != Exit.OK:
             session.error(f"exit code {int(code)} ({code.name.lower().replace('_', ' ')})")
 
 
-def _validate(project: Project, folder: RunFolder, jobs: int | None) -> Exit:
+def _validate(project: Project, folder: RunFolder, jobs: int | None, *, resume: bool) -> Exit:
     end_as_interrupted()
     shield()
     announce(project, tell)
@@ -62,10 +62,10 @@ def _validate(project: Project, folder: RunFolder, jobs: int | None) -> Exit:
     project = supplied(project)
     with locked(folder.root, "the run"):
         folder.report().unlink(missing_ok=True)
-        clear(folder)
+        clear(folder, resume=resume, say=tell)
         count = workers(project, jobs)
         with progress(project, count) as watcher:
-            report = validate(Run(project, folder, count, watcher))
+            report = validate(Run(project, folder, count, watcher, resume=resume))
         code = deliver(folder, report)
         remember(folder, report, CodePlace.of(project.path), place)
         return code
@@ -117,5 +117,6 @@ def _options(default_config: Path) -> argparse.Namespace:
     parser.add_argument("--output", default=None, help="the folder of the run")
     parser.add_argument("--jobs", type=int, default=None, help="environments at a time; default one a core")
     parser.add_argument("--only", action="append", default=[], help="run this cell (and its baseline) alone")
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
     known, _ = parser.parse_known_args(arguments)
     return known

@@ -20,6 +20,7 @@ from validator.matrix import BASE_FILES, Cell, Plan
 from validator.origin import Origin
 from validator.pipeline.base_files import BaseFiles
 from validator.pipeline.bounds import bounds_of, confinement
+from validator.pipeline.dropping import drop
 from validator.pipeline.evidence import Asked, Captures
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.origins import Ground, Installed, explained, traced
@@ -32,7 +33,7 @@ from validator.pipeline.run_folder import RunFolder
 from validator.report import html, junit, markdown
 from validator.report import json as report_json
 from validator.report.terminal import show
-from validator.runner import Pool, RunLimit, Watcher, intact, write_text
+from validator.runner import Machine, Marks, Pool, RunLimit, Watcher, intact, write_text
 from validator.storage import recording
 from validator.verdict.accepting import with_moves
 from validator.verdict.bands import GREEN
@@ -66,6 +67,7 @@ class Run:
     commit: str | None = None
     workflow_run: WorkflowRun | None = None
     cache: Path | None = None
+    resume: bool = False
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     limit: RunLimit = NO_LIMIT
 
@@ -90,7 +92,8 @@ def validate(run: Run) -> Report:
     maker = JobMaker(run.project, run.folder, run.base)
     run = replace(run, limit=RunLimit.of(run.project.settings.limits.total_seconds))
     with run.pool() as pool:
-        restoring = Restoring(pool, run.project, run.folder, store_in(run.cache), run.watcher)
+        marks = Marks(run.folder.ended(), Machine.this(), run.resume)
+        restoring = Restoring(pool, run.project, run.folder, marks, store_in(run.cache), run.watcher)
         try:
             maker, judged = _judged(run, maker, restoring)
         except _StaleError:
@@ -102,11 +105,14 @@ def validate(run: Run) -> Report:
         if restoring.store is not None:
             restoring.store.prune()
     report = conclude(run, judged, environments, restoring=restoring)
-    if not run.project.settings.origin.seconds or run.limit.left() <= 0:
-        return report
-    write(run.folder, report)  # a search that is interrupted must not cost what is known
-    origins = _origins(run, maker, judged, Installed(environments, pythons))
-    return conclude(run, judged, environments, origins, restoring)
+    if run.project.settings.origin.seconds and run.limit.left() > 0:
+        write(run.folder, report)  # a search that is interrupted must not cost what is known
+        origins = _origins(run, maker, judged, Installed(environments, pythons))
+        report = conclude(run, judged, environments, origins, restoring)
+    if run.limit.left() > 0:  # nothing is left to do
+        marks.clear()
+        drop(run.folder, run.project.plan, report, run.project.settings.keep)
+    return report
 
 
 class _StaleError(Exception):

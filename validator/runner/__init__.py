@@ -9,6 +9,7 @@ from validator.runner.forks import Forks
 from validator.runner.functions import run_recorder
 from validator.runner.in_process import measure_in_process
 from validator.runner.kept import CaptureStore, KeptCapture, Machine, same_batch, worker_digest
+from validator.runner.marks import Marks, stamps
 from validator.runner.pool import EnvironmentState, Place, Pool, RunLimit, Watcher
 from validator.runner.request import Job, Overlay, write_json, write_text
 from validator.runner.sandbox import Sandbox, can_confine
@@ -26,6 +27,7 @@ __all__ = [
     "Job",
     "KeptCapture",
     "Machine",
+    "Marks",
     "Overlay",
     "Place",
     "Pool",
@@ -41,6 +43,7 @@ __all__ = [
     "run_recorder",
     "same_batch",
     "sealed",
+    "stamps",
     "worker_digest",
     "write_json",
     "write_text",

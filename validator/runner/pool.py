@@ -155,6 +155,7 @@ class Pool:
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._results: dict[str, Result] = {}
+        self._ended: Callable[[Job, Result], None] = lambda _job, _result: None
         self._budgets: Mapping[str, float] = {}
         self._budget_ends: dict[str, float] = {}
         self._errors: list[BaseException] = []
@@ -191,14 +192,18 @@ class Pool:
         return {name: round(site.seconds, 3) for name, site in self._sites.items()}
 
     def run(
-        self, jobs: Sequence[Job], budgets: Mapping[str, float] = MappingProxyType({})
+        self,
+        jobs: Sequence[Job],
+        budgets: Mapping[str, float] = MappingProxyType({}),
+        ended: Callable[[Job, Result], None] = lambda _job, _result: None,
     ) -> dict[str, Result]:
         """Run jobs, in their order within each environment, those with variables of their own last.
 
         A job that waits for others lets those behind it go first.
 
         A budget is wall seconds of all its jobs together, from the start of the first. Whatever is left in
-        the folder of a job by an earlier run is replaced.
+        the folder of a job by an earlier run is replaced. `ended` is called as each job ends, in its
+        environment's thread.
 
         Returns:
             Job id → what `read_capture` gives, or why the job was lost.
@@ -216,7 +221,7 @@ class Pool:
             self._results.pop(job.id, None)
             for name in _LEFT_BEHIND:
                 remove(job.file(name))
-        self._budgets, self._budget_ends = budgets, {}
+        self._budgets, self._budget_ends, self._ended = budgets, {}, ended
         threads = [
             threading.Thread(target=self._guarded, args=(self._sites[name], queue), daemon=True)
             for name, queue in queues.items()
@@ -359,6 +364,7 @@ class Pool:
 
     def ended(self, job: Job, result: Result) -> None:
         """A job ended. Those that need it may be due now."""
+        self._ended(job, result)
         with self._changed:
             self._results[job.id] = result
             self._changed.notify_all()

@@ -190,4 +190,6 @@ class Report(Frozen):
         default=(), description="Acceptances that did not count: expired, exceeded, unused."
     )
     restored: tuple[RestoredCapture, ...] = Field(default=(), description="What was not run again.")
-    cache_notes: tuple[Text, ...] = Field(default=(), description="What of the cache was not used, and why.")
+    cache_notes: tuple[Text, ...] = Field(
+        default=(), description="What earlier runs left and was not used, and why."
+    )

@@ -167,17 +167,17 @@ def _unpinned(content: Content) -> list[Words]:
 
 
 def _restored(content: Content) -> list[Words]:
-    """What was not run again, since when it is known, and what of the cache was not used."""
+    """What was not run again, since when it is known, and what of earlier runs was not used."""
     restored, notes = content.report.restored, content.report.cache_notes
     sentences = []
     if restored:
         days = sorted(each.measured[:10] for each in restored)
-        when = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+        when = f"on {days[0]}" if days[0] == days[-1] else f"from {days[0]} to {days[-1]}"
         verified = sum(each.verified for each in restored)
         cells = listed([name(each.cell) for each in restored], most=3)
-        verb = "is" if len(restored) == 1 else "are"
+        verb = "was" if len(restored) == 1 else "were"
         batch = f"; a batch of {verified} ran again and gave the same bytes" if verified else ""
-        sentences.append(words("From the cache ", verb, " ", cells, f", measured {when}{batch}."))
+        sentences.append(words(cells, f" {verb} measured {when} and not run again{batch}."))
     return sentences + [sentence(words(plain(note, 300))) for note in notes[:_MOST_MODELS]]
 
 
