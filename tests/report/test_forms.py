@@ -58,7 +58,7 @@ class TestJson:
 
     def test_sentences_are_written(self) -> None:
         cell = stdlib_json.loads(dumped(cases.something_changed()))["models"][0]["cells"][0]
-        assert cell["message"] == "changed: attention is not causal; gate: accuracy"
+        assert cell["message"] == "changed: attention is not causal; fails the gate: changed, accuracy"
         assert cell["findings"][-1]["message"] == "keras>=3.10 restores parity in this run"
 
     def test_sentences_of_a_received_report_are_not_read(self) -> None:

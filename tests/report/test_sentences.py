@@ -88,14 +88,14 @@ class TestCells:
         [
             (cases.identical("m"), "identical"),
             (cases.rounding("m"), "rounding"),
-            (cases.changed("m"), "changed: attention is not causal; gate: accuracy"),
+            (cases.changed("m"), "changed: attention is not causal; fails the gate: changed, accuracy"),
             (cases.changed("m", findings=(), gated=()), "changed"),
             (
                 cases.not_compared("m"),
                 "not compared: the baseline failed to import Keras: ImportError: DLL load failed",
             ),
             (cases.failed("m", "a", "load", "ValueError", "no"), "failed to load: ValueError: no"),
-            (cases.identical("m").model_copy(update={"gated": ("decode",)}), "identical; gate: decode"),
+            (cases.identical("m").model_copy(update={"gated": ("decode",)}), "identical; fails the gate: decode"),
         ],
     )
     def test_the_verdict_and_what_stands_behind_it(self, each: CellResult, words: str) -> None:
@@ -234,7 +234,7 @@ class TestReasons:
         [
             (
                 Reason(kind="cell", cell="m@keras-3.5.0"),
-                "m@keras-3.5.0: changed: attention is not causal; gate: accuracy",
+                "m@keras-3.5.0: changed: attention is not causal; fails the gate: changed, accuracy",
             ),
             (Reason(kind="cell", cell="gone"), "gone"),
             (Reason(kind="nothing-compared"), "no cell was compared with the baseline"),

@@ -54,7 +54,7 @@ def _not_validated(error: ValidatorError, edition_of: Callable[[Report], Edition
         tool=__version__,
     )
     text = (
-        f"### ❓ Not validated\n\n{markdown_text(str(error), 600)}. Nothing is known about this upgrade: "
-        f"see the log of [the run]({run_url}), and run the job again."
+        f"### ❓ Not validated\n\n{markdown_text(str(error), 600)}. Nothing is known about this upgrade, "
+        f"so do not merge it yet: see the log of [the run]({run_url}), and run the job again."
     )
     return replace(edition_of(report), render=lambda _: text)

@@ -106,8 +106,14 @@ def table(kept: Sequence[Line], *, wide: bool, names: int) -> Table:
         row = [Entry((Piece(line.row.state, "mark"),))]
         row += [Entry(models), Entry(places)] if wide else [Entry(models, places)]
         row += [Entry(result(line.row), _measured(line, [line.numbers[at] for at in small]))]
-        rows.append((*row, *(line.numbers[at][1] for at in columns)))
+        rows.append((*row, *(_of_worst(line, line.numbers[at][1]) for at in columns)))
     return Table(tuple(headings), tuple(rows))
+
+
+def _of_worst(line: Line, entry: Entry) -> Entry:
+    if not line.worst_of or entry == _NOTHING:
+        return entry
+    return Entry(entry.words, words("worst", *(words(", ", entry.small) if entry.small else ())))
 
 
 def _measured(line: Line, others: Sequence[tuple[str, Entry]]) -> Words:

@@ -266,7 +266,7 @@ def environment_words(each: EnvironmentDifference, most: int) -> Words:
 def _footer(content: Content) -> Iterator[Words]:
     report = content.report
     if report.baseline:
-        yield words(f"baseline {report.baseline}")
+        yield words("baseline ", name(report.baseline))
     if report.models:
         sizes = f"{plural(len(report.models), 'model')}, {plural(len(report.environments), 'environment')}"
         yield words(sizes, f" in {seconds(report.seconds)}" if report.seconds is not None else "")
@@ -274,7 +274,7 @@ def _footer(content: Content) -> Iterator[Words]:
         yield words("commit ", name((report.commit or "")[:7]))
     if report.models:
         lost = listed([name(row.cell.cell) for row in content.rows if not row.compared])
-        yield words("not compared: ", lost) if lost else words("every cell compared")
+        yield words("not compared: ", lost) if lost else words("predictions of every cell compared")
     if report.sandbox in run.UNCONFINED:
         yield words(run.UNCONFINED[report.sandbox])
     gaps = [sections.not_checked(*gap) for gap in content.unchecked().items()]

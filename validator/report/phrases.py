@@ -58,9 +58,12 @@ def unmarked(pieces: Iterable[Piece]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
-def listed(items: Sequence[Piece], most: int = 4) -> Words:
-    """`a, b and c`, or `a, b, c and 12 more`."""
-    kept = [*items[: most - 1], Piece(f"{len(items) - most + 1} more")] if len(items) > most else [*items]
+def listed(items: Sequence[Piece], most: int = 4, total: int = 0) -> Words:
+    """`a, b and c`, or `a, b, c and 12 more`; `total`: how many there are, where not all are known."""
+    total = max(total, len(items))
+    kept = (
+        [*items[: most - 1], Piece(f"{total - len(items[: most - 1]):,} more")] if total > most else [*items]
+    )
     return words(joined([(item,) for item in kept[:-1]], ", "), " and " if kept[1:] else "", *kept[-1:])
 
 

@@ -153,10 +153,10 @@ def how_to(content: Content, characters: int, commands: int) -> tuple[Block, ...
     )
     text = words(
         f"If the change is right, accept it for this upgrade: {then}. "
-        "Run the command where the run's directory is (those under “Reproduce” make one), or copy the "
-        "entry into ",
+        "First run what “Reproduce” says, then the command in the same directory; or copy the entry into ",
         name(_file(content)),
-        " and fill in who and why. Commit the file.",
+        " and fill in who and why. Commit the file. The entry covers results up to its bounds, which leave "
+        "some room above what was measured, and no other layer, model or upgrade.",
     )
     entries, left = "", 0
     for _, proposal in proposals:

@@ -233,7 +233,8 @@ def _reported_row(metric: ReportedMetric) -> tuple[Entry, ...]:
 def _facts(result: MetricResult) -> Iterator[Words]:
     """Samples and classes that got worse, and what to know about the values."""
     if result.flipped:
-        samples = listed([Piece(sample) for sample in result.flipped], 10)
+        total = max(len(result.flipped), result.negative_flips or 0)
+        samples = listed([Piece(sample) for sample in result.flipped], 10, total)
         yield words(name(result.metric), ": samples that became wrong: ", samples)
     for row in result.classes:
         if row.worse:

@@ -64,7 +64,7 @@ def _verdict(row: Row) -> Words:
 
 
 def _rules(row: Row) -> Words:
-    """The gate's rules that the verdict's word does not name."""
+    """All rules of the gate that it breaks, unless the words before name each."""
     named = {row.cell.verdict, *row.asides, *row.asides.values()}
-    others = [rule for rule in row.cell.gated if rule not in named]
-    return words("; gate: ", strong(", ".join(others))) if others else ()
+    rules = row.cell.gated if set(row.cell.gated) - named else ()
+    return words("; fails the gate: ", strong(", ".join(rules))) if rules else ()

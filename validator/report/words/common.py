@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from validator.checks.bands import CellVerdict
+from validator.matrix import HEAD
 from validator.report.causes import Alike, known
 from validator.report.content import Content, Row
 from validator.report.figures import scores
@@ -31,7 +32,14 @@ def common_reason(group: Alike, content: Content) -> list[Words]:
     example = words(" (in ", name(worst.model), f", the worst{f': {measured}' if measured else ''})")
     others = [name(model) for model in group.models if model != worst.model]
     return [
-        words(first, " in ", name(worst.where), " for one reason: ", *_why(worst), *example, "."),
+        words(
+            first,
+            *(words(" in ", name(worst.where)) if has_places(content) else ()),
+            " for one reason: ",
+            *_why(worst),
+            *example,
+            ".",
+        ),
         words(
             "The other" if len(others) == 1 else "The others are ",
             " is " * (len(others) == 1),
@@ -39,6 +47,13 @@ def common_reason(group: Alike, content: Content) -> list[Words]:
             ".",
         ),
     ]
+
+
+def has_places(content: Content) -> bool:
+    """Whether to say where something happens: not of a pull request alone, whose title says it."""
+    return {row.cell.environment for row in content.rows} != {HEAD} or any(
+        row.cell.variant for row in content.rows
+    )
 
 
 def _why(worst: Row) -> Words:

@@ -16,7 +16,7 @@ from validator.report.packages import RUNS, differences
 from validator.report.phrases import Piece, Words, listed, name, plural, sentence, strong, words
 from validator.report.words.acceptances import all_accepted
 from validator.report.words.cell import VERDICTS, aside
-from validator.report.words.common import DOES, common_reason
+from validator.report.words.common import DOES, common_reason, has_places
 from validator.report.words.effects import change_of, effects, is_model_alone
 from validator.report.words.failures import STAGES, failed
 from validator.report.words.reasons import reason
@@ -143,7 +143,7 @@ def summary(content: Content) -> tuple[Words, ...]:
     sentences += effects(content)
     if len(groups) <= _MOST_MODELS:
         for each in groups:
-            sentences += common_reason(each, content) if len(each.models) > 1 else _model(each.rows)
+            sentences += common_reason(each, content) if len(each.models) > 1 else _model(each.rows, content)
     else:
         sentences += _groups(groups, content)
     where = " in the other environments" if lost else ""
@@ -228,7 +228,7 @@ def _environment(content: Content, broken: EnvironmentResult) -> Words:
     return words(name(broken.name), " ", stage, ", unlike the baseline ", baseline, could_not)
 
 
-def _model(rows: Sequence[Row]) -> list[Words]:
+def _model(rows: Sequence[Row], content: Content) -> list[Words]:
     """What happened to a model: where it moved, where it did not, and whether that matters."""
     worst = rows[0]
     verdict = worst.cell.verdict
@@ -247,7 +247,8 @@ def _model(rows: Sequence[Row]) -> list[Words]:
         noise = f": {ratio(worst.noise_ratio)} the noise is more than rounding explains"
     alike = [name(row.where) for row in rows if row.cell.verdict == verdict and not row.green]
     also = _also(worst)
-    first = words(name(worst.model), " ", does, " in ", listed(alike, most=3), holds, noise, *also, ".")
+    where = words(" in ", listed(alike, most=3)) if has_places(content) else ()
+    first = words(name(worst.model), " ", does, *where, holds, noise, *also, ".")
     if also and verdict in GREEN:
         return [first, *map(sentence, worst.further[:1])]
     explained = verdict == "metric-only" or (verdict == "suspicious" and not worst.drifts)
@@ -364,10 +365,11 @@ def legend(rows: Iterable[Row]) -> Words:
     """What the numbers of the main table mean."""
     if not any(row.noise_ratio for row in rows):
         return ()
-    whole, element = (BANDS.outputs.grains[grain] for grain in ("all", "element"))
+    grains = [BANDS.outputs.grains[grain] for grain in ("all", "column", "element")]
+    rounding, changed = ([f"{getattr(grain, end):g}×" for grain in grains] for end in ("rounding", "changed"))
     noise = "1× noise: as far as rounding alone moves the baseline's outputs, measured in this run. "
-    below = f"Below {whole.rounding:g}× ({element.rounding:g}× for a single value) is rounding"
-    return words(noise, f"{below}, above {whole.changed:g}× ({element.changed:g}×) is a change.")
+    places = f"{rounding[1]} and {changed[1]} for a row or column, {rounding[2]} and {changed[2]} for a value"
+    return words(noise, f"Below {rounding[0]} is rounding, above {changed[0]} a change ({places}).")
 
 
 def folded_cells(rows: Sequence[Row]) -> Words:

@@ -33,7 +33,8 @@ def why_title(worst: Row, models: Sequence[str]) -> Words:
     """The words before the explanation of a difference that one model or several have."""
     verdict = worst.cell.verdict
     if len(models) > 1:
-        return words(f"Why {plural(len(models), 'model')} {_WHY_SEVERAL.get(verdict, 'differ')}")
+        does = _WHY_SEVERAL.get(verdict, "differ")
+        return words(f"Why {plural(len(models), 'model')} {does} (numbers of ", name(worst.model), ")")
     if worst.cell.effect and verdict in _WHY:
         return effect_title(worst)
     if verdict not in _WHY:
