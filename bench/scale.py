@@ -128,7 +128,7 @@ def _watch(pid: int, peaks: dict[str, int]) -> None:
     try:
         tool = psutil.Process(pid)
         while True:
-            peaks["tool"] = max(peaks["tool"], tool.memory_info().rss)
+            peaks["tool"] = max(peaks["tool"], tool.memory_info().rss - tool.memory_info().shared)
             for child in tool.children(recursive=True):
                 try:
                     peaks["worker"] = max(peaks["worker"], child.memory_info().rss)

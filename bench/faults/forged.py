@@ -83,19 +83,21 @@ def worker() -> Iterator[Fault]:
 
 RAISES = "RuntimeError SystemExit MemoryError RecursionError StopIteration GeneratorExit Nameless KeyboardInterrupt"
 ENDS = "SIGKILL SIGTERM SIGSEGV SIGABRT SIGINT SIGHUP SIGQUIT SIGBUS SIGFPE SIGPIPE SIGALRM SIGUSR1"
-LOST = """fills-the-memory recurses reads-no-address holds-the-interpreter kills-the-worker kills-the-guard
-interrupts-the-worker terminates-the-guard removes-its-folder puts-a-file-in-its-place spoils-its-start
-spoils-its-end pipe-for-response folder-for-response loop-for-response device-for-response torn-prediction
+LOST = """fills-the-memory recurses reads-no-address holds-the-interpreter spoils-its-start spoils-its-end pipe-for-response folder-for-response loop-for-response device-for-response torn-prediction
 deep-prediction pipe-for-prediction hangs"""
+#: What the sandbox refuses, where there is one: an error of the builder then.
+REFUSED_OR_LOST = """kills-the-worker kills-the-guard interrupts-the-worker terminates-the-guard removes-its-folder
+puts-a-file-in-its-place"""
+REFUSED_OR_KEPT = "stops-the-worker stops-the-guard"
 KEPT = """daemon daemon-that-is-stopped children child-that-holds-the-log child-without-variables thread
-stops-the-worker stops-the-guard leaves-the-folder removes-what-it-sees closes-everything prints lowers-limits
+leaves-the-folder removes-what-it-sees closes-everything prints lowers-limits
 ignores-signals writes-under-home locks-its-folder"""
 
 
 def processes() -> Iterator[Fault]:
     """Whatever a job does to its process, and to those around it."""
     for name in RAISES.split():
-        stages = "build crash" if name == "KeyboardInterrupt" else "build"
+        stages = "build load crash" if name == "KeyboardInterrupt" else "build"
         come_out = expected(GATE, verdicts="failed", stages=stages)
         yield _forged("processes", f"raises-{name.lower()}", come_out, f"raises {name}")
     for name in ENDS.split():
@@ -104,6 +106,10 @@ def processes() -> Iterator[Fault]:
         yield _forged("processes", f"exits-{code}", _LOST, f"exits {code}", quick=code == 0)
     for name in LOST.split():
         yield _forged("processes", name, _LOST)
+    for name in REFUSED_OR_LOST.split():
+        yield _forged("processes", name, expected(GATE, verdicts="failed", stages="build crash load timeout"))
+    for name in REFUSED_OR_KEPT.split():
+        yield _forged("processes", name, expected(OK, GATE, verdicts="identical failed"))
     for name in KEPT.split():
         yield _forged("processes", name, _SOUND, quick=name == "daemon")
     # its own capture may be lost, the next must not be

@@ -14,7 +14,7 @@ import pytest
 from validator.config.settings import Install
 from validator.environments import Built, Uv, prepare
 from validator.environments.build import MARKER
-from validator.environments.intact import is_damaged
+from validator.environments.intact import is_damaged, is_edited
 from validator.failure import Failure
 from validator.matrix import Environment
 
@@ -203,6 +203,21 @@ def test_an_edit_that_reached_the_cache_is_undone(tmp_path: Path, uv: Uv) -> Non
         assert not prepared(folder, own_cache, "packaging==24.1").reused
         (file,) = (folder / "small").glob("lib/*/site-packages/packaging/version.py")
         assert "# edited" not in file.read_text()
+
+
+def test_an_edit_is_seen_where_a_wheel_has_no_digests(tmp_path: Path) -> None:
+    facts = tmp_path / "lib" / "python3.11" / "site-packages" / "small-1.dist-info"
+    facts.mkdir(parents=True)
+    (facts / "RECORD").write_text("small.py,,\nsmall-1.dist-info/RECORD,,\n")
+    code = facts.parent / "small.py"
+    code.write_text("before")
+    installed = code.stat().st_mtime
+    assert not is_edited(tmp_path, installed)
+    os.utime(code, (installed + 10, installed + 10))
+    assert is_edited(tmp_path, installed)
+    assert not is_damaged(tmp_path)
+    code.unlink()
+    assert is_damaged(tmp_path)
 
 
 def test_files_are_held_against_their_wheel(tmp_path: Path, uv: Uv) -> None:

@@ -13,9 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.small_project import CONFIG, write_project
 from tests.conftest import ROOT
+from tests.pipeline.small_project import CONFIG, write_project
+from validator.pipeline.jobs import JobMaker
+from validator.pipeline.project import open_project
+from validator.pipeline.restoring import Restoring
+from validator.pipeline.rounds import predictions
+from validator.pipeline.run_folder import RunFolder
+from validator.pipeline.validate import Run
 from validator.report import json as report_json
+from validator.runner import Capture, Machine, Marks, RunLimit, Watcher
 from validator.verdict.results import Report
 
 pytestmark = pytest.mark.environment
@@ -109,14 +116,37 @@ def test_a_run_killed_in_every_phase_goes_on(interrupted: Interrupted) -> None:
     assert again.restored == ()
 
 
-def test_what_changed_since_is_run_again(interrupted: Interrupted) -> None:
+@pytest.mark.parametrize("changed", ["little.py", ".data/vocabulary.txt", "validator.yml"])
+def test_what_changed_since_is_run_again(interrupted: Interrupted, changed: str) -> None:
+    file = interrupted.folder / changed
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
     interrupted.kill_after(PHASES[1])
-    with (interrupted.folder / "little.py").open("a") as file:
-        file.write("# another file\n")
+    with file.open("a") as opened:
+        opened.write("# another one\n")
     report, _ = interrupted.finish("--resume")
     assert report.restored == ()
-    note = "same@keras-3.3.3 is not what it was when the run was interrupted, so it runs again"
+    note = "a file, a setting or a package changed after same@keras-3.3.3 had ended, so it runs again"
     assert note in report.cache_notes
+
+
+def test_a_run_that_its_time_limit_ended_goes_on(interrupted: Interrupted) -> None:
+    """What was measured stays, though no time is left to verify it."""
+    config = interrupted.folder / "validator.yml"
+    config.write_text(config.read_text() + "limits: {total_seconds: 60}\n")
+    interrupted.kill_after(PHASES[1])
+    before = interrupted.marked()
+    project = open_project(config)
+    folder = RunFolder(interrupted.run_folder)
+    run = Run(project, folder, 1, Watcher(), limit=RunLimit.of(0.001))
+    marks = Marks(folder.ended(), Machine.this(), resumes=True)
+    with run.pool() as pool:
+        restoring = Restoring(pool, project, folder, marks)
+        jobs = predictions(JobMaker(project, folder))
+        assert all(isinstance(each, Capture) for each in restoring.run(jobs).values())
+        assert restoring.verify(job.id for job in jobs) == {}
+    assert restoring.notes == {}
+    assert interrupted.marked() == before
 
 
 def test_captures_that_something_else_wrote_to_are_not_used(interrupted: Interrupted) -> None:
@@ -143,8 +173,9 @@ def test_what_stays_of_a_finished_run(interrupted: Interrupted, keep: str) -> No
         file.write(f"keep: {keep}\n")
     report, _ = interrupted.finish()
     captures = interrupted.run_folder / "captures"
-    tensors = {path.relative_to(captures).parts[1] for path in captures.rglob("*.npy")}
-    assert tensors == ({"moved"} if keep == "failed" else set())
+    tensors = {path.relative_to(captures).parts[:2] for path in captures.rglob("*.npy")}
+    moved = {("keras-3.3.3", "moved"), ("keras-3.5.0", "moved")}
+    assert tensors == (moved if keep == "failed" else set())
     assert (interrupted.run_folder / "recordings").exists() == (keep == "failed")
     assert len(list(captures.rglob("response.json"))) > len(report.models)
     assert (interrupted.run_folder / "report.html").is_file()

@@ -95,7 +95,10 @@ class TestCells:
                 "not compared: the baseline failed to import Keras: ImportError: DLL load failed",
             ),
             (cases.failed("m", "a", "load", "ValueError", "no"), "failed to load: ValueError: no"),
-            (cases.identical("m").model_copy(update={"gated": ("decode",)}), "identical; fails the gate: decode"),
+            (
+                cases.identical("m").model_copy(update={"gated": ("decode",)}),
+                "identical; fails the gate: decode",
+            ),
         ],
     )
     def test_the_verdict_and_what_stands_behind_it(self, each: CellResult, words: str) -> None:

@@ -23,15 +23,15 @@ class RecordedFile:
     """A file of an installed package as its wheel's RECORD has it."""
 
     path: Path
-    size: int
-    digest: str  # "sha256=" and 43 characters of URL-safe base64
+    size: int | None
+    digest: str  # "sha256=" and 43 characters of URL-safe base64; empty where the wheel lacks both
 
     def is_damaged(self) -> bool:
         """Whether it is not what the wheel says; of libraries only the size is read."""
         try:
-            if self.path.stat().st_size != self.size:
+            if self.path.stat().st_size != self.size and self.size is not None:
                 return True
-            if self.path.suffix != ".py":
+            if self.path.suffix != ".py" or not self.digest:
                 return False
             content = self.path.read_bytes()
         except OSError:
@@ -46,7 +46,8 @@ class RecordedFile:
             facts = self.path.stat()
         except OSError:
             return True
-        return facts.st_size != self.size or facts.st_mtime > since + _CLOCK_SECONDS
+        is_same_size = self.size in (None, facts.st_size)
+        return not is_same_size or facts.st_mtime > since + _CLOCK_SECONDS
 
 
 def pins(lock: str) -> dict[str, Version | None]:
@@ -93,8 +94,8 @@ def _recorded(venv: Path) -> Iterator[RecordedFile]:
         record = folder / "RECORD"
         rows = csv.reader(record.read_text(encoding="utf-8").splitlines()) if record.is_file() else ()
         for path, digest, size in (row for row in rows if len(row) == 3):
-            if digest and size and Path(path).suffix in _CODE:
-                yield RecordedFile(folder.parent / path, int(size), digest)
+            if Path(path).suffix in _CODE:
+                yield RecordedFile(folder.parent / path, int(size) if size else None, digest)
 
 
 def _metadata(venv: Path) -> list[Path]:

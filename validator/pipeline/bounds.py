@@ -54,11 +54,11 @@ def _sandbox(project: Project, folder: RunFolder) -> Sandbox:
         for model in project.settings.models
         for place in (*named_files(model).values(), *model.files)
     )
-    read = (_root(project.folder), folder.root, *map(Path, named))
+    read = (repository_of(project.folder), folder.root, *map(Path, named))
     write = tuple(Path(project.resolve(place)) for place in project.settings.sandbox.write)
     return Sandbox(read, write, project.work / "environments")
 
 
-def _root(folder: Path) -> Path:
+def repository_of(folder: Path) -> Path:
     """The repository that a folder is in; outside of any, the folder."""
     return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), folder)

@@ -6,11 +6,11 @@ moved, before anything is said about it. What fails, or is random, is never kept
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,8 +21,10 @@ from types import MappingProxyType
 from pydantic import JsonValue
 
 from validator import __version__
+from validator.errors import ValidatorError
 from validator.failure import Failure
 from validator.matrix import Environment
+from validator.pipeline.bounds import repository_of
 from validator.pipeline.places import lock_of
 from validator.pipeline.project import Project
 from validator.pipeline.run_folder import RunFolder
@@ -37,6 +39,7 @@ from validator.runner import (
     Marks,
     Pool,
     Watcher,
+    can_spot,
     same_batch,
     sealed,
     stamps,
@@ -48,7 +51,8 @@ from validator.upgrade import model_files, pinned
 from validator.verdict.results import RestoredCapture
 
 #: Variables of the caller that workers see, and that can choose other kernels.
-_SEEN = ("CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL")
+_SEEN = ("CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
+_SPOT = "/spot"
 #: In a lock, a package from a commit of a repository.
 _COMMIT = re.compile(r" @ git\+(https|ssh)://\S+@[0-9a-f]{40}(#\S*)?$")
 #: Fields of a job that do not decide what it computes, or stand in the key in another way.
@@ -88,6 +92,8 @@ class Restoring:
         spots = [self._spot(job) for job in self._unverified() if job.environment in run]
         for id_ in restored:
             self.watcher.finished(id_, None)
+        for job in due if self.marks.resumes else ():
+            _emptied(Path(job.folder))
         self._budgets |= budgets
         results = self.pool.run([*spots, *(self._free(job) for job in due)], budgets, self._keep)
         ran = {job.id: results[job.id] for job in due} | self._rerun(spots, results)
@@ -97,7 +103,7 @@ class Restoring:
         """Run a batch of restored predictions again; where it differs, the whole job, and what that gives."""
         asked = set(cells)
         spots = [self._spot(job) for job in self._unverified() if job.id in asked]
-        return self._rerun(spots, self.pool.run(spots)) if spots else {}
+        return self._rerun(spots, self.pool.run(spots, ended=self._keep)) if spots else {}
 
     def distrusting(self) -> Restoring:
         """The same with nothing restored: everything runs."""
@@ -157,22 +163,31 @@ class Restoring:
         if isinstance(capture, Failure):
             self._note(f"what was kept of {job.id} is not used: {capture.message}")
             return None
+        if job.predict and not can_spot(capture):
+            self._note(f"one batch of what {job.id} gives cannot be compared, so all of it runs again")
+            return None
         self.kept[job.id] = kept = replace(kept, capture=capture)
         return kept
 
     def _keep(self, job: Job, result: Capture | Failure) -> None:
         """A job ended: mark it, and write it to the cache. The thread of its environment calls this."""
         asked, facts = self._asked.get(job.id), self.pool.facts().get(job.environment)
+        if asked is None and isinstance(result, Capture) and not self._is_same(job, result):
+            self.marks.clear()  # a run that is interrupted now must not go on from what is stale
         if asked is None or facts is None or not isinstance(result, Capture) or not _is_lasting(result):
             return
         try:
             place_key = self._place(asked)
             if place_key is not None:
                 self.marks.keep(place_key, asked, result, facts)
-            if self.store is not None and (key := self.key(asked)) is not None:
+            if self.store is not None and (key := self._keys[job.id]) is not None:
                 self._note(self.store.keep(key, asked, result, facts))
-        except OSError as error:  # the run goes on without
-            self._note(f"{job.id} is not kept: {error.strerror or error}")
+        except (OSError, ValueError, ValidatorError) as error:  # the run goes on without
+            self._note(f"{job.id} is not kept: {str(error).splitlines()[0]}")
+
+    def _is_same(self, spot: Job, result: Capture) -> bool:
+        """Whether one batch of a restored capture is what it was."""
+        return same_batch(self.kept[spot.id.removesuffix(_SPOT)].capture, result)
 
     def _note(self, note: str | None) -> None:
         """A sentence for the report, where somebody asked for what earlier runs left."""
@@ -187,7 +202,7 @@ class Restoring:
     def _spot(self, job: Job) -> Job:
         return replace(
             job,
-            id=f"{job.id}/spot",
+            id=job.id + _SPOT,
             folder=str(Path(job.folder) / "+spot"),
             brief=True,
             batches=(0,),
@@ -200,8 +215,10 @@ class Restoring:
         """Note which restored predictions hold. Where one does not, all that was restored there is stale."""
         stale: dict[str, Job] = {}
         for spot in spots:
-            id_, result = spot.id.removesuffix("/spot"), results[spot.id]
-            if isinstance(result, Capture) and same_batch(self.kept[id_].capture, result):
+            id_, result = spot.id.removesuffix(_SPOT), results[spot.id]
+            if isinstance(result, Failure) and result.stage == "unreached":
+                continue  # the time is over, which says nothing about it
+            if isinstance(result, Capture) and self._is_same(spot, result):
                 self.verified.add(id_)
                 continue
             self._trusted = False
@@ -238,9 +255,9 @@ class Restoring:
         """The same of a run in this very folder: what its files looked like when the job was asked for."""
         captures = [self._place(self._asked[id_]) if id_ in self._asked else None for id_ in job.needs]
         described = self._states.get(job.id)
-        if described is None or None in captures:
+        if self._tree is None or described is None or None in captures:
             return None
-        return self._installed(job, [self._work_tree, described, *captures])
+        return self._installed(job, [self._tree, described, *captures])
 
     def _installed(self, job: Job, files: list[object]) -> str | None:
         """A digest of a job's files and of what runs them; None where no version pins that."""
@@ -284,14 +301,16 @@ class Restoring:
     _digests: dict[str, str] = field(default_factory=dict)
 
     def _note_state(self, job: Job) -> None:
-        """Note what the files of a job look like before it reads them."""
+        """Note what decides a job before it begins: what its files look like, and its key in the cache."""
         folders = {self._asked[id_].folder: id_ for id_ in job.needs if id_ in self._asked}
-        with contextlib.suppress(OSError):
-            self._states[job.id] = self._described(
-                job, folders, lambda path: _recorded(path) or stamps(Path(path))
-            )
+        self._states[job.id] = self._described(
+            job, folders, lambda path: stamps(Path(path)) or os.urandom(16).hex()
+        )
+        if self.store is not None:
+            self._keys[job.id] = self.key(job)
 
     _states: dict[str, str | None] = field(default_factory=dict)
+    _keys: dict[str, str | None] = field(default_factory=dict)
 
     def _lock(self, environment: Environment) -> str | None:
         if environment.name not in self._locks:
@@ -306,7 +325,13 @@ class Restoring:
         return {model.name: model_files(self.project.folder, model) for model in self.project.settings.models}
 
     def __post_init__(self) -> None:
-        self._work_tree = stamps(self.project.folder, self.folder.root)
+        project = self.project
+        files = (project.resolve(place) for model in project.settings.models for place in model.files)
+        self._tree = stamps(
+            repository_of(project.folder),
+            *map(Path, files),
+            excluded=(self.folder.root, project.work, project.locks),
+        )
 
 
 def _digested(value: object, captures: Mapping[str, object], digest_of: Callable[[str], str]) -> object:
@@ -341,6 +366,16 @@ def _unpinned(lock: str) -> str:
 def store_in(folder: Path | None) -> CaptureStore | None:
     """The cache in a folder, for this machine; None where none is asked for."""
     return None if folder is None else CaptureStore(folder.resolve(), Machine.this())
+
+
+def _emptied(folder: Path) -> None:
+    """Remove what an interrupted job left, but for the folders of further jobs."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            if not path.name.startswith("+"):
+                shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _is_lasting(result: Capture | Failure) -> bool:

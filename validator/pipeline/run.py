@@ -23,6 +23,7 @@ from validator.pipeline import pull_request
 from validator.pipeline.base_files import extract_base_files, with_common_inputs
 from validator.pipeline.bounds import announce
 from validator.pipeline.canary import Canary
+from validator.pipeline.dropping import settle
 from validator.pipeline.history import CodePlace, place_of, remember
 from validator.pipeline.parts import PlannedRun, remove_parts, write_part
 from validator.pipeline.project import Project, display_path, open_project
@@ -192,6 +193,8 @@ def produce(request: Request) -> Report:
         else:
             settings = config.load(request.config.resolve()) if project is None else project.settings
             write_part(request.part, PlannedRun(request.shard, settings, project, code), report)
+        if project is not None:
+            settle(folder, report, project)
         return report
 
 
@@ -213,8 +216,10 @@ def opened(request: Request, change: PullRequest | None) -> Project:
 def run_cells(request: Request, change: PullRequest | None) -> Report:
     """Run the cells of a request without a search for their origin, and write the report."""
     with locked(request.folder.root, "the run"):
-        report = _run(replace(request, origin=False), opened(request, change))
+        project = opened(request, change)
+        report = _run(replace(request, origin=False), project)
         write(request.folder, report)
+        settle(request.folder, report, project)
         return report
 
 

@@ -15,6 +15,7 @@ from validator.errors import Exit, ValidatorError
 from validator.failure import Failure
 from validator.matrix import Environment
 from validator.pipeline.bounds import announce
+from validator.pipeline.dropping import settle
 from validator.pipeline.history import CodePlace, place_of, remember
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.project import Project, open_project
@@ -68,6 +69,7 @@ def _validate(project: Project, folder: RunFolder, jobs: int | None, *, resume: 
             report = validate(Run(project, folder, count, watcher, resume=resume))
         code = deliver(folder, report)
         remember(folder, report, CodePlace.of(project.path), place)
+        settle(folder, report, project)
         return code
 
 

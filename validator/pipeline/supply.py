@@ -26,8 +26,9 @@ from validator.verdict.results import FetchedPlace
 
 def tell(line: str) -> None:
     """What is being fetched, on stderr: stdout is the report's."""
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    if sys.stderr is not None:  # it may be closed
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 def supplied(project: Project, say: Callable[[str], None] = tell) -> Project:

@@ -20,7 +20,6 @@ from validator.matrix import BASE_FILES, Cell, Plan
 from validator.origin import Origin
 from validator.pipeline.base_files import BaseFiles
 from validator.pipeline.bounds import bounds_of, confinement
-from validator.pipeline.dropping import drop
 from validator.pipeline.evidence import Asked, Captures
 from validator.pipeline.jobs import JobMaker
 from validator.pipeline.origins import Ground, Installed, explained, traced
@@ -109,9 +108,8 @@ def validate(run: Run) -> Report:
         write(run.folder, report)  # a search that is interrupted must not cost what is known
         origins = _origins(run, maker, judged, Installed(environments, pythons))
         report = conclude(run, judged, environments, origins, restoring)
-    if run.limit.left() > 0:  # nothing is left to do
-        marks.clear()
-        drop(run.folder, run.project.plan, report, run.project.settings.keep)
+    if run.limit.left() > 0:
+        marks.complete()
     return report
 
 

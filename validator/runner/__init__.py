@@ -8,8 +8,8 @@ from validator.runner.captures import WORKER_FOLDER, Capture, EnvironmentFacts, 
 from validator.runner.forks import Forks
 from validator.runner.functions import run_recorder
 from validator.runner.in_process import measure_in_process
-from validator.runner.kept import CaptureStore, KeptCapture, Machine, same_batch, worker_digest
-from validator.runner.marks import Marks, stamps
+from validator.runner.kept import CaptureStore, KeptCapture, Machine, can_spot, same_batch, worker_digest
+from validator.runner.marks import COMPLETE, Marks, stamps
 from validator.runner.pool import EnvironmentState, Place, Pool, RunLimit, Watcher
 from validator.runner.request import Job, Overlay, write_json, write_text
 from validator.runner.sandbox import Sandbox, can_confine
@@ -17,6 +17,7 @@ from validator.runner.seals import intact, sealed
 from validator.runner.supervise import Bounds, default_memory
 
 __all__ = [
+    "COMPLETE",
     "WORKER_FOLDER",
     "Bounds",
     "Capture",
@@ -35,6 +36,7 @@ __all__ = [
     "Sandbox",
     "Watcher",
     "can_confine",
+    "can_spot",
     "default_memory",
     "intact",
     "measure_in_process",

@@ -195,6 +195,16 @@ class CaptureStore:
         return KeptCapture(capture, entry.measured, entry.facts)
 
 
+def can_spot(capture: Capture) -> bool:
+    """Whether a batch can be held against a capture: not where outputs are text, ragged, or of no batch."""
+    try:
+        return all(
+            tensor.batched and not tensor.ragged and tensor.storage != "utf8" for tensor in capture.outputs
+        )
+    except (ConfigurationError, ValueError):
+        return False
+
+
 def same_batch(kept: Capture, batch: Capture) -> bool:
     """Whether the outputs of a capture begin with those of one batch, byte for byte.
 

@@ -6,11 +6,13 @@ long as the capture is what its job left, byte for byte.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
 import stat
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,6 +24,12 @@ from validator.runner.captures import Capture, EnvironmentFacts, read_capture
 from validator.runner.kept import KeptCapture, Machine
 from validator.runner.request import Job, write_text
 from validator.runner.seals import sealed
+
+COMPLETE = "complete"
+_MOST = 20_000
+_APART = frozenset(
+    {".git", ".keras-validator", ".nox", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+)
 
 
 class _Mark(Frozen):
@@ -50,7 +58,7 @@ class Marks:
         except (OSError, ValueError):
             return f"what the interrupted run noted of {job.id} cannot be read, so it runs again"
         if (mark.job, mark.key) != (job.id, key):
-            return f"{job.id} is not what it was when the run was interrupted, so it runs again"
+            return f"a file, a setting or a package changed after {job.id} had ended, so it runs again"
         if mark.machine != self.machine:
             return f"{job.id} was measured on another machine than this one ({self.machine.processor})"
         read = read_capture(Path(job.folder), job.id)
@@ -77,42 +85,79 @@ class Marks:
         write_text(self._path(job), mark.model_dump_json(by_alias=True))
 
     def clear(self) -> None:
-        """Forget all: the run is complete, or begins anew."""
+        """Forget all."""
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def complete(self) -> None:
+        """Note that nothing is left to run."""
+        write_text(self.root / COMPLETE, "")
 
     def _path(self, job: Job) -> Path:
         return self.root / f"{hashlib.sha256(job.id.encode()).hexdigest()[:32]}.json"
 
 
-def stamps(path: Path, *excluded: Path) -> str:
-    """A digest of the names, sizes and times of a file, or of all below a folder; nothing is read.
+def stamps(*paths: Path, excluded: Collection[Path] = ()) -> str | None:
+    """A digest of the names, inodes, sizes and times of files, and of all below folders; nothing is read.
 
-    Without hidden folders, virtual environments, compiled modules, and what is excluded.
-
-    Raises:
-        OSError: there is no such path.
+    Without what is excluded, what git and tools keep, virtual environments, and the files that this process
+    prints to. None where that are more than 20,000 files, or they cannot be looked at.
     """
-    total = hashlib.sha256(_stamp(path))
-    seen = {*map(os.path.realpath, excluded)}
-    for root, folders, names in os.walk(path, followlinks=True):
-        kept = (name for name in folders if not name.startswith(".") and name != "__pycache__")
-        folders[:] = sorted(name for name in kept if not _is_apart(Path(root, name), seen))
-        for name in sorted(names):
-            total.update(_stamp(Path(root, name)))
-    return total.hexdigest()
+    walk = _Walk({os.path.realpath(path) for path in excluded}, _printed_to())
+    try:
+        for path in paths:
+            walk.add(path)
+    except (OSError, _TooManyError):
+        return None
+    return walk.total.hexdigest()
 
 
-def _stamp(path: Path) -> bytes:
-    state = path.stat() if path.exists() else path.lstat()
-    if stat.S_ISDIR(state.st_mode):
-        return f"{path}\0".encode(errors="replace")
-    return f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0".encode(errors="replace")
+class _TooManyError(Exception):
+    """More files than are looked at in every run."""
 
 
-def _is_apart(folder: Path, seen: set[str]) -> bool:
-    """Whether a folder is not gone into: it was, as through another link, or it is a virtual environment."""
-    place = os.path.realpath(folder)
-    if place in seen or (folder / "pyvenv.cfg").is_file():
+class _Walk:
+    """Adds up what files look like. `seen`: folders that are not gone into, again or at all."""
+
+    def __init__(self, seen: set[str], printed_to: set[tuple[int, int]]) -> None:
+        self.total = hashlib.sha256()
+        self._seen, self._printed_to, self._count = seen, printed_to, 0
+
+    def add(self, path: Path) -> None:
+        self._stamp(path)
+        for root, folders, names in os.walk(path, followlinks=True):
+            folders[:] = sorted(
+                name for name in folders if name not in _APART and self._is_new(Path(root, name))
+            )
+            for name in sorted((*names, *folders)):
+                self._stamp(Path(root, name))
+
+    def _is_new(self, folder: Path) -> bool:
+        """Whether a folder is gone into: it was not, as through a link, and is no virtual environment."""
+        place = os.path.realpath(folder)
+        if place in self._seen or (folder / "pyvenv.cfg").is_file():
+            return False
+        self._seen.add(place)
         return True
-    seen.add(place)
-    return False
+
+    def _stamp(self, path: Path) -> None:
+        self._count += 1
+        if self._count > _MOST:
+            raise _TooManyError
+        try:
+            state = path.stat() if path.exists() else path.lstat()
+        except FileNotFoundError:  # it went meanwhile
+            return
+        if (state.st_dev, state.st_ino) in self._printed_to:
+            return
+        kind = stat.S_IFMT(state.st_mode)
+        changing = () if stat.S_ISDIR(kind) else (state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+        self.total.update(f"{path}\0{kind} {state.st_ino} {changing}\0".encode(errors="replace"))
+
+
+def _printed_to() -> set[tuple[int, int]]:
+    """The files behind stdout and stderr, such as a log in the project's folder."""
+    states = []
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            states.append(os.fstat(descriptor))
+    return {(state.st_dev, state.st_ino) for state in states if stat.S_ISREG(state.st_mode)}
