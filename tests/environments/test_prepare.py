@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import subprocess
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +17,7 @@ import pytest
 from validator.config.settings import Install
 from validator.environments import Built, Uv, prepare
 from validator.environments.build import MARKER
-from validator.environments.intact import is_damaged, is_edited
+from validator.environments.intact import damaged, is_edited
 from validator.failure import Failure
 from validator.matrix import Environment
 
@@ -205,6 +208,40 @@ def test_an_edit_that_reached_the_cache_is_undone(tmp_path: Path, uv: Uv) -> Non
         assert "# edited" not in file.read_text()
 
 
+def test_an_edit_that_reached_the_cache_is_undone_for_a_wheel_of_a_folder(tmp_path: Path, uv: Uv) -> None:
+    """uv unpacks it from the cache, even when it installs it anew."""
+    own_cache = Uv(uv.binary, {**uv.environ, "UV_CACHE_DIR": str(tmp_path / "cache")})
+    wheels = write_wheel(tmp_path / "wheels")
+    install = Install(find_links=(str(wheels),), no_index=True)
+    for name in ("edited", "anew", "again"):
+        root = tmp_path / name
+        for _ in range(2):
+            built = prepare(environment("small==1"), install, root, root / "locks", own_cache)
+            assert isinstance(built, Built)
+            (file,) = (root / "small").glob("lib/*/site-packages/small.py")
+            assert file.read_text() == "before\n"
+            with file.open("a") as append:
+                append.write("# edited\n")
+
+
+def write_wheel(folder: Path) -> Path:
+    folder.mkdir()
+    files = {
+        "small.py": "before\n",
+        "small-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: small\nVersion: 1\n",
+        "small-1.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    rows = []
+    for name, text in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        rows.append(f"{name},sha256={digest},{len(text)}\n")
+    files["small-1.dist-info/RECORD"] = "".join([*rows, "small-1.dist-info/RECORD,,\n"])
+    with zipfile.ZipFile(folder / "small-1-py3-none-any.whl", "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return folder
+
+
 def test_an_edit_is_seen_where_a_wheel_has_no_digests(tmp_path: Path) -> None:
     facts = tmp_path / "lib" / "python3.11" / "site-packages" / "small-1.dist-info"
     facts.mkdir(parents=True)
@@ -215,22 +252,22 @@ def test_an_edit_is_seen_where_a_wheel_has_no_digests(tmp_path: Path) -> None:
     assert not is_edited(tmp_path, installed)
     os.utime(code, (installed + 10, installed + 10))
     assert is_edited(tmp_path, installed)
-    assert not is_damaged(tmp_path)
+    assert not damaged(tmp_path)
     code.unlink()
-    assert is_damaged(tmp_path)
+    assert damaged(tmp_path)
 
 
 def test_files_are_held_against_their_wheel(tmp_path: Path, uv: Uv) -> None:
     own_cache = Uv(uv.binary, {**uv.environ, "UV_CACHE_DIR": str(tmp_path / "cache")})
     prepared(tmp_path, own_cache, "packaging==24.1")
     (file,) = (tmp_path / "small").glob("lib/*/site-packages/packaging/version.py")
-    assert not is_damaged(tmp_path / "small")
+    assert not damaged(tmp_path / "small")
     text = file.read_text()
     with file.open("r+") as edit:
         edit.write(text[:-1] + "#")  # as long as before, and linked to the cache
-    assert is_damaged(tmp_path / "small")
+    assert damaged(tmp_path / "small")
     assert not prepared(tmp_path / "of-another-project", own_cache, "packaging==24.1").reused
-    assert not is_damaged(tmp_path / "of-another-project" / "small")
+    assert not damaged(tmp_path / "of-another-project" / "small")
 
 
 def test_a_range_of_pythons_makes_the_environment_anew(tmp_path: Path, uv: Uv) -> None:

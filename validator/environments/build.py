@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from validator.config.settings import Install
-from validator.environments.intact import differs_from, is_damaged, is_edited, pins
+from validator.environments.intact import damaged, differs_from, is_edited, pins
 from validator.environments.lock import lock
 from validator.environments.uv import Uv, index_arguments
 from validator.failure import Failure
@@ -111,12 +111,19 @@ def _install(environment: Environment, install: Install, venv: Path, locks: Path
             return Built(python, locked, reused=True)
     marker.unlink(missing_ok=True)
     arguments = ["pip", "sync", str(locked), "--python", str(python), *index_arguments(install)]
-    # Files are linked from uv's cache, which an edit in place reaches: `--reinstall` reads the wheels again.
     installed = uv.run("install", [*arguments, *(["--reinstall"] if edited else [])], cwd=venv)
-    if not edited and isinstance(installed, str) and is_damaged(venv):
-        installed = uv.run("install", [*arguments, "--reinstall"], cwd=venv)
+    # Files are linked from uv's cache, which an edit in place reaches. `--reinstall` reads wheels of an index
+    # again, and unpacks those of a folder from the cache (uv 0.13).
+    for further in ([], ["--no-cache"]):
+        broken = damaged(venv) if isinstance(installed, str) else ()
+        if broken:
+            again = [f"--reinstall-package={name}" for name in broken]
+            installed = uv.run("install", [*arguments, *again, *further], cwd=venv)
     if isinstance(installed, Failure):
         return installed
+    if broken and (still := damaged(venv)):
+        message = f"{still[0]} is not what its wheel says, though it was installed anew"
+        return Failure(stage="install", error="DamagedPackage", message=message)
     marker.write_text(digest, encoding="utf-8")
     return Built(python, locked, reused=False)
 

@@ -22,6 +22,7 @@ _CLOCK_SECONDS = 2.0  # by which the clocks of two file systems may be off
 class RecordedFile:
     """A file of an installed package as its wheel's RECORD has it."""
 
+    package: str
     path: Path
     size: int | None
     digest: str  # "sha256=" and 43 characters of URL-safe base64; empty where the wheel lacks both
@@ -75,9 +76,9 @@ def is_edited(venv: Path, since: float) -> bool:
     return any(file.is_changed(since) for file in _recorded(venv))
 
 
-def is_damaged(venv: Path) -> bool:
-    """Whether code of a package is not what its wheel says."""
-    return any(file.is_damaged() for file in _recorded(venv))
+def damaged(venv: Path) -> tuple[str, ...]:
+    """The packages whose code is not what their wheels say."""
+    return tuple(dict.fromkeys(file.package for file in _recorded(venv) if file.is_damaged()))
 
 
 def _installed(venv: Path) -> Iterator[tuple[str, Version | None]]:
@@ -95,7 +96,8 @@ def _recorded(venv: Path) -> Iterator[RecordedFile]:
         rows = csv.reader(record.read_text(encoding="utf-8").splitlines()) if record.is_file() else ()
         for path, digest, size in (row for row in rows if len(row) == 3):
             if Path(path).suffix in _CODE:
-                yield RecordedFile(folder.parent / path, int(size) if size else None, digest)
+                name = canonicalize_name(folder.name.removesuffix(".dist-info").rpartition("-")[0])
+                yield RecordedFile(name, folder.parent / path, int(size) if size else None, digest)
 
 
 def _metadata(venv: Path) -> list[Path]:
