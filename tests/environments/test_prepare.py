@@ -224,6 +224,17 @@ def test_an_edit_that_reached_the_cache_is_undone_for_a_wheel_of_a_folder(tmp_pa
                 append.write("# edited\n")
 
 
+def test_a_file_of_two_packages_is_whole_where_it_is_what_either_says(tmp_path: Path) -> None:
+    site = tmp_path / "lib" / "python3.11" / "site-packages"
+    for name, size in (("first", 3), ("second", 6)):
+        (site / f"{name}-1.dist-info").mkdir(parents=True)
+        (site / f"{name}-1.dist-info" / "RECORD").write_text(f"tests.so,sha256=x,{size}\n")
+    (site / "tests.so").write_text("second")
+    assert damaged(tmp_path) == ()
+    (site / "tests.so").write_text("neither")
+    assert damaged(tmp_path) == ("first", "second")
+
+
 def write_wheel(folder: Path) -> Path:
     folder.mkdir()
     files = {

@@ -69,6 +69,19 @@ def test_links_are_followed_once(project: Path, tmp_path: Path) -> None:
     assert stamps(project) not in (before, None)
 
 
+def test_a_link_that_names_another_folder_is_seen(project: Path) -> None:
+    """Both folders are looked at anyway."""
+    for version in ("1", "2"):
+        (project / "data" / version).mkdir()
+    current = project / "zz" / "current"
+    current.parent.mkdir()
+    current.symlink_to(project / "data" / "1")
+    before = stamps(project)
+    current.unlink()
+    current.symlink_to(project / "data" / "2")
+    assert stamps(project) not in (before, None)
+
+
 def test_too_many_files_are_not_looked_at(project: Path) -> None:
     for number in range(20_001):
         (project / "data" / str(number)).touch()

@@ -356,8 +356,8 @@ class Settings(Frozen):
     )
     keep: Keep = Field(
         default="all",
-        description="Tensors that stay of a finished run: of `all` cells, of those that are not green and "
-        "their baselines (`failed`), or none (`numbers`). Reports always stay.",
+        description="Tensors that stay of a finished run: of `all` models, of those with a cell that is not "
+        "green (`failed`), or none (`numbers`). Reports always stay.",
     )
     gate: Gate = Gate()
     acceptances: str = Field(

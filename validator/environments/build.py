@@ -21,6 +21,7 @@ from validator.matrix import Environment
 MARKER = ".keras-validator-installed"
 #: Holds the `python` that an environment was made for.
 _PYTHON = ".keras-validator-python"
+_IN_THE_WAY = (IsADirectoryError, NotADirectoryError, FileExistsError)
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,19 @@ def prepare(environment: Environment, install: Install, root: Path, locks: Path,
     """
     root.mkdir(parents=True, exist_ok=True)
     venv = root / environment.name
+
+    def build() -> Built | Failure:
+        return _create(venv, environment.python, uv) or _install(environment, install, venv, locks, uv)
+
     with _alone(venv):
-        failure = _create(venv, environment.python, uv)
-        return failure or _install(environment, install, venv, locks, uv)
+        try:
+            return build()
+        except _IN_THE_WAY:  # what a person did to the environment
+            _remove(venv)
+        try:
+            return build()
+        except _IN_THE_WAY as error:
+            return _obstructed(error)
 
 
 def resolve(environment: Environment, install: Install, root: Path, locks: Path, uv: Uv) -> str | Failure:
@@ -50,9 +61,24 @@ def resolve(environment: Environment, install: Install, root: Path, locks: Path,
     root.mkdir(parents=True, exist_ok=True)
     venv = root / environment.name
     with _alone(venv):
-        failure = _create(venv, environment.python, uv)
-        locked = failure or lock(environment, install, venv / "bin" / "python", locks, uv)
-    return locked if isinstance(locked, Failure) else locked.read_text(encoding="utf-8")
+        try:
+            failure = _create(venv, environment.python, uv)
+            locked = failure or lock(environment, install, venv / "bin" / "python", locks, uv)
+        except _IN_THE_WAY as error:
+            return _obstructed(error)
+    return locked if isinstance(locked, Failure) else locked.read_text(encoding="utf-8", errors="replace")
+
+
+def _obstructed(error: OSError) -> Failure:
+    message = f"{error.filename}: {error.strerror}; move it out of the way"
+    return Failure(stage="install", error=type(error).__name__, message=message)
+
+
+def _remove(venv: Path) -> None:
+    if venv.is_dir() and not venv.is_symlink():
+        shutil.rmtree(venv, ignore_errors=True)
+    else:
+        venv.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -67,7 +93,7 @@ def _create(venv: Path, python: str, uv: Uv) -> Failure | None:
     if (venv / "bin" / "python").exists() and _has_python(venv, python):
         return None
     if venv.exists():  # of another Python, half made, or its interpreter is gone
-        shutil.rmtree(venv)
+        _remove(venv)
     answer = uv.run("install", ["venv", f"--python={python}", str(venv)])
     if isinstance(answer, str):
         (venv / _PYTHON).write_text(python, encoding="utf-8")
@@ -82,7 +108,7 @@ def _create(venv: Path, python: str, uv: Uv) -> Failure | None:
 def _has_python(venv: Path, python: str) -> bool:
     """Whether a virtual environment has a Python, such as `3.11` or `3.11.9`."""
     try:
-        lines = (venv / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+        lines = (venv / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return False
     pairs = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
@@ -90,7 +116,7 @@ def _has_python(venv: Path, python: str) -> bool:
     numbers = python.split(".")
     if not all(number.isdecimal() for number in numbers):  # an implementation or a range: uv's own choice
         made_for = venv / _PYTHON
-        return made_for.is_file() and made_for.read_text(encoding="utf-8") == python
+        return made_for.is_file() and made_for.read_text(encoding="utf-8", errors="replace") == python
     return version.split(".")[: len(numbers)] == numbers
 
 
@@ -99,13 +125,13 @@ def _install(environment: Environment, install: Install, venv: Path, locks: Path
     locked = lock(environment, install, python, locks, uv)
     if isinstance(locked, Failure):
         return locked
-    text = locked.read_text(encoding="utf-8")
+    text = locked.read_text(encoding="utf-8", errors="replace")
     if contradiction := _contradiction(environment, text):
         return Failure(stage="resolve", error="ContradictingPin", message=contradiction)
     marker = venv / MARKER
     digest = hashlib.sha256(text.encode()).hexdigest()
     edited = False
-    if marker.is_file() and marker.read_text(encoding="utf-8") == digest:
+    if marker.is_file() and marker.read_text(encoding="utf-8", errors="replace") == digest:
         edited = is_edited(venv, marker.stat().st_mtime)
         if not edited and not differs_from(text, venv):
             return Built(python, locked, reused=True)
@@ -116,14 +142,12 @@ def _install(environment: Environment, install: Install, venv: Path, locks: Path
     # again, and unpacks those of a folder from the cache (uv 0.13).
     for further in ([], ["--no-cache"]):
         broken = damaged(venv) if isinstance(installed, str) else ()
-        if broken:
-            again = [f"--reinstall-package={name}" for name in broken]
-            installed = uv.run("install", [*arguments, *again, *further], cwd=venv)
+        if not broken:
+            break
+        again = [f"--reinstall-package={name}" for name in broken]
+        installed = uv.run("install", [*arguments, *again, *further], cwd=venv)
     if isinstance(installed, Failure):
         return installed
-    if broken and (still := damaged(venv)):
-        message = f"{still[0]} is not what its wheel says, though it was installed anew"
-        return Failure(stage="install", error="DamagedPackage", message=message)
     marker.write_text(digest, encoding="utf-8")
     return Built(python, locked, reused=False)
 

@@ -77,8 +77,12 @@ def is_edited(venv: Path, since: float) -> bool:
 
 
 def damaged(venv: Path) -> tuple[str, ...]:
-    """The packages whose code is not what their wheels say."""
-    return tuple(dict.fromkeys(file.package for file in _recorded(venv) if file.is_damaged()))
+    """The packages whose code is not what their wheels say; of a file of several, none of them."""
+    owners: dict[Path, list[RecordedFile]] = {}
+    for file in _recorded(venv):
+        owners.setdefault(file.path, []).append(file)
+    broken = (files for files in owners.values() if all(file.is_damaged() for file in files))
+    return tuple(dict.fromkeys(file.package for files in broken for file in files))
 
 
 def _installed(venv: Path) -> Iterator[tuple[str, Version | None]]:
@@ -93,7 +97,11 @@ def _installed(venv: Path) -> Iterator[tuple[str, Version | None]]:
 def _recorded(venv: Path) -> Iterator[RecordedFile]:
     for folder in _metadata(venv):
         record = folder / "RECORD"
-        rows = csv.reader(record.read_text(encoding="utf-8").splitlines()) if record.is_file() else ()
+        rows = (
+            csv.reader(record.read_text(encoding="utf-8", errors="replace").splitlines())
+            if record.is_file()
+            else ()
+        )
         for path, digest, size in (row for row in rows if len(row) == 3):
             if Path(path).suffix in _CODE:
                 name = canonicalize_name(folder.name.removesuffix(".dist-info").rpartition("-")[0])

@@ -25,7 +25,7 @@ def lock(environment: Environment, install: Install, python: Path, folder: Path,
     """
     path = folder / f"{environment.name}.txt"
     header = _HEADER + _inputs(environment, install)
-    if path.is_file() and path.read_text(encoding="utf-8").split("\n", 1)[0] == header:
+    if path.is_file() and path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0] == header:
         return path
     limits = {"override": environment.overrides, "constraint": environment.constraints}
     arguments = [f"--python={python}", *index_arguments(install)]

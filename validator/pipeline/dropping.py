@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from validator.pipeline.project import Project
+from validator.config.settings import Keep
 from validator.pipeline.run_folder import RunFolder
 from validator.runner import COMPLETE
 from validator.verdict.bands import GREEN
@@ -18,26 +18,21 @@ from validator.verdict.results import CellResult, Report
 _READ = frozenset({".json", ".log"})
 
 
-def settle(folder: RunFolder, report: Report, project: Project) -> None:
+def settle(folder: RunFolder, report: Report, keep: Keep) -> None:
     """Once the reports of a complete run are written, nothing is left to resume, and tensors may go."""
     if (folder.ended() / COMPLETE).is_file():
         shutil.rmtree(folder.ended(), ignore_errors=True)
-        _drop(folder, report, project)
+        _drop(folder, report, keep)
 
 
-def _drop(folder: RunFolder, report: Report, project: Project) -> None:
-    """Remove tensors: of all cells, or (`failed`) of all but those that are not green and their baselines.
-
-    What cannot be removed stays.
-    """
-    plan, keep = project.plan, project.settings.keep
+def _drop(folder: RunFolder, report: Report, keep: Keep) -> None:
+    """Remove tensors of all models, or (`failed`) of those that are green. What cannot be removed stays."""
     if keep == "all":
         return
-    passed = {cell.cell for model in report.models for cell in model.cells if _is_green(cell)}
-    moved = [cell for cell in plan.compared if cell.id not in passed] if keep == "failed" else []
-    kept = {folder.capture(cell) for each in moved for cell in (each, plan.baseline_of(each))}
+    moved = {model.name for model in report.models if not all(map(_is_green, model.cells))}
+    kept = moved if keep == "failed" else set()
     for capture in folder.captures("").glob("*/*"):
-        if capture not in kept:
+        if capture.name.partition("+")[0] not in kept:
             _without_tensors(capture)
     if not kept:
         shutil.rmtree(folder.recordings(), ignore_errors=True)

@@ -6,6 +6,7 @@ moved, before anything is said about it. What fails, or is random, is never kept
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -105,21 +106,13 @@ class Restoring:
         spots = [self._spot(job) for job in self._unverified() if job.id in asked]
         return self._rerun(spots, self.pool.run(spots, ended=self._keep)) if spots else {}
 
-    def distrusting(self) -> Restoring:
-        """The same with nothing restored: everything runs."""
-        late = "that came to light when cells had been judged by it, so all others ran again too"
-        notes = self.notes | {late: None}
+    def distrust(self) -> None:
+        """From now on nothing is restored: everything runs."""
+        self._note("that came to light when cells had been judged by it, so all others ran again too")
         self.marks.clear()
-        return Restoring(
-            self.pool,
-            self.project,
-            self.folder,
-            self.marks,
-            self.store,
-            self.watcher,
-            notes=notes,
-            _trusted=False,
-        )
+        self._trusted = False
+        for each in (self.kept, self.verified, self._asked, self._budgets):
+            each.clear()
 
     def _rerun(
         self, spots: Sequence[Job], results: Mapping[str, Capture | Failure]
@@ -183,7 +176,7 @@ class Restoring:
             if self.store is not None and (key := self._keys[job.id]) is not None:
                 self._note(self.store.keep(key, asked, result, facts))
         except (OSError, ValueError, ValidatorError) as error:  # the run goes on without
-            self._note(f"{job.id} is not kept: {str(error).splitlines()[0]}")
+            self._note(f"{job.id} is not kept: {plain(str(error) or type(error).__name__, 200)}")
 
     def _is_same(self, spot: Job, result: Capture) -> bool:
         """Whether one batch of a restored capture is what it was."""
@@ -303,9 +296,12 @@ class Restoring:
     def _note_state(self, job: Job) -> None:
         """Note what decides a job before it begins: what its files look like, and its key in the cache."""
         folders = {self._asked[id_].folder: id_ for id_ in job.needs if id_ in self._asked}
-        self._states[job.id] = self._described(
-            job, folders, lambda path: stamps(Path(path)) or os.urandom(16).hex()
-        )
+        try:
+            self._states[job.id] = self._described(
+                job, folders, lambda path: stamps(Path(path)) or os.urandom(16).hex()
+            )
+        except OSError:
+            self._states[job.id] = None
         if self.store is not None:
             self._keys[job.id] = self.key(job)
 
@@ -326,12 +322,18 @@ class Restoring:
 
     def __post_init__(self) -> None:
         project = self.project
-        files = (project.resolve(place) for model in project.settings.models for place in model.files)
+        files = [project.resolve(place) for model in project.settings.models for place in model.files]
+        history = [project.resolve(project.settings.history)] if project.settings.history else []
+        written = (self.folder.root, project.work, project.locks, *map(Path, history))
         self._tree = stamps(
             repository_of(project.folder),
             *map(Path, files),
-            excluded=(self.folder.root, project.work, project.locks),
+            excluded=[path for path in written if not project.folder.is_relative_to(path)],
         )
+        if self._tree is None and self.marks.resumes:
+            self._note(
+                "nothing is resumed: the repository has over 20,000 files, or not all can be looked at"
+            )
 
 
 def _digested(value: object, captures: Mapping[str, object], digest_of: Callable[[str], str]) -> object:
@@ -342,9 +344,16 @@ def _digested(value: object, captures: Mapping[str, object], digest_of: Callable
         return [_digested(each, captures, digest_of) for each in value]
     if isinstance(value, str) and value in captures:
         return f"capture {captures[value]}"
-    if isinstance(value, str) and value.startswith("/") and "\n" not in value and Path(value).exists():
+    if isinstance(value, str) and value.startswith("/") and "\n" not in value and _exists(value):
         return digest_of(value)
     return value
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # too long, for one
+        return False
 
 
 def _recorded(path: str) -> str | None:
@@ -369,13 +378,14 @@ def store_in(folder: Path | None) -> CaptureStore | None:
 
 
 def _emptied(folder: Path) -> None:
-    """Remove what an interrupted job left, but for the folders of further jobs."""
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.is_dir() and not path.is_symlink():
-            if not path.name.startswith("+"):
-                shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+    """Remove what an interrupted job left, but for the folders of further jobs; what cannot go stays."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_dir() and not path.is_symlink():
+                if not path.name.startswith("+"):
+                    shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _is_lasting(result: Capture | Failure) -> bool:

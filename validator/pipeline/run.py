@@ -33,7 +33,7 @@ from validator.pipeline.shard_request import ShardRequest
 from validator.pipeline.supply import supplied, tell
 from validator.pipeline.validate import Run, bare, print_report, validate, write
 from validator.report.progress import Progress
-from validator.runner import Watcher
+from validator.runner import COMPLETE, Watcher
 from validator.verdict.gate import judge_run, with_restored
 from validator.verdict.results import Reason, Report, WorkflowRun
 
@@ -194,7 +194,7 @@ def produce(request: Request) -> Report:
             settings = config.load(request.config.resolve()) if project is None else project.settings
             write_part(request.part, PlannedRun(request.shard, settings, project, code), report)
         if project is not None:
-            settle(folder, report, project)
+            settle(folder, report, project.settings.keep)
         return report
 
 
@@ -219,7 +219,7 @@ def run_cells(request: Request, change: PullRequest | None) -> Report:
         project = opened(request, change)
         report = _run(replace(request, origin=False), project)
         write(request.folder, report)
-        settle(request.folder, report, project)
+        settle(request.folder, report, project.settings.keep)
         return report
 
 
@@ -271,6 +271,7 @@ def clear(folder: RunFolder, *, resume: bool = False, say: Callable[[str], None]
     count = len(list(folder.ended().glob("*.json"))) if resume else 0
     if resume:
         say(f"--resume: {count} jobs of the interrupted run have ended" if count else NOTHING_TO_RESUME)
+    (folder.ended() / COMPLETE).unlink(missing_ok=True)
     for path in (folder.base_files(), *(() if count else (folder.captures(""), folder.ended()))):
         shutil.rmtree(path, ignore_errors=True)
 

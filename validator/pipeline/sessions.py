@@ -69,7 +69,7 @@ def _validate(project: Project, folder: RunFolder, jobs: int | None, *, resume: 
             report = validate(Run(project, folder, count, watcher, resume=resume))
         code = deliver(folder, report)
         remember(folder, report, CodePlace.of(project.path), place)
-        settle(folder, report, project)
+        settle(folder, report, project.settings.keep)
         return code
 
 

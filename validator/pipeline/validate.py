@@ -96,7 +96,7 @@ def validate(run: Run) -> Report:
         try:
             maker, judged = _judged(run, maker, restoring)
         except _StaleError:
-            restoring = restoring.distrusting()
+            restoring.distrust()
             maker, judged = _judged(run, maker, restoring)
         run = replace(run, project=maker.project)
         environments = tuple(_environment(run, pool, name, restoring) for name in _names(run))

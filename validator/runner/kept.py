@@ -198,9 +198,9 @@ class CaptureStore:
 def can_spot(capture: Capture) -> bool:
     """Whether a batch can be held against a capture: not where outputs are text, ragged, or of no batch."""
     try:
-        return all(
-            tensor.batched and not tensor.ragged and tensor.storage != "utf8" for tensor in capture.outputs
-        )
+        outputs = capture.outputs
+        plain = (each.batched and not each.ragged and each.storage != "utf8" for each in outputs)
+        return all(plain) and all(each.size for each in outputs) and bool(outputs)
     except (ConfigurationError, ValueError):
         return False
 

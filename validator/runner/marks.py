@@ -90,7 +90,8 @@ class Marks:
 
     def complete(self) -> None:
         """Note that nothing is left to run."""
-        write_text(self.root / COMPLETE, "")
+        with contextlib.suppress(OSError):
+            write_text(self.root / COMPLETE, "")
 
     def _path(self, job: Job) -> Path:
         return self.root / f"{hashlib.sha256(job.id.encode()).hexdigest()[:32]}.json"
@@ -102,7 +103,7 @@ def stamps(*paths: Path, excluded: Collection[Path] = ()) -> str | None:
     Without what is excluded, what git and tools keep, virtual environments, and the files that this process
     prints to. None where that are more than 20,000 files, or they cannot be looked at.
     """
-    walk = _Walk({os.path.realpath(path) for path in excluded}, _printed_to())
+    walk = _Walk(frozenset(os.path.realpath(path) for path in excluded), _printed_to())
     try:
         for path in paths:
             walk.add(path)
@@ -116,28 +117,31 @@ class _TooManyError(Exception):
 
 
 class _Walk:
-    """Adds up what files look like. `seen`: folders that are not gone into, again or at all."""
+    """Adds up what files look like, and goes into each folder once, links too."""
 
-    def __init__(self, seen: set[str], printed_to: set[tuple[int, int]]) -> None:
+    def __init__(self, excluded: frozenset[str], printed_to: set[tuple[int, int]]) -> None:
         self.total = hashlib.sha256()
-        self._seen, self._printed_to, self._count = seen, printed_to, 0
+        self._excluded, self._printed_to = excluded, printed_to
+        self._seen: set[str] = set()
+        self._count = 0
 
     def add(self, path: Path) -> None:
         self._stamp(path)
         for root, folders, names in os.walk(path, followlinks=True):
-            folders[:] = sorted(
-                name for name in folders if name not in _APART and self._is_new(Path(root, name))
-            )
-            for name in sorted((*names, *folders)):
+            below = [name for name in sorted(folders) if not self._is_apart(Path(root, name))]
+            for name in sorted((*names, *below)):
                 self._stamp(Path(root, name))
+            folders[:] = [name for name in below if self._is_new(Path(root, name))]
+
+    def _is_apart(self, folder: Path) -> bool:
+        is_tools = folder.name in _APART or (folder / "pyvenv.cfg").is_file()
+        return is_tools or os.path.realpath(folder) in self._excluded
 
     def _is_new(self, folder: Path) -> bool:
-        """Whether a folder is gone into: it was not, as through a link, and is no virtual environment."""
         place = os.path.realpath(folder)
-        if place in self._seen or (folder / "pyvenv.cfg").is_file():
-            return False
+        is_new = place not in self._seen
         self._seen.add(place)
-        return True
+        return is_new
 
     def _stamp(self, path: Path) -> None:
         self._count += 1
@@ -147,7 +151,7 @@ class _Walk:
             state = path.stat() if path.exists() else path.lstat()
         except FileNotFoundError:  # it went meanwhile
             return
-        if (state.st_dev, state.st_ino) in self._printed_to:
+        if (state.st_dev, state.st_ino) in self._printed_to or str(path) in self._excluded:
             return
         kind = stat.S_IFMT(state.st_mode)
         changing = () if stat.S_ISDIR(kind) else (state.st_size, state.st_mtime_ns, state.st_ctime_ns)
