@@ -49,7 +49,8 @@ def test_a_terminal_shows_what_runs_and_keeps_a_line_a_job(tmp_path: Path) -> No
     assert raw.count("\x1b[?25l") == raw.count("\x1b[?25h") == 1  # the cursor is hidden, and is back
     assert "\x1b[1A" in raw  # it is redrawn
     assert re.search(r"predicting, \d of 6 cells predicted", text)
-    assert re.search(r"keras-3\.5\.0 +(installing|same@keras-3\.5\.0) +\d+ s", text)
+    # Any job of any environment: one that ends between two frames is not seen.
+    assert re.search(r"keras-3\.\d\.\d +(installing|\S+@keras-3\.\d\.\d\S*) +\d+ s", text)
     assert re.search(r"\[[1-6]/6\] same@keras-3\.3\.3  done  [\d.]+ s\r\n", text)
     assert re.search(r"\[[1-6]/6\] lost@keras-3\.5\.0  build  [\d.]+ s\r\n", text)
     assert "measuring" in text

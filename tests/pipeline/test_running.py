@@ -95,7 +95,7 @@ def test_ctrl_c_leaves_no_process_and_keeps_finished_cells_and_a_second_run_is_r
     finally:
         process.kill()
     assert process.returncode == 130
-    assert "interrupted; what a run has finished is kept" in errors
+    assert "interrupted; what a run has measured is kept" in errors
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
     kept = json.loads((captures / "first" / "response.json").read_text())
