@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
-SAMPLES = (1_000, 10_000, 100_000)
+SAMPLES = (1_000, 10_000, 100_000, 1_000_000)
 LAYERS = (10, 100, 300)
 MODELS = (1, 10, 100)
 _CONFIG = """
@@ -59,7 +59,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Taken:
-    """Wall seconds of a run, and the most bytes that the tool and any one worker held."""
+    """Wall seconds of a run, and the most bytes that the tool held of its own and any one worker in all."""
 
     seconds: float
     tool: int
@@ -128,7 +128,8 @@ def _watch(pid: int, peaks: dict[str, int]) -> None:
     try:
         tool = psutil.Process(pid)
         while True:
-            peaks["tool"] = max(peaks["tool"], tool.memory_info().rss - tool.memory_info().shared)
+            held = tool.memory_info()
+            peaks["tool"] = max(peaks["tool"], held.rss - held.shared)  # without mapped files
             for child in tool.children(recursive=True):
                 try:
                     peaks["worker"] = max(peaks["worker"], child.memory_info().rss)

@@ -117,9 +117,7 @@ def environments() -> Iterator[Fault]:
         )
     full = expected(CANNOT_JUDGE)
     yield Fault("environments", "disk-full-at-once", full, attempt=_limited(0))
-    yield Fault(
-        "environments", "disk-full-in-recordings", expected(CONFIGURATION, CANNOT_JUDGE), attempt=_limited(8)
-    )
+    yield Fault("environments", "disk-full-in-recordings", full, attempt=_limited(8))
     yield Fault("environments", "disk-full-in-locks", full, attempt=_limited(16))
     yield Fault("environments", "disk-full-in-uv", full, attempt=_limited(48))
     for name, edit in EDITS.items():

@@ -231,7 +231,9 @@ def test_a_file_of_two_packages_is_whole_where_it_is_what_either_says(tmp_path: 
         (site / f"{name}-1.dist-info" / "RECORD").write_text(f"tests.so,sha256=x,{size}\n")
     (site / "tests.so").write_text("second")
     assert damaged(tmp_path) == ()
+    assert not is_edited(tmp_path, (site / "tests.so").stat().st_mtime)
     (site / "tests.so").write_text("neither")
+    assert is_edited(tmp_path, (site / "tests.so").stat().st_mtime)
     assert damaged(tmp_path) == ("first", "second")
 
 

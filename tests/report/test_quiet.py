@@ -16,7 +16,7 @@ from tests.report.examples import examples
 from tests.report.large import renamed
 from tests.report.toy import WORDS
 from validator.checks.layers.types import FirstDifference
-from validator.matrix import by_version
+from validator.matrix import HEAD, by_version
 from validator.report import html, json, markdown
 from validator.report.causes import alike, cause_of
 from validator.report.content import Content
@@ -81,6 +81,31 @@ def test_models_with_one_reason_are_one_paragraph_and_one_line() -> None:
     assert len(rows) == 1
     assert "decoder-0, decoder-1, decoder-2 and 9 more" in rows[0]
     assert "Each of the 12 models by itself" in shown
+
+
+def test_a_group_says_whose_numbers_it_has_and_no_place_that_the_title_says() -> None:
+    text = many().model_dump_json(by_alias=True).replace(cases.HEAD, HEAD)
+    report = type(many()).model_validate_json(text)
+    shown = said(report)
+    assert "12 of 14 models predict differently for one reason: input" in shown
+    assert "Why 12 models change (numbers of decoder-0)" in shown
+    row = BeautifulSoup(rendering.html(markdown.comment(report)), "html.parser").find_all("table")[0].tbody.tr
+    assert "0.592worst" in row.find_all("td")[-1].get_text().replace("\xa0", " ")
+
+
+def test_of_the_samples_that_became_wrong_all_are_counted() -> None:
+    cell = moved("decoder-0", "block_0/attention")
+    numbers = cell.checks.accuracy
+    assert numbers is not None
+    named = tuple(str(at) for at in range(20))
+    metric = numbers.metrics[0].model_copy(update={"flipped": named, "negative_flips": 353})
+    checks = cell.checks.model_copy(update={"accuracy": numbers.model_copy(update={"metrics": (metric,)})})
+    cell = cell.model_copy(update={"checks": checks})
+    report = many(0, 1)
+    models = (ModelResult(name="decoder-0", cells=(cell,)),)
+    assert "samples that became wrong: 0, 1, 2, 3, 4, 5, 6, 7, 8 and 344 more" in said(
+        report.model_copy(update={"models": models})
+    )
 
 
 def test_another_reason_is_another_paragraph() -> None:

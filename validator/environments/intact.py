@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class RecordedFile:
     def is_damaged(self) -> bool:
         """Whether it is not what the wheel says; of libraries only the size is read."""
         try:
-            if self.path.stat().st_size != self.size and self.size is not None:
+            if self.size not in (None, self.path.stat().st_size):
                 return True
             if self.path.suffix != ".py" or not self.digest:
                 return False
@@ -47,8 +47,7 @@ class RecordedFile:
             facts = self.path.stat()
         except OSError:
             return True
-        is_same_size = self.size in (None, facts.st_size)
-        return not is_same_size or facts.st_mtime > since + _CLOCK_SECONDS
+        return self.size not in (None, facts.st_size) or facts.st_mtime > since + _CLOCK_SECONDS
 
 
 def pins(lock: str) -> dict[str, Version | None]:
@@ -73,16 +72,21 @@ def differs_from(lock: str, venv: Path) -> str:
 
 def is_edited(venv: Path, since: float) -> bool:
     """Whether code of a package was changed after its installation (seconds, Unix time)."""
-    return any(file.is_changed(since) for file in _recorded(venv))
+    return any(all(file.is_changed(since) for file in files) for files in _by_path(venv))
 
 
 def damaged(venv: Path) -> tuple[str, ...]:
-    """The packages whose code is not what their wheels say; of a file of several, none of them."""
-    owners: dict[Path, list[RecordedFile]] = {}
-    for file in _recorded(venv):
-        owners.setdefault(file.path, []).append(file)
-    broken = (files for files in owners.values() if all(file.is_damaged() for file in files))
+    """The packages whose code is not what their wheels say."""
+    broken = (files for files in _by_path(venv) if all(file.is_damaged() for file in files))
     return tuple(dict.fromkeys(file.package for files in broken for file in files))
+
+
+def _by_path(venv: Path) -> Iterable[list[RecordedFile]]:
+    """Each file as every package has it that names it: where several do, what one of them says is enough."""
+    files: dict[Path, list[RecordedFile]] = {}
+    for file in _recorded(venv):
+        files.setdefault(file.path, []).append(file)
+    return files.values()
 
 
 def _installed(venv: Path) -> Iterator[tuple[str, Version | None]]:

@@ -141,11 +141,8 @@ class Restoring:
             return None
         place_key = self._place(job) if self.marks.resumes else None
         kept = None if place_key is None else self.marks.restore(place_key, job)
-        if (
-            not isinstance(kept, KeptCapture)
-            and self.store is not None
-            and (key := self.key(job)) is not None
-        ):
+        key = self._keys.get(job.id)
+        if self.store is not None and key is not None and not isinstance(kept, KeptCapture):
             self._note(kept)
             kept = self.store.restore(key, job, self.folder.captures(job.environment))
         if not isinstance(kept, KeptCapture):
@@ -164,16 +161,18 @@ class Restoring:
 
     def _keep(self, job: Job, result: Capture | Failure) -> None:
         """A job ended: mark it, and write it to the cache. The thread of its environment calls this."""
-        asked, facts = self._asked.get(job.id), self.pool.facts().get(job.environment)
-        if asked is None and isinstance(result, Capture) and not self._is_same(job, result):
-            self.marks.clear()  # a run that is interrupted now must not go on from what is stale
-        if asked is None or facts is None or not isinstance(result, Capture) or not _is_lasting(result):
+        if job.id.endswith(_SPOT):
+            if isinstance(result, Capture) and not self._is_same(job, result):
+                self.marks.clear()  # a run that is interrupted now must not go on from what is stale
+            return
+        asked, facts = self._asked[job.id], self.pool.facts().get(job.environment)
+        if facts is None or not isinstance(result, Capture) or not _is_lasting(result):
             return
         try:
             place_key = self._place(asked)
             if place_key is not None:
                 self.marks.keep(place_key, asked, result, facts)
-            if self.store is not None and (key := self._keys[job.id]) is not None:
+            if self.store is not None and (key := self._keys.get(job.id)) is not None:
                 self._note(self.store.keep(key, asked, result, facts))
         except (OSError, ValueError, ValidatorError) as error:  # the run goes on without
             self._note(f"{job.id} is not kept: {plain(str(error) or type(error).__name__, 200)}")
@@ -234,15 +233,16 @@ class Restoring:
         if None in (*needed, *captures.values()):
             return None
         files = self._models.get(job.id.partition("@")[0])
-        if isinstance(files, str):
-            self._note(f"{job.id.partition('@')[0]} is not restored: {files}")
+        if not isinstance(files, dict):
+            self._note(files and f"{job.id.partition('@')[0]} is not restored: {files}")
+            return None
         try:
             described = self._described(job, captures, self._digest)
         except OSError as error:
             why = f"{error.filename or 'a file that it names'}: {error.strerror or error}"
             self._note(f"{job.id} is not restored: {why}")
             return None
-        return self._installed(job, [files, described]) if isinstance(files, dict) and described else None
+        return None if described is None else self._installed(job, [files, described])
 
     def _place(self, job: Job) -> str | None:
         """The same of a run in this very folder: what its files looked like when the job was asked for."""
