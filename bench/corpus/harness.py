@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -142,9 +142,17 @@ class _KeptRun(Run):
 class _KeptCaptures(Pool):
     """Reads captures where a pool would have workers record them."""
 
-    def run(self, jobs: Sequence[Job], budgets: Mapping[str, float] = _NONE) -> dict[str, Capture | Failure]:
+    def run(
+        self,
+        jobs: Sequence[Job],
+        budgets: Mapping[str, float] = _NONE,
+        ended: Callable[[Job, Capture | Failure], None] = lambda job, capture: None,
+    ) -> dict[str, Capture | Failure]:
         """The capture of each job, or why there is none."""
-        return {job.id: read_capture(Path(job.folder), job.id) for job in jobs}
+        captures = {job.id: read_capture(Path(job.folder), job.id) for job in jobs}
+        for job in jobs:
+            ended(job, captures[job.id])
+        return captures
 
 
 def _run(run: Run, cases: Sequence[Case]) -> list[Ran]:

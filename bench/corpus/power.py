@@ -60,7 +60,7 @@ def recorded_outputs(model: str, baseline: Path, candidate: Path) -> Iterator[Re
     recording = read_outputs(Evidence(cell, before, own={"outputs": noise}))
     others = {tensor.name: tensor for tensor in after.outputs}
     for tensor in recording.outputs:
-        ensemble, other = recording.ensemble(tensor), others.get(tensor.name)
+        ensemble, other = recording.stored_noise.ensemble(tensor), others.get(tensor.name)
         if not isinstance(ensemble, Ensemble) or other is None or tensor.dtype != "float32":
             continue
         if other.shape == tensor.shape and len(ensemble.rows) == tensor.shape[0]:

@@ -248,7 +248,7 @@ def _edited(edit: Edit) -> Callable[[Workshop], Outcome]:
     def attempt(workshop: Workshop) -> Outcome:
         config = workshop.project("stand-in", workshop.three, share=False)
         done, report = workshop.run(config)
-        assert summary(report) == workshop.usual, done.errors
+        assert summary(report) == workshop.usual, f"{summary(report)}, exit {done.code}: {done.errors}"
         edit(config.parent / ".keras-validator")
         done, report = workshop.run(config)
         failed = report is not None and any(place.failure for place in report.environments)

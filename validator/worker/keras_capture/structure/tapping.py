@@ -100,6 +100,10 @@ class Recorder:
             given = {name: value for name, _, value in _bound(owner, *arguments)}
             call.received = {name: self._tree(value) for name, value in {**_defaults(owner), **given}.items()}
 
+    def passed(self, call: Call, result: object) -> object:
+        """What a call's caller gets in place of its result."""
+        return result
+
     def leave(self, call: Call, result: object) -> None:
         """A call returned."""
         self._stack.pop()
@@ -209,6 +213,7 @@ def _recording(recorder: Recorder, original: Callable, layer: Optional[type] = N
         except BaseException:
             recorder.fail(call)
             raise
+        result = recorder.passed(call, result)
         recorder.leave(call, result)
         return result
 

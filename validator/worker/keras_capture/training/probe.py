@@ -15,12 +15,16 @@ from keras_capture.model.structures import leaves
 from keras_capture.numbers import number
 from keras_capture.structure.tapping import Recorder, flat_of, tapped, tree_leaves
 from keras_capture.training.model import Trainee
+from keras_capture.training.slopes import Slopes, slopes_of
 from keras_capture.training.steps import dense
 
 
 @dataclass
 class Seen:
-    """What each layer returned (`forward`), the loss's gradient there (`backward`), and by variable."""
+    """What each layer returned (`forward`), the loss's gradient there (`backward`), and by variable.
+
+    `outputs`: what the model returned, as one flat tensor, where the steps of `fit` do not hand it out.
+    """
 
     layers: List[dict] = field(default_factory=list)
     loss: Optional[np.ndarray] = None
@@ -28,10 +32,11 @@ class Seen:
     backward: List[Optional[np.ndarray]] = field(default_factory=list)
     gradients: List[Optional[np.ndarray]] = field(default_factory=list)
     added: List[dict] = field(default_factory=list)  # losses that layers add, by layer
+    outputs: List[np.ndarray] = field(default_factory=list)
 
 
 class Probe:
-    """A pass over one batch that trains nothing: on TensorFlow only, empty for what only `fit` can run."""
+    """A pass over one batch that trains nothing: empty for what only `fit` can run."""
 
     def __init__(self, trainee: Trainee) -> None:
         self._framework = framework = trainee.framework
@@ -43,17 +48,20 @@ class Probe:
             import tensorflow
 
             self._function = tensorflow.function(self._traced, autograph=False, reduce_retracing=True)
+        self._slopes = slopes_of(trainee)
 
     def run(self, parts: tuple) -> Seen:
         """Probe with the weights as they are; they are the same afterwards."""
-        if self._function is None:
+        if self._function is None and self._slopes is None:
             return Seen()
         before = self._trainee.weights()
         try:
             with stage("train"):
+                if self._slopes is not None:
+                    return self._described(self._slopes(parts))
                 loss, forward, backward, gradients, added = self._function(parts)
         except StageError:
-            self._function = None  # a model that only its own train_step can run
+            self._function = self._slopes = None  # a model that only its own train_step can run
             return Seen()
         finally:
             self._trainee.begin(before)
@@ -63,14 +71,23 @@ class Probe:
 
     def inference(self, parts: tuple) -> List[np.ndarray]:
         """What the model predicts for the batch, as one flat tensor; none where it cannot be had."""
-        if not self._framework.on_tensorflow:
-            return []
         try:
             with stage("train"):
                 outputs = self._trainee.model(parts[0], training=False)
         except StageError:
             return []
-        arrays = [self._array(flat_of(leaf)).reshape(-1) for leaf in leaves(outputs) if leaf is not None]
+        return self._flat([flat_of(leaf) for leaf in leaves(outputs) if leaf is not None])
+
+    def _described(self, slopes: Slopes) -> Seen:
+        arrays = [
+            [self._array(item) for item in group]
+            for group in (slopes.forward, slopes.backward, slopes.gradients)
+        ]
+        outputs = self._flat(slopes.predicted)
+        return Seen(slopes.layers, self._array(slopes.loss), *arrays, outputs=outputs)
+
+    def _flat(self, tensors: List[object]) -> List[np.ndarray]:
+        arrays = [self._array(tensor).reshape(-1) for tensor in tensors]
         return [np.concatenate(arrays)] if arrays else []
 
     def _traced(self, parts: tuple) -> tuple:

@@ -9,9 +9,9 @@ compiled model and data).
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
 from typing import List, Optional
 
 import numpy as np
@@ -81,9 +81,9 @@ class _Training:
         """Everything that is trained."""
         store, start, first = self._store, self._start, self._batches[0].parts
         seen, inference = self._probe.run(first), self._probe.inference(first)
-        steps = list(self._run(start))
+        steps = list(_with_slopes(self._run(start), seen))
         points = sorted({1, len(steps)})
-        curves = chain([start], self._members()) if self._option("epochs") else ()
+        curves = itertools.chain([start], self._members()) if self._option("epochs") else ()
         return {
             "variables": store.describe(start),
             "start_file": store.vectors("start", start),
@@ -138,7 +138,7 @@ class _Training:
             moved = self._probe.run(self._batches[0].parts)
             for name, values in probe.items():
                 values.append(distances(getattr(seen, name), getattr(moved, name), count))
-            for into, base, other in zip(noise, steps, self._run(start)):
+            for into, base, other in zip(noise, steps, _with_slopes(self._run(start), moved)):
                 into["loss"] += distances([base.loss], [other.loss], count)
                 into["forward"] += distances(base.forward, other.forward, count)
                 into["gradients"].append(distances(base.gradients, other.gradients, count))
@@ -179,6 +179,14 @@ class _Training:
             failure = failed.as_dict()
             return {"failure": f"{failure['error']}: {failure['message']}"[:500]}
         return {"failure": None, **self._store.probe("reference", replace(seen, backward=[]))}
+
+
+def _with_slopes(steps: Iterator[Stepped], seen: Seen) -> Iterator[Stepped]:
+    """The same, the first with the probe's outputs and gradients where the steps of `fit` hand out none."""
+    for first in itertools.islice(steps, 1):
+        outputs, gradients = first.forward or seen.outputs, first.gradients or seen.gradients
+        yield replace(first, forward=outputs, gradients=gradients)
+    yield from steps
 
 
 @contextlib.contextmanager
