@@ -44,11 +44,13 @@ def file_digest(path: Path) -> str:
 
 def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
     """Read a file of at most `most` bytes. OSError where there is none, ValueError where it is larger."""
-    with open_regular(path) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise ValueError(f"it is larger than {most:,} bytes")
-    return content
+    content = bytearray()
+    with open_regular(path) as file:  # as many bytes as are asked for are set aside first: not all at once
+        while block := file.read(_BLOCK):
+            content += block
+            if len(content) > most:
+                raise ValueError(f"it is larger than {most:,} bytes")
+    return bytes(content)
 
 
 def read_json(path: Path, most: int = MAX_BYTES) -> JsonValue:

@@ -8,7 +8,7 @@ against each other in the same way.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -34,7 +34,7 @@ from validator.storage.tensors import StoredTensor
 
 #: Elements that are judged together; of more, each block of columns is judged for itself. 0.6 GB.
 _TOGETHER = 6_000_000
-_STREAMED = 1 << 20  # elements of rows without members, read together
+_STREAMED = 1 << 16  # elements of rows without members, read together
 _HUGE = 1e140  # float64 beyond it, and below its inverse, is scaled: squares would leave float64
 
 
@@ -159,11 +159,11 @@ class _Block:
         row, column, element = worst.row, worst.column, worst.element
         squares = self._squares
         sizes = [squares.mean(), squares[row].mean(), squares[:, column].mean(), squares[element]]
-        yield from self._described(worst, sizes, floor, self._ensemble.rows)
-        rest = self._ensemble.unmeasured(self._sides[0])
-        if rest.size:
-            extremes, squared = _stream(self._unmeasured(rest, floor), self.values.eligible)
-            yield from self._described(extremes, squared, floor, rest)
+        rows = self._ensemble.rows
+        placed = replace(worst, row=int(rows[row]), element=(int(rows[element[0]]), element[1]))
+        yield from self._described(placed, sizes, floor)
+        if rest := _stream(self._unmeasured(floor), self.values.eligible):
+            yield from self._described(*rest, floor)
 
     def column(self, column: int) -> tuple[int, ...]:
         """Where a column of the block stands behind the first axis of the tensor."""
@@ -171,14 +171,12 @@ class _Block:
         flat = (self._columns.start + column) // (2 if tensor.dtype.startswith("complex") else 1)
         return tuple(int(axis) for axis in np.unravel_index(flat, tensor.shape[1:]))
 
-    def _described(
-        self, worst: Extremes, squares: Iterable[float], floor: Floor, rows: Rows
-    ) -> Iterator[GrainDrift]:
+    def _described(self, worst: Extremes, squares: Iterable[float], floor: Floor) -> Iterator[GrainDrift]:
         index: dict[Grain, tuple[int, ...]] = {
             "all": (),
-            "row": (int(rows[worst.row]),),
+            "row": (worst.row,),
             "column": self.column(worst.column),
-            "element": (int(rows[worst.element[0]]), *self.column(worst.element[1])),
+            "element": (worst.element[0], *self.column(worst.element[1])),
         }
         for at, (grain, square) in enumerate(zip(GRAINS, squares, strict=True)):
             times, reach = float(worst.times[at]), float(floor.reach[at])
@@ -187,15 +185,15 @@ class _Block:
                 grain=grain, ratio=times / reach, times=times, reach=reach, size=size, index=index[grain]
             )
 
-    def _unmeasured(self, rest: Rows, floor: Floor) -> Iterator[tuple[Double, Double]]:
-        """Squared differences and noise of rows without members, some rows at a time."""
+    def _unmeasured(self, floor: Floor) -> Iterator[tuple[Rows, Double, Double]]:
+        """Rows without members, some at a time: their squared differences, and noise."""
         step = max(1, _STREAMED // self._before.shape[1])
-        for low in range(0, rest.size, step):
-            before, after = (side * self._scale for side in self._read(rest[low : low + step]))
+        for rows in self._ensemble.unmeasured(self._sides[0], step):
+            before, after = (side * self._scale for side in self._read(rows))
             finite = np.isfinite(before) & np.isfinite(after)
             with np.errstate(invalid="ignore"):
                 squares = np.where(finite, after - before, 0.0) ** 2
-            yield squares, np.maximum(floor.loudest, self._least(np.where(finite, before, 0.0)))
+            yield rows, squares, np.maximum(floor.loudest, self._least(np.where(finite, before, 0.0)))
 
     def _least(self, values: Double) -> Double:
         unit, smallest = unit_of(self._sides[0].dtype)
@@ -227,21 +225,23 @@ class _Peak:
 
 
 def _stream(
-    pieces: Iterable[tuple[Double, Double]], eligible: NDArray[np.bool_]
-) -> tuple[Extremes, list[float]]:
+    pieces: Iterable[tuple[Rows, Double, Double]], eligible: NDArray[np.bool_]
+) -> tuple[Extremes, list[float]] | None:
     """The grains of rows that pass by, each weighing the same, and the squared differences at each."""
     row, element = _Peak(), _Peak()
     columns = np.zeros((2, eligible.size))
     count = 0
-    for squares, variance in pieces:
+    for rows, squares, variance in pieces:
         shares = squares / variance
-        rows = shares.mean(1)
-        top, worst = int(rows.argmax()), divmod(int(shares.argmax()), eligible.size)
-        row.add(float(rows[top]), (count + top,), float(squares[top].mean()))
-        element.add(float(shares[worst]), (count + worst[0], worst[1]), float(squares[worst]))
+        means = shares.mean(1)
+        top, worst = int(means.argmax()), divmod(int(shares.argmax()), eligible.size)
+        row.add(float(means[top]), (int(rows[top]),), float(squares[top].mean()))
+        element.add(float(shares[worst]), (int(rows[worst[0]]), worst[1]), float(squares[worst]))
         columns += shares.sum(0), squares.sum(0)
         count += len(squares)
-    columns /= max(1, count)
+    if not count:
+        return None
+    columns /= count
     column = int(np.where(eligible, columns[0], 0.0).argmax())
     everything = columns.mean(1)
     peak = columns[0, column] if eligible[column] else 0.0

@@ -32,9 +32,12 @@ class Ensemble:
         """No members: every row of the tensor counts by its unit in the last place."""
         return cls("none", np.arange(rows_of(tensor)))
 
-    def unmeasured(self, tensor: StoredTensor) -> Rows:
-        """The rows that no member holds."""
-        return np.setdiff1d(np.arange(rows_of(tensor)), self.rows)
+    def unmeasured(self, tensor: StoredTensor, step: int) -> Iterator[Rows]:
+        """The rows that no member holds, of at most `step` rows at a time."""
+        count = rows_of(tensor)
+        pieces = (np.arange(low, min(low + step, count)) for low in range(0, count, step))
+        rest = (piece[~np.isin(piece, self.rows)] for piece in pieces)
+        return (piece for piece in rest if piece.size)
 
 
 def rows_of(tensor: StoredTensor) -> int:
@@ -57,6 +60,11 @@ def read_rows(tensor: StoredTensor, rows: Rows | None = None, columns: slice = s
     return np.ascontiguousarray(wide.reshape(-1, raw.shape[1] * 2)[:, columns])
 
 
+def read_elements(tensor: StoredTensor, places: Rows) -> Double:
+    """Some elements of a tensor of real numbers, flat, as float64."""
+    return np.asarray(_decoded(tensor, tensor.open().values.reshape(-1)[places]), np.float64)
+
+
 def read_codes(tensor: StoredTensor, rows: Rows | None = None) -> NDArray[Any]:
     """Some rows of a discrete output, flat: integers as they are, strings as bytes."""
     count = rows_of(tensor)
@@ -64,10 +72,13 @@ def read_codes(tensor: StoredTensor, rows: Rows | None = None) -> NDArray[Any]:
     if tensor.storage != "utf8":
         raw = data.values.reshape(count, -1)
         return (raw if rows is None else raw[rows]).reshape(-1)
-    strings = np.empty(tensor.size, object)
-    strings[:] = data.strings(0, tensor.size)
-    flat: NDArray[Any] = strings.reshape(count, -1)
-    return (flat if rows is None else flat[rows]).reshape(-1)
+    wanted = np.arange(count) if rows is None else rows
+    width = tensor.size // max(1, count)
+    runs = np.split(wanted, np.flatnonzero(np.diff(wanted) != 1) + 1) if wanted.size else []
+    texts = [text for run in runs for text in data.strings(int(run[0]) * width, (int(run[-1]) + 1) * width)]
+    strings: NDArray[Any] = np.empty(len(texts), object)
+    strings[:] = texts
+    return strings
 
 
 def read_patterns(tensor: StoredTensor, rows: Rows | None = None) -> NDArray[np.int8]:

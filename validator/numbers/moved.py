@@ -6,30 +6,31 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from validator.numbers.ensembles import read_codes, read_rows, rows_of
+from validator.numbers.ensembles import Rows, read_codes, read_rows, rows_of
 from validator.numbers.floor import Double
+from validator.numbers.largest import Largest
 from validator.numbers.values import kind_of
 from validator.storage.tensors import StoredTensor
 
 Pair = tuple[StoredTensor, StoredTensor]
-_TOGETHER = 1 << 20
+#: Samples kept by each measure. Of 512 samples to be measured, in batches of any size, half are chosen by
+#: what moved: so many are always in enough batches.
+_KEPT = 4096
+_TOGETHER = 1 << 16
 
 
 def most_moved(pairs: Iterable[Pair], samples: int) -> tuple[int, ...]:
     """Samples that moved, the most first: the first by each measure of each output, then the second by each …
 
-    Left out are outputs without one row a sample.
+    At most 4,096 by each. Left out are outputs without one row a sample.
     """
-    measures = [
-        measure
+    orders = [
+        order
         for pair in pairs
         if pair[0].batched and not pair[0].ragged and rows_of(pair[0]) == samples
-        for measure in _measures(*pair)
+        for order in _orders(*pair)
     ]
-    orders = [
-        np.argsort(-measure, kind="stable")[: np.count_nonzero(measure)].tolist() for measure in measures
-    ]
-    ranked = (order[rank] for rank in range(samples) for order in orders if rank < len(order))
+    ranked = (order[rank] for rank in range(_KEPT) for order in orders if rank < len(order))
     return tuple(dict.fromkeys(ranked))
 
 
@@ -49,23 +50,37 @@ def chosen_batches(moved: Sequence[int], samples: int, size: int, most: int) -> 
     return tuple(dict.fromkeys(turns))[:most]
 
 
-def _measures(baseline: StoredTensor, candidate: StoredTensor) -> Iterator[Double]:
-    """By sample: places that differ; of floats those finite on one side, top-1 changes, and sizes: absolute,
-    and as a share of their columns.
+def _orders(baseline: StoredTensor, candidate: StoredTensor) -> list[list[int]]:
+    """Samples by each measure, the most first: places that differ; of floats those finite on one side, top-1
+    changes, and sizes: absolute, and as a share of their columns.
     """
-    if kind_of(baseline) in ("integer", "string", "opaque"):
-        count = rows_of(baseline)
-        apart = read_codes(baseline) != read_codes(candidate)
-        yield np.asarray(apart, np.float64).reshape(count, -1).sum(1)
-        return
-    count, width = rows_of(baseline), max(1, baseline.size // max(1, rows_of(baseline)))
+    discrete = kind_of(baseline) in ("integer", "string", "opaque")
+    measures = _differing(baseline, candidate) if discrete else _distances(baseline, candidate)
+    orders: list[Largest] = []
+    for low, piece in measures:
+        orders = orders or [Largest(_KEPT) for _ in piece]
+        for largest, measure in zip(orders, piece, strict=True):
+            largest.add(measure, low)
+    return [largest.places for largest in orders]
+
+
+def _pieces(tensor: StoredTensor) -> Iterator[Rows]:
+    count, width = rows_of(tensor), max(1, tensor.size // max(1, rows_of(tensor)))
     step = max(1, _TOGETHER // width)
-    pieces = [np.arange(low, min(low + step, count)) for low in range(0, count, step)]
-    squares = sum(np.nansum(_finite(read_rows(baseline, rows)) ** 2, axis=0) for rows in pieces)
-    scale = np.sqrt(squares / count)
+    return (np.arange(low, min(low + step, count)) for low in range(0, count, step))
+
+
+def _differing(baseline: StoredTensor, candidate: StoredTensor) -> Iterator[tuple[int, list[Double]]]:
+    for rows in _pieces(baseline):
+        apart = read_codes(baseline, rows) != read_codes(candidate, rows)
+        yield int(rows[0]), [np.asarray(apart, np.float64).reshape(len(rows), -1).sum(1)]
+
+
+def _distances(baseline: StoredTensor, candidate: StoredTensor) -> Iterator[tuple[int, list[Double]]]:
+    squares = sum(np.nansum(_finite(read_rows(baseline, rows)) ** 2, axis=0) for rows in _pieces(baseline))
+    scale = np.sqrt(squares / rows_of(baseline))
     classes = baseline.shape[-1] if len(baseline.shape) > 1 and kind_of(baseline) != "complex" else 1
-    measures = np.zeros((5, count))
-    for rows in pieces:
+    for rows in _pieces(baseline):
         before, after = read_rows(baseline, rows), read_rows(candidate, rows)
         patterns = (np.isfinite(before) != np.isfinite(after)).sum(1)
         tops = (_finite(side).reshape(len(rows), -1, max(1, classes)).argmax(-1) for side in (before, after))
@@ -73,8 +88,8 @@ def _measures(baseline: StoredTensor, candidate: StoredTensor) -> Iterator[Doubl
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             relative = np.nan_to_num(apart / scale)  # of a column of zeros the difference is infinite
             sizes = [np.sqrt((each**2).mean(1)) for each in (apart, relative)]
-        measures[:, rows] = patterns, np.not_equal(*tops).sum(1), *sizes, relative.max(1)
-    yield from measures
+        counts = [np.asarray(count, np.float64) for count in (patterns, np.not_equal(*tops).sum(1))]
+        yield int(rows[0]), [*counts, *sizes, relative.max(1)]
 
 
 def _finite(values: Double) -> Double:

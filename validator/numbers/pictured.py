@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from validator.base import Finite, Frozen
-from validator.numbers.ensembles import Ensemble, read_rows, rows_of, width_of
+from validator.numbers.ensembles import Ensemble, Rows, read_elements, read_rows, rows_of, width_of
 from validator.numbers.floor import Double
+from validator.numbers.largest import Largest
 from validator.numbers.values import kind_of
 from validator.storage.tensors import StoredTensor
 
@@ -19,9 +20,8 @@ _ELEMENTS = 500_000  # of each member that are binned
 _COLUMNS = 12  # of the worst row
 _PAIRS = 40  # of classes
 _POINTS = 500
-_SCANNED = 30_000_000  # elements in which top-1 changes are looked for, some at a time
-_SPREAD = 2_000_000  # elements of which points are chosen, all at once
-_TOGETHER = 1 << 20
+_SCANNED = 30_000_000  # elements that are gone through for a picture, some at a time
+_TOGETHER = 1 << 16
 
 
 class Histogram(Frozen):
@@ -129,14 +129,18 @@ def worst_row(
 
 def moved_points(baseline: StoredTensor, candidate: StoredTensor) -> tuple[tuple[float, float], ...]:
     """Values of both sides: half of them those that moved most, the others evenly spread over the output."""
-    if kind_of(baseline) not in ("single", "double") or baseline.ragged or not 0 < baseline.size <= _SPREAD:
+    floats = kind_of(baseline) in ("single", "double")
+    if not floats or baseline.ragged or not 0 < baseline.size <= _SCANNED:
         return ()
-    before, after = (read_rows(side).reshape(-1) for side in (baseline, candidate))
-    apart = np.nan_to_num(_apart(before, after))
-    most = np.argsort(-apart, kind="stable")[: _POINTS // 2]
-    even = np.linspace(0, before.size - 1, min(_POINTS // 2, before.size)).astype(np.intp)
-    chosen = dict.fromkeys([*most[apart[most] > 0].tolist(), *even.tolist()])
-    return tuple((float(before[at]), float(after[at])) for at in chosen)
+    most = Largest(_POINTS // 2)
+    width = width_of(baseline)
+    for rows in _pieces(baseline):
+        before, after = (read_rows(side, rows).reshape(-1) for side in (baseline, candidate))
+        most.add(np.nan_to_num(_apart(before, after)), int(rows[0]) * width)
+    even = np.linspace(0, baseline.size - 1, min(_POINTS // 2, baseline.size)).astype(np.intp)
+    chosen = np.asarray([*dict.fromkeys([*most.places, *even.tolist()])])
+    values = (read_elements(side, chosen).tolist() for side in (baseline, candidate))
+    return tuple(zip(*values, strict=True))
 
 
 def top1_pairs(baseline: StoredTensor, candidate: StoredTensor) -> tuple[ClassPair, ...]:
@@ -155,8 +159,11 @@ def top1_pairs(baseline: StoredTensor, candidate: StoredTensor) -> tuple[ClassPa
 
 
 def _tops(baseline: StoredTensor, candidate: StoredTensor, classes: int) -> Iterator[NDArray[np.intp]]:
-    step = max(1, _TOGETHER // max(1, width_of(baseline)))
-    for low in range(0, rows_of(baseline), step):
-        rows = np.arange(low, min(low + step, rows_of(baseline)))
+    for rows in _pieces(baseline):
         sides = (read_rows(side, rows).reshape(-1, classes) for side in (baseline, candidate))
         yield np.stack([side.argmax(axis=1) for side in sides])
+
+
+def _pieces(tensor: StoredTensor) -> Iterator[Rows]:
+    step = max(1, _TOGETHER // max(1, width_of(tensor)))
+    return (np.arange(low, min(low + step, rows_of(tensor))) for low in range(0, rows_of(tensor), step))

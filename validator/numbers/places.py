@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from validator.base import Frozen
-from validator.numbers.ensembles import Ensemble, Rows
+from validator.numbers.ensembles import Ensemble, Rows, rows_of, width_of
 from validator.storage.tensors import StoredTensor
+
+_STREAMED = 1 << 16  # elements of rows without members, read together
 
 #: Some rows of a tensor as values that are equal or not, flat.
 Codes = Callable[[StoredTensor, Rows | None], NDArray[Any]]
@@ -42,9 +44,12 @@ def compare_places(
     apart = _differ(before, after)
     novel = apart & ~_any(apart.size, (~_differ(member, after) for member in members))
     flips = max((int(np.count_nonzero(_differ(member, before))) for member in members), default=0)
-    rest = ensemble.unmeasured(baseline)
-    moved = int(np.count_nonzero(_differ(codes(baseline, rest), codes(candidate, rest)))) if rest.size else 0
-    explained = math.ceil(flips * rest.size / max(1, ensemble.rows.size))
+    moved = sum(
+        int(np.count_nonzero(_differ(codes(baseline, rows), codes(candidate, rows))))
+        for rows in ensemble.unmeasured(baseline, max(1, _STREAMED // max(1, width_of(baseline))))
+    )
+    unmeasured = rows_of(baseline) - ensemble.rows.size
+    explained = math.ceil(flips * unmeasured / max(1, ensemble.rows.size))
     return Places(
         size=baseline.size,
         moved=int(np.count_nonzero(apart)) + moved,
