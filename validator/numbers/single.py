@@ -2,13 +2,16 @@
 
 Why float32 differences are good enough: b - a is exact in float32 when b/2 <= a <= 2b (Sterbenz), and off by
 at most 2^-24 of itself otherwise. So maxima are right to about 1e-7 of their value; the worst element is
-then taken again in float64, and a chunk that may have an element beyond the tolerance is counted in float64.
+then taken again in float64.
 
-Why products may be summed in float32 for 256 elements before they go into a float64: BLAS adds in 32 lanes or
-more, so a block sees about 13 roundings, at most 1e-6 of the sum of the magnitudes and far less when blocks
-average out (256 roundings, 2e-5, in a NumPy without BLAS). What is wrong is to go on so: over 2^28 elements
-float32 sums are off by 8 %. Blocks as short as that also keep BLAS from starting threads of its own
-underneath ours. Squares that leave float32's range are summed again in float64.
+Why elements beyond the tolerance may be counted in float32: both sides of the comparison are right to a few
+2^-24. What is further from equal than _SLACK is decided; the few others are taken again in float64.
+
+Why products may be summed in float32 for 1,024 elements before they go into a float64: BLAS adds in 32 lanes
+or more, so a block sees about 37 roundings, at most 2e-6 of the sum of the magnitudes and far less when
+blocks average out (1,024 roundings, 6e-5, in a NumPy without BLAS). What is wrong is to go on so: over 2^28
+elements float32 sums are off by 8 %. Blocks as short as that also keep BLAS from starting threads of its
+own underneath ours. Squares that leave float32's range are summed again in float64.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ Single = NDArray[np.float32]
 
 _SLACK = 1e-6  # above every rounding of the float32 steps below: a handful of 2^-24
 _LARGEST = 1e38  # above it float32 cannot tell quotients apart
-_BLOCK = 256
+_BLOCK = 1024
+_NORMAL = 1e-30  # a tolerance above it is far from where float32 loses its precision
 _LEAST = 1e-24  # a chunk's squares below 1e-38 vanish in float32: together under 1e-9 of a sum above this
 
 
@@ -38,6 +42,7 @@ class SingleKernel:
         self._quotient = np.empty(capacity, np.float32)
         self._blocks = np.empty((capacity // _BLOCK, 1, 1), np.float32)
         self._summing = np.ones(capacity, np.float32)
+        self._beyond, self._surely = np.empty((2, capacity), np.bool_)
         self._relative_decides = self._limits.rtol * self._limits.floor <= self._limits.atol
 
     def add_equal(self, a: Single) -> None:
@@ -70,7 +75,7 @@ class SingleKernel:
         relative, limits = self._add_relative(a, b, difference), self._limits
         surely_within = self._relative_decides and relative <= limits.rtol * (1 - _SLACK)
         if top > limits.atol * (1 - _SLACK) and not surely_within:
-            self._add_mismatches(a, b)
+            self._add_mismatches(a, b, difference)
         return top
 
     def _add_squares(self, a: Single, difference: Single) -> None:
@@ -109,8 +114,27 @@ class SingleKernel:
         self._sums.max_rel = max(self._sums.max_rel, float(relative.max(initial=0.0)))
         return self._sums.max_rel
 
-    def _add_mismatches(self, a: Single, b: Single) -> None:
-        """Count the elements beyond the tolerance."""
+    def _add_mismatches(self, a: Single, b: Single, difference: Single) -> None:
+        """Count the elements beyond the tolerance; `difference` is used up."""
+        limits = self._limits
+        if limits.atol < _NORMAL:
+            self._sums.mismatched += self._beyond_tolerance(a, b)
+            return
+        tolerance = np.abs(a, out=self._quotient[: a.size])
+        tolerance *= np.float32(limits.rtol * (1 - _SLACK))
+        tolerance += np.float32(limits.atol * (1 - _SLACK))
+        distance = np.abs(difference, out=difference)
+        beyond = np.greater(distance, tolerance, out=self._beyond[: a.size])
+        tolerance *= np.float32(1 + 3 * _SLACK)
+        surely = np.greater(distance, tolerance, out=self._surely[: a.size])
+        count = int(np.count_nonzero(surely))
+        if count < int(np.count_nonzero(beyond)):
+            close = np.flatnonzero(beyond & ~surely)
+            count += self._beyond_tolerance(a[close], b[close])
+        self._sums.mismatched += count
+
+    def _beyond_tolerance(self, a: Single, b: Single) -> int:
+        """The same in float64."""
         wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
         beyond = np.abs(wide_b - wide_a) > self._limits.atol + self._limits.rtol * np.abs(wide_a)
-        self._sums.mismatched += int(np.count_nonzero(beyond))
+        return int(np.count_nonzero(beyond))
