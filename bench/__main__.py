@@ -1,4 +1,4 @@
-"""`python -m bench [cells|validate|warm|help|compare|origin|cache|scale …]`: print those named, or all."""
+"""`python -m bench [cells|validate|warm|help|compare|peers|origin|…]`: print those named, or all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from bench import advise, cache, cells, cluster, compare, origin, record, scale
+from bench import advise, cache, cells, cluster, compare, origin, peers, record, scale
 from bench.newcomer import projects
 
 
@@ -28,6 +28,7 @@ BENCHMARKS = {
     "help": startup,
     "advise": advise.main,
     "compare": compare.main,
+    "peers": peers.main,
     "origin": origin.main,
     "record": record.main,
     "newcomer": projects.main,
