@@ -41,6 +41,7 @@ def test_minimal_has_the_documented_defaults() -> None:
             "",
             "line 4: model 'digits' has no inputs; `keras-validator record` records them",
         ),
+        ('keras: ["3.3.3", "3.5.0"]', "keras: 3", "line 2: matrix.keras: must be a list, not 3"),
         ("    artifact: model.keras\n", "", "model 'digits' needs an artifact or a builder"),
         ("name: digits", "name: ../digits", "models[0].name"),
         (
@@ -119,3 +120,13 @@ def test_a_file_that_is_not_utf8(tmp_path: Path) -> None:
     path.write_bytes(b"version: 1 # \xff\n")
     with pytest.raises(ConfigurationError, match="not UTF-8 at byte 13"):
         config.load(path)
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [("", "models: must be a list, not None"), ("[]", "models: must have at least one item, not []")],
+)
+def test_a_file_without_models_says_what_it_has_to_have(models: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        parse(f'version: 1\nmatrix: {{keras: ["3.3.3"]}}\nmodels: {models}\n', "validator.yml")
+    assert said in str(raised.value)

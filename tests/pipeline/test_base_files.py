@@ -177,3 +177,13 @@ def test_files_of_a_model_must_exist(repo: Repo) -> None:
     project = open_project(repo.folder / "ml" / "validator.yml")
     with pytest.raises(ConfigurationError, match=r"model dunes: 'nowhere\.txt' of files is not in"):
         check_files(project)
+
+
+def test_inputs_that_are_a_link_to_themselves_do_not_exist(tmp_path: Path) -> None:
+    (tmp_path / "round.npz").symlink_to("round.npz")
+    config = tmp_path / "validator.yml"
+    config.write_text(
+        'version: 1\nmatrix: {keras: ["3.3.3"]}\nmodels: [{name: m, builder: "m:m", inputs: round.npz}]\n'
+    )
+    with pytest.raises(ConfigurationError, match=r"model m: inputs 'round\.npz' does not exist in"):
+        check_files(open_project(config))

@@ -220,7 +220,7 @@ class TestAdvice:
         [
             (cases.metric_only("m"), "Update thresholds"),
             (cases.failed("m", "a", "load", "x", "y"), "Reproduce"),
-            (cases.not_compared("m"), "make the baseline run first"),
+            (cases.not_compared("m"), "see to what keeps its sides from being compared"),
             (accuracy(worse=True), "do not merge"),
             (accuracy(baseline=None), "add labels and a metric to m in validator.yml"),
             (accuracy(decision="inconclusive"), "record more labelled samples"),

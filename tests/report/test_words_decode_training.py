@@ -147,6 +147,11 @@ def test_decode_sentences(finding: Finding, place: str, parts: tuple[str, ...]) 
             "note",
             "the loss is not finite from step 2",
         ),
+        (
+            TrainingVerdict(verdict="not-compared", lost_from=0),
+            "why",
+            "on both sides the loss and the weights are not finite from the first step",
+        ),
         (TrainingVerdict(verdict="changed", steps=10), "hidden", "training differs within 10 steps"),
         (
             TrainingVerdict(verdict="failed", failure=FAILURE),

@@ -80,7 +80,7 @@ def _parsed(text: str, name: str, kind: type[_T], needs: str) -> _T:
     except ValueError as error:  # of YAML's own types: a number with thousands of digits, no such date
         raise ConfigurationError(f"{name}: not valid YAML: {error}") from None
     except RecursionError:
-        raise ConfigurationError(f"{name}: nested too deeply for a {Path(name).name}") from None
+        raise ConfigurationError(f"{name}: nested too deeply") from None
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
     if node is None or data is None:
@@ -147,6 +147,17 @@ def _line(node: yaml.Node, location: Location) -> int:
     return line
 
 
+#: What a setting has to be, in YAML's words, by pydantic's kind of mistake.
+_EXPECTED = {
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "frozen_set_type": "must be a list",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "too_short": "must have at least one item",
+}
+
+
 def _sentence(problem: Any, model: type[BaseModel]) -> str:
     location: Location = problem["loc"]
     where = _path(location)
@@ -164,7 +175,7 @@ def _sentence(problem: Any, model: type[BaseModel]) -> str:
         return f"{where}: {value!r} is a number; put it in quotes (YAML reads 3.10 as 3.1)"
     if kind == "value_error":
         return str(problem["ctx"]["error"])
-    message = problem["msg"][0].lower() + problem["msg"][1:]
+    message = _EXPECTED.get(kind) or problem["msg"][0].lower() + problem["msg"][1:]
     quoted = repr(value)
     return f"{where}: {message}, not {quoted if len(quoted) <= 80 else quoted[:77] + '...'}"
 

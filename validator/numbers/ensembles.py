@@ -72,9 +72,9 @@ def read_codes(tensor: StoredTensor, rows: Rows | None = None) -> NDArray[Any]:
     if tensor.storage != "utf8":
         raw = data.values.reshape(count, -1)
         return (raw if rows is None else raw[rows]).reshape(-1)
-    wanted = np.arange(count) if rows is None else rows
+    every = np.arange(count) if rows is None else rows
     width = tensor.size // max(1, count)
-    runs = np.split(wanted, np.flatnonzero(np.diff(wanted) != 1) + 1) if wanted.size else []
+    runs = np.split(every, np.flatnonzero(np.diff(every) != 1) + 1) if every.size else []
     texts = [text for run in runs for text in data.strings(int(run[0]) * width, (int(run[-1]) + 1) * width)]
     strings: NDArray[Any] = np.empty(len(texts), object)
     strings[:] = texts

@@ -5,7 +5,6 @@ As in NumPy, a NaN is larger than everything.
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -23,9 +22,6 @@ class Flips:
         self.flips = 0
         self._classes = classes
         self._turned = np.empty(capacity if classes < _NARROW else 0, np.float32)
-        # neighbours are turned together, as if they were a single number: that is up to seven times as fast
-        self._lanes = 4 if classes % 4 == 0 else 2 if classes % 2 == 0 else 1
-        self._packed = {1: np.float32, 2: np.complex64, 4: np.complex128}[self._lanes]
         self._best: list[tuple[float, int]] = []
 
     def add(self, a: NDArray[Any], b: NDArray[Any], top: float) -> None:
@@ -46,15 +42,14 @@ class Flips:
 
         If b_j >= b_i, then a_j >= a_i - 2 top. Rounding that limit to float32 keeps this true of float32s.
         """
-        rows, lanes = a.shape[0], self._lanes
-        turned = self._turned[: a.size].reshape(-1, rows * lanes)
-        np.copyto(turned.view(self._packed), a.view(self._packed).T)
-        limit = _across(np.maximum, turned.max(axis=0), lanes) - np.float64(2 * top * (1 + 1e-6))
-        near = turned >= np.repeat(limit.astype(np.float32), lanes)
+        rows = a.shape[0]
+        turned = self._turned[: a.size].reshape(self._classes, rows)
+        np.copyto(turned, a.T)
+        limit = turned.max(axis=0) - np.float64(2 * top * (1 + 1e-6))
+        near = turned >= limit.astype(np.float32)
         if int(np.count_nonzero(near)) == rows:
             return np.empty(0, np.intp)
-        counts = np.add.reduce(near.view(np.uint8), axis=0, dtype=np.uint8)
-        return np.flatnonzero(_across(np.add, counts, lanes) > 1)
+        return np.flatnonzero(np.add.reduce(near.view(np.uint8), axis=0, dtype=np.uint8) > 1)
 
     def add_piece(self, a: NDArray[Any], b: NDArray[Any], first: int) -> None:
         """Add a piece of one row, whose first element is in column `first`."""
@@ -68,8 +63,3 @@ class Flips:
         if first + a.size == self._classes:
             self.rows += 1
             self.flips += self._best[0][1] != self._best[1][1]
-
-
-def _across(join: np.ufunc, values: NDArray[Any], lanes: int) -> NDArray[Any]:
-    """Join each `lanes` neighbours."""
-    return functools.reduce(join, (values[lane::lanes] for lane in range(lanes)))

@@ -220,7 +220,7 @@ def _exists(project: Project, name: str) -> bool:
     """Whether a path of the configuration names something; what can be no path does not."""
     try:
         return bool(name) and Path(project.resolve(name)).exists()
-    except (OSError, ValueError):
+    except (OSError, RuntimeError, ValueError):  # RuntimeError: links in a circle
         return False
 
 

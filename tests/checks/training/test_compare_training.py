@@ -413,6 +413,19 @@ def test_a_loss_lost_on_both_sides_is_noted_and_no_difference(tmp_path: Path) ->
     assert (found.verdict, found.lost_from) == ("identical", 1)
 
 
+def test_a_training_that_is_lost_from_its_first_step_is_not_compared(tmp_path: Path) -> None:
+    loss: dict[int, float | None] = dict.fromkeys(range(3))
+    weights = dict.fromkeys(range(3), math.nan)
+    lost = {"loss": loss, "weights": weights}
+    baseline = Recorded(tmp_path / "old", **lost).capture()
+    found = verdict(baseline, Recorded(tmp_path / "new", **lost).capture())
+    assert (found.verdict, found.lost_from) == ("not-compared", 0)
+    # a step of one's own may report no loss: its weights are compared
+    unreported = Recorded(tmp_path / "unreported", loss=loss).capture()
+    assert verdict(unreported, Recorded(tmp_path / "same", loss=loss).capture()).verdict == "identical"
+    assert verdict(unreported, baseline).verdict == "changed"
+
+
 def test_other_variables_or_steps_are_not_compared(tmp_path: Path) -> None:
     baseline = Recorded(tmp_path / "old").capture()
     found = verdict(baseline, Recorded(tmp_path / "fewer", steps=2).capture())

@@ -120,6 +120,10 @@ SENTENCES: list[tuple[StructuralDifference, str]] = [
     (difference("input-mask", input=0, before=True, after=False), "input 0 of norm no longer has a mask"),
     (difference("result-count", before=1, after=2), "norm returns 2 tensors instead of 1"),
     (
+        difference("result-count", before=2, after=2),
+        "norm returns its tensors under different names, or in a different structure",
+    ),
+    (
         difference("result-dtype", layer="", before="float32", after="float16"),
         "output of the model is now float16 instead of float32",
     ),

@@ -69,7 +69,7 @@ def test_a_long_error_keeps_its_head_and_its_tail() -> None:
     ("stage", "words"),
     [
         ("build", "failed to build"),
-        ("inputs", "does not take these inputs"),
+        ("inputs", "failed to take its inputs"),
         ("structure", "failed to record its structure"),
     ],
 )

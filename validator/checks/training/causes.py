@@ -51,6 +51,8 @@ def training_findings(
             verdict="failed" if _fails(comparison) else "not-compared",
         )
         return (verdict,)
+    if drifts.lost:  # what is not a number differs from nothing
+        return (TrainingVerdict(verdict="not-compared", lost_from=0),)
     causes = sorted(
         _Case(drifts, comparison.reference, bands).causes(),
         key=lambda cause: -bands.severity.index(cause.verdict or "identical"),

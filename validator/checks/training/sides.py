@@ -70,6 +70,18 @@ class TrainingDrifts:
         return tuple(old.name for old, new in sides if old.digest != new.digest)
 
     @property
+    def lost(self) -> bool:
+        """Whether the first step leaves neither a loss nor weights that are numbers, on both sides."""
+        sides = (self.baseline, self.candidate)
+        steps = [(side, side.answer.steps[0]) for side in sides if side.answer.steps]
+        return len(steps) == len(sides) and all(
+            step.loss is None
+            and step.weights is not None
+            and any(not np.isfinite(value).all() for value in side.values(step.weights))
+            for side, step in steps
+        )
+
+    @property
     def data(self) -> Literal["same", "order", "content"]:
         """Whether the batches are the same, the same samples in another order, or other samples."""
         old, new = self.baseline.answer, self.candidate.answer

@@ -16,7 +16,7 @@ STAGES: dict[Stage, str] = {
     "build": "failed to build",
     "load": "failed to load",
     "compile": "failed to compile",
-    "inputs": "does not take these inputs",
+    "inputs": "failed to take its inputs",
     "structure": "failed to record its structure",
     "predict": "failed to predict",
     "train": "failed to train",

@@ -11,8 +11,8 @@ from validator.report.words.failures import known
 from validator.verdict.bands import GREEN
 
 _ADVICE: dict[CellVerdict, str] = {
-    "failed": "fix what the error under “Failures” names. The command under “Reproduce” runs it again",
-    "not-compared": "make the baseline run first. Without it, no difference can be measured",
+    "failed": "fix what the error names. The command under “Reproduce” runs it again",
+    "not-compared": "see to what keeps its sides from being compared. Until then, nothing is known of it",
     "metric-only": "the predictions need nothing. Update thresholds that compare the reported metric",
 }
 

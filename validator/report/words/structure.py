@@ -80,6 +80,8 @@ def difference_words(difference: StructuralDifference) -> Words:
     """One difference as a sentence."""
     pieces = _pieces(difference)
     template = _SENTENCES.get(difference.kind) or _of_mask(difference)
+    if difference.kind == "result-count" and difference.before == difference.after:
+        template = "{layer} returns its tensors under different names, or in a different structure"
     return words(*(pieces[part[1:-1]] if part[:1] == "{" else part for part in _PIECE.split(template)))
 
 

@@ -61,6 +61,10 @@ def _verdict(finding: TrainingVerdict) -> Words:
         sentence = _DRAWN.get(finding.verdict, _DRAWN["rounding"])
         return words(sentence.format(plural(finding.draws, "draw")))
     lost = finding.lost_from
+    if finding.verdict == "not-compared":
+        return words(
+            not_compared, "on both sides the loss and the weights are not finite from the first step"
+        )
     both = "" if lost is None else f"; on both sides the loss is not finite from step {lost}"
     return words(_AGREES[finding.verdict].format(plural(finding.steps, "step")), both)
 

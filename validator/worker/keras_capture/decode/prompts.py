@@ -60,12 +60,16 @@ def find_source(work: Work, name: Optional[str]) -> Source:
     """
     feed = work.prediction.feed
     place, called = 0, name or ""
-    if len(feed.tensors) > 1:
+    own = getattr(work.prediction.model, "input_names", None) or ()
+    if len(feed.tensors) > 1 or not (
+        name is None or name in own or name in open_recording(work.job.inputs).tensors
+    ):
         recording = open_recording(work.job.inputs)
         if name not in recording.tensors:
+            unknown = f"there is no input {name!r}" if name else "several inputs are recorded"
             raise UnusableError(
-                f"decode has to know which input holds the token ids: set decode.input to one of "
-                f"{', '.join(map(repr, recording.tensors))}"
+                f"decode has to know which input holds the token ids, and {unknown}: set decode.input to "
+                f"one of {', '.join(map(repr, recording.tensors))}"
             )
         feed = make_feed(work.prediction.model, recording, work.job.batch_size)
         if recording.tensors[name] not in feed.tensors:
