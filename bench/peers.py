@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -123,9 +124,14 @@ def _regression(arrays: Arrays) -> float:
     """pytest-regressions for real: the baseline's file is written by a run, and checked by another."""
     import pytest
 
-    from bench.compare import seconds
-
     taken: list[float] = []
+
+    def timed(call: Callable[[], Any]) -> None:
+        began = time.perf_counter()
+        try:
+            call()
+        finally:  # that they differ is raised
+            taken.append(time.perf_counter() - began)
 
     class Given:
         """The fixtures of the test below."""
@@ -138,22 +144,29 @@ def _regression(arrays: Arrays) -> float:
 
         @pytest.fixture
         def timed(self) -> Callable[[Callable[[], Any]], None]:
-            return lambda call: taken.append(seconds(call))
+            return timed
 
     given = Given()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         path = Path(folder) / "test_peer.py"
         path.write_text(_REGRESSION.format(rtol=RTOL, atol=ATOL))
-        options = ["-q", "-p", "no:cacheprovider", "--rootdir", folder, "-c", os.devnull, str(path)]
+        options = [
+            "-q",
+            "--import-mode=importlib",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            folder,
+            "-c",
+            os.devnull,
+            str(path),
+        ]
         pytest.main([*options, "--force-regen"], plugins=[given])
         taken.clear()
         given.candidate_side = 1
 
-        def call() -> None:
-            pytest.main(options, plugins=[given])
-
-        whole = seconds(call)
-    return taken[0] if taken else whole
+        pytest.main(options, plugins=[given])
+    return taken[0]
 
 
 def _print() -> None:

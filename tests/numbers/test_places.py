@@ -150,6 +150,7 @@ class TestReference:
 def test_some_rows_of_a_text_output_are_read_in_their_order() -> None:
     texts = np.array([["a", "b"], ["c", "dd"], ["", "é"], ["x", "y"]], object)
     output = StoredTensor.from_array("output", texts.astype(str))
+    assert read_codes(output).tolist() == [text.encode() for text in texts.ravel()]
     every = read_codes(output).reshape(4, 2)
     for rows in ([3], [0, 1], [2, 0, 1, 3], []):
         place = np.asarray(rows, np.intp)
@@ -159,6 +160,7 @@ def test_some_rows_of_a_text_output_are_read_in_their_order() -> None:
 def test_rows_without_members_are_all_the_others() -> None:
     output = stored(np.arange(50.0).reshape(25, 2))
     ensemble = Ensemble("weights", np.asarray([3, 4, 9, 24]))
-    pieces = list(ensemble.unmeasured(output, 4))
+    pieces = list(ensemble.unmeasured(output, 1 << 14))
+    assert len(pieces) > 1
     assert all(0 < len(piece) <= 4 for piece in pieces)
     assert np.concatenate(pieces).tolist() == [row for row in range(25) if row not in (3, 4, 9, 24)]

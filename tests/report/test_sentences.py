@@ -8,7 +8,7 @@ import pytest
 
 from tests.report import cases
 from tests.report.toy import WORDS, ToyComparisons
-from validator.checks.loading.types import ArtifactFinding
+from validator.checks.loading.types import ArtifactFinding, BaselineFailed
 from validator.checks.workarounds.types import (
     Effect,
     Score,
@@ -220,7 +220,15 @@ class TestAdvice:
         [
             (cases.metric_only("m"), "Update thresholds"),
             (cases.failed("m", "a", "load", "x", "y"), "Reproduce"),
-            (cases.not_compared("m"), "see to what keeps its sides from being compared"),
+            (cases.not_compared("m"), "remove what prevents the comparison"),
+            (
+                cases.not_compared("m").model_copy(
+                    update={
+                        "findings": (BaselineFailed(failure=Failure(stage="load", error="E", message="x")),)
+                    }
+                ),
+                "make the baseline run first",
+            ),
             (accuracy(worse=True), "do not merge"),
             (accuracy(baseline=None), "add labels and a metric to m in validator.yml"),
             (accuracy(decision="inconclusive"), "record more labelled samples"),

@@ -150,7 +150,7 @@ def test_decode_sentences(finding: Finding, place: str, parts: tuple[str, ...]) 
         (
             TrainingVerdict(verdict="not-compared", lost_from=0),
             "why",
-            "on both sides the loss and the weights are not finite from the first step",
+            "training was not compared: on both sides gradients or weights are not finite from step 0",
         ),
         (TrainingVerdict(verdict="changed", steps=10), "hidden", "training differs within 10 steps"),
         (

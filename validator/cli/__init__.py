@@ -102,7 +102,8 @@ def _guarded() -> int:  # noqa: PLR0911 - one exit code a line
         tell(str(error)) if show is None else show()
         return int(Exit.CONFIGURATION)
     except Exception as error:
-        return _internal(error)
+        circle = error.__context__  # of links: pathlib raises a RuntimeError, up to Python 3.12
+        return _storage(circle) if isinstance(circle, OSError) and _in_circle(circle) else _internal(error)
 
 
 _DISK_ERRORS = frozenset(
@@ -111,12 +112,19 @@ _DISK_ERRORS = frozenset(
 
 
 def _storage(error: OSError) -> int:
-    """A full or unwritable disk is the caller's to fix; any other OSError is an error of ours."""
+    """Disks that are full or not writable and links in a circle are the caller's; any other is ours."""
+    if _in_circle(error):
+        tell(f"{error.filename}: its symbolic links lead in a circle; name another path")
+        return int(Exit.CONFIGURATION)
     if error.errno not in _DISK_ERRORS:
         return _internal(error)
     where = f"{error.filename}: " if error.filename else ""
     tell(f"{where}{error.strerror}; free some space, or choose another --output")
     return int(Exit.CANNOT_JUDGE)
+
+
+def _in_circle(error: OSError) -> bool:
+    return error.errno == errno.ELOOP
 
 
 def _internal(error: Exception) -> int:

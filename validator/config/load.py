@@ -151,7 +151,6 @@ def _line(node: yaml.Node, location: Location) -> int:
 _EXPECTED = {
     "tuple_type": "must be a list",
     "list_type": "must be a list",
-    "frozen_set_type": "must be a list",
     "dict_type": "must be a mapping",
     "model_type": "must be a mapping",
     "too_short": "must have at least one item",

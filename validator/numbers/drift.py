@@ -34,7 +34,6 @@ from validator.storage.tensors import StoredTensor
 
 #: Elements that are judged together; of more, each block of columns is judged for itself. 0.6 GB.
 _TOGETHER = 6_000_000
-_STREAMED = 1 << 16  # elements of rows without members, read together
 _HUGE = 1e140  # float64 beyond it, and below its inverse, is scaled: squares would leave float64
 
 
@@ -187,8 +186,7 @@ class _Block:
 
     def _unmeasured(self, floor: Floor) -> Iterator[tuple[Rows, Double, Double]]:
         """Rows without members, some at a time: their squared differences, and noise."""
-        step = max(1, _STREAMED // self._before.shape[1])
-        for rows in self._ensemble.unmeasured(self._sides[0], step):
+        for rows in self._ensemble.unmeasured(self._sides[0], self._before.shape[1]):
             before, after = (side * self._scale for side in self._read(rows))
             finite = np.isfinite(before) & np.isfinite(after)
             with np.errstate(invalid="ignore"):

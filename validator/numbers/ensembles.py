@@ -17,6 +17,7 @@ from validator.storage.tensors import StoredTensor
 #: How members were moved: each rounding of each operation, or the weights alone; `none`: there are none.
 NoiseMethod = Literal["operations", "weights", "none"]
 Rows = NDArray[np.intp]
+_TOGETHER = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,9 @@ class Ensemble:
         """No members: every row of the tensor counts by its unit in the last place."""
         return cls("none", np.arange(rows_of(tensor)))
 
-    def unmeasured(self, tensor: StoredTensor, step: int) -> Iterator[Rows]:
-        """The rows that no member holds, of at most `step` rows at a time."""
-        count = rows_of(tensor)
-        pieces = (np.arange(low, min(low + step, count)) for low in range(0, count, step))
-        rest = (piece[~np.isin(piece, self.rows)] for piece in pieces)
+    def unmeasured(self, tensor: StoredTensor, width: int) -> Iterator[Rows]:
+        """The rows that no member holds, some at a time; `width`: how many elements of each are read."""
+        rest = (piece[~np.isin(piece, self.rows)] for piece in row_pieces(tensor, width))
         return (piece for piece in rest if piece.size)
 
 
@@ -48,6 +47,12 @@ def rows_of(tensor: StoredTensor) -> int:
 def width_of(tensor: StoredTensor) -> int:
     """Numbers behind the first axis; a complex number is two."""
     return tensor.size // max(1, rows_of(tensor)) * (2 if kind_of(tensor) == "complex" else 1)
+
+
+def row_pieces(tensor: StoredTensor, width: int) -> Iterator[Rows]:
+    """All rows, so many at a time that about 65,536 elements are read together: `width` of each row."""
+    count, step = rows_of(tensor), max(1, _TOGETHER // max(1, width))
+    return (np.arange(low, min(low + step, count)) for low in range(0, count, step))
 
 
 def read_rows(tensor: StoredTensor, rows: Rows | None = None, columns: slice = slice(None)) -> Double:

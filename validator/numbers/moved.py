@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from validator.numbers.ensembles import Rows, read_codes, read_rows, rows_of
+from validator.numbers.ensembles import read_codes, read_rows, row_pieces, rows_of, width_of
 from validator.numbers.floor import Double
 from validator.numbers.largest import Largest
 from validator.numbers.values import kind_of
@@ -16,7 +16,6 @@ Pair = tuple[StoredTensor, StoredTensor]
 #: Samples kept by each measure. Of 512 samples to be measured, in batches of any size, half are chosen by
 #: what moved: so many are always in enough batches.
 _KEPT = 4096
-_TOGETHER = 1 << 16
 
 
 def most_moved(pairs: Iterable[Pair], samples: int) -> tuple[int, ...]:
@@ -64,23 +63,20 @@ def _orders(baseline: StoredTensor, candidate: StoredTensor) -> list[list[int]]:
     return [largest.places for largest in orders]
 
 
-def _pieces(tensor: StoredTensor) -> Iterator[Rows]:
-    count, width = rows_of(tensor), max(1, tensor.size // max(1, rows_of(tensor)))
-    step = max(1, _TOGETHER // width)
-    return (np.arange(low, min(low + step, count)) for low in range(0, count, step))
-
-
 def _differing(baseline: StoredTensor, candidate: StoredTensor) -> Iterator[tuple[int, list[Double]]]:
-    for rows in _pieces(baseline):
+    for rows in row_pieces(baseline, width_of(baseline)):
         apart = read_codes(baseline, rows) != read_codes(candidate, rows)
         yield int(rows[0]), [np.asarray(apart, np.float64).reshape(len(rows), -1).sum(1)]
 
 
 def _distances(baseline: StoredTensor, candidate: StoredTensor) -> Iterator[tuple[int, list[Double]]]:
-    squares = sum(np.nansum(_finite(read_rows(baseline, rows)) ** 2, axis=0) for rows in _pieces(baseline))
+    squares = sum(
+        np.nansum(_finite(read_rows(baseline, rows)) ** 2, axis=0)
+        for rows in row_pieces(baseline, width_of(baseline))
+    )
     scale = np.sqrt(squares / rows_of(baseline))
     classes = baseline.shape[-1] if len(baseline.shape) > 1 and kind_of(baseline) != "complex" else 1
-    for rows in _pieces(baseline):
+    for rows in row_pieces(baseline, width_of(baseline)):
         before, after = read_rows(baseline, rows), read_rows(candidate, rows)
         patterns = (np.isfinite(before) != np.isfinite(after)).sum(1)
         tops = (_finite(side).reshape(len(rows), -1, max(1, classes)).argmax(-1) for side in (before, after))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from validator.base import Finite, Frozen
-from validator.numbers.ensembles import Ensemble, Rows, read_elements, read_rows, rows_of, width_of
+from validator.numbers.ensembles import Ensemble, read_elements, read_rows, row_pieces, width_of
 from validator.numbers.floor import Double
 from validator.numbers.largest import Largest
 from validator.numbers.values import kind_of
@@ -21,7 +21,6 @@ _COLUMNS = 12  # of the worst row
 _PAIRS = 40  # of classes
 _POINTS = 500
 _SCANNED = 30_000_000  # elements that are gone through for a picture, some at a time
-_TOGETHER = 1 << 16
 
 
 class Histogram(Frozen):
@@ -134,7 +133,7 @@ def moved_points(baseline: StoredTensor, candidate: StoredTensor) -> tuple[tuple
         return ()
     most = Largest(_POINTS // 2)
     width = width_of(baseline)
-    for rows in _pieces(baseline):
+    for rows in row_pieces(baseline, width):
         before, after = (read_rows(side, rows).reshape(-1) for side in (baseline, candidate))
         most.add(np.nan_to_num(_apart(before, after)), int(rows[0]) * width)
     even = np.linspace(0, baseline.size - 1, min(_POINTS // 2, baseline.size)).astype(np.intp)
@@ -159,11 +158,6 @@ def top1_pairs(baseline: StoredTensor, candidate: StoredTensor) -> tuple[ClassPa
 
 
 def _tops(baseline: StoredTensor, candidate: StoredTensor, classes: int) -> Iterator[NDArray[np.intp]]:
-    for rows in _pieces(baseline):
+    for rows in row_pieces(baseline, width_of(baseline)):
         sides = (read_rows(side, rows).reshape(-1, classes) for side in (baseline, candidate))
         yield np.stack([side.argmax(axis=1) for side in sides])
-
-
-def _pieces(tensor: StoredTensor) -> Iterator[Rows]:
-    step = max(1, _TOGETHER // max(1, width_of(tensor)))
-    return (np.arange(low, min(low + step, rows_of(tensor))) for low in range(0, rows_of(tensor), step))

@@ -13,8 +13,6 @@ from validator.base import Frozen
 from validator.numbers.ensembles import Ensemble, Rows, rows_of, width_of
 from validator.storage.tensors import StoredTensor
 
-_STREAMED = 1 << 16  # elements of rows without members, read together
-
 #: Some rows of a tensor as values that are equal or not, flat.
 Codes = Callable[[StoredTensor, Rows | None], NDArray[Any]]
 
@@ -46,7 +44,7 @@ def compare_places(
     flips = max((int(np.count_nonzero(_differ(member, before))) for member in members), default=0)
     moved = sum(
         int(np.count_nonzero(_differ(codes(baseline, rows), codes(candidate, rows))))
-        for rows in ensemble.unmeasured(baseline, max(1, _STREAMED // max(1, width_of(baseline))))
+        for rows in ensemble.unmeasured(baseline, width_of(baseline))
     )
     unmeasured = rows_of(baseline) - ensemble.rows.size
     explained = math.ceil(flips * unmeasured / max(1, ensemble.rows.size))

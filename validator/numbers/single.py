@@ -117,7 +117,7 @@ class SingleKernel:
     def _add_mismatches(self, a: Single, b: Single, difference: Single) -> None:
         """Count the elements beyond the tolerance; `difference` is used up."""
         limits = self._limits
-        if limits.atol < _NORMAL:
+        if limits.atol < _NORMAL or limits.rtol > 1:
             self._sums.mismatched += self._beyond_tolerance(a, b)
             return
         tolerance = np.abs(a, out=self._quotient[: a.size])

@@ -420,6 +420,17 @@ def test_a_training_that_is_lost_from_its_first_step_is_not_compared(tmp_path: P
     baseline = Recorded(tmp_path / "old", **lost).capture()
     found = verdict(baseline, Recorded(tmp_path / "new", **lost).capture())
     assert (found.verdict, found.lost_from) == ("not-compared", 0)
+    weights_alone = Recorded(tmp_path / "weights", weights=weights).capture()
+    assert verdict(weights_alone, weights_alone).verdict == "not-compared"
+    # what differs before the first step is lost is a change all the same
+    forward = Recorded(tmp_path / "forward", forward={0: 1.0}, **lost).capture()
+    assert verdict(baseline, forward).verdict == "changed"
+    skipped = {"loss": loss, "gradients": weights}  # by an optimizer that scales the loss
+    first = Recorded(tmp_path / "skipped", **skipped).capture()
+    assert verdict(first, Recorded(tmp_path / "too", **skipped).capture()).verdict == "not-compared"
+    # a scaled loss overflows, and its optimizer goes on with a smaller scale
+    overflown = Recorded(tmp_path / "overflown", gradients={0: math.inf}).capture()
+    assert verdict(overflown, overflown).verdict == "identical"
     # a step of one's own may report no loss: its weights are compared
     unreported = Recorded(tmp_path / "unreported", loss=loss).capture()
     assert verdict(unreported, Recorded(tmp_path / "same", loss=loss).capture()).verdict == "identical"

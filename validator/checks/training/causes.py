@@ -51,8 +51,6 @@ def training_findings(
             verdict="failed" if _fails(comparison) else "not-compared",
         )
         return (verdict,)
-    if drifts.lost:  # what is not a number differs from nothing
-        return (TrainingVerdict(verdict="not-compared", lost_from=0),)
     causes = sorted(
         _Case(drifts, comparison.reference, bands).causes(),
         key=lambda cause: -bands.severity.index(cause.verdict or "identical"),
@@ -61,6 +59,10 @@ def training_findings(
     quiet: CellVerdict = "identical" if identical else "rounding"
     drawn = next((cause.draws for cause in causes if isinstance(cause, types.DistributionCompared)), 0)
     verdicts = [cause.verdict for cause in causes if cause.verdict is not None]
+    if (
+        drifts.lost and bands.worst([quiet, *verdicts]) in bands.green
+    ):  # what is not a number differs from nothing
+        return (TrainingVerdict(verdict="not-compared", lost_from=0), *causes)
     verdict = TrainingVerdict(
         verdict=bands.worst(verdicts) if verdicts else quiet,
         steps=len(drifts.steps),

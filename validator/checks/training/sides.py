@@ -71,15 +71,8 @@ class TrainingDrifts:
 
     @property
     def lost(self) -> bool:
-        """Whether the first step leaves neither a loss nor weights that are numbers, on both sides."""
-        sides = (self.baseline, self.candidate)
-        steps = [(side, side.answer.steps[0]) for side in sides if side.answer.steps]
-        return len(steps) == len(sides) and all(
-            step.loss is None
-            and step.weights is not None
-            and any(not np.isfinite(value).all() for value in side.values(step.weights))
-            for side, step in steps
-        )
+        """Whether both sides are lost with the first step: nothing that follows from it is a number."""
+        return _is_lost(self.baseline) and _is_lost(self.candidate)
 
     @property
     def data(self) -> Literal["same", "order", "content"]:
@@ -219,6 +212,18 @@ class TrainingDrifts:
         # a single number rounds to its own last place, and a mean of many to a few of them
         known = max(noise, 4 * self.unit * rms(before))
         return tensor_drift("loss", (before, after), known, identical=old == new)
+
+
+def _is_lost(side: Trained) -> bool:
+    """Whether the first step leaves weights that are not numbers, or has a loss and gradients that are not.
+
+    Gradients alone may be infinite: a scaled loss overflows, its optimizer skips the step and scales less.
+    """
+    first = side.answer.steps[0]
+    vectors = [first.weights, first.gradients if first.loss is None else None]
+    return any(
+        not np.isfinite(value).all() for each in vectors if each is not None for value in side.values(each)
+    )
 
 
 def _moment(name: str, baseline: FreshVariable, candidate: FreshVariable) -> FreshDrift:

@@ -121,7 +121,8 @@ class TrainingVerdict(TrainingFacts, Finding):
     steps: int = 0
     draws: int = Field(default=0, description="Trainings a side, where random layers were on.")
     lost_from: int | None = Field(
-        default=None, description="The first step whose loss is not finite on both sides."
+        default=None,
+        description="The first step that is not finite on both sides: its loss, or gradients or weights.",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from validator.checks.bands import CellVerdict
-from validator.checks.loading.types import ArtifactFinding
+from validator.checks.loading.types import ArtifactFinding, BaselineFailed
 from validator.failure import Failure
 from validator.report.content import Row
 from validator.report.phrases import Words, listed, name, strong, words
@@ -12,7 +12,7 @@ from validator.verdict.bands import GREEN
 
 _ADVICE: dict[CellVerdict, str] = {
     "failed": "fix what the error names. The command under “Reproduce” runs it again",
-    "not-compared": "see to what keeps its sides from being compared. Until then, nothing is known of it",
+    "not-compared": "remove what prevents the comparison. Until then, the effect of the upgrade is unknown",
     "metric-only": "the predictions need nothing. Update thresholds that compare the reported metric",
 }
 
@@ -54,6 +54,8 @@ def _remedy(worst: Row) -> Words | None:
     if any(isinstance(finding, ArtifactFinding) for finding in findings):
         what = words("remove ", name("artifact"), " from ", name(worst.model), " in ", name("validator.yml"))
         return words(what, ". Both sides then use the builder and the weights, and can be compared")
+    if any(isinstance(finding, BaselineFailed) for finding in findings):
+        return words("make the baseline run first. Without it, no difference can be measured")
     failures = [worst.failure, *(getattr(finding, "failure", None) for finding in findings)]
     hints = [known(failure) for failure in failures if isinstance(failure, Failure) and known(failure)]
     if hints or worst.cell.verdict in _ADVICE:

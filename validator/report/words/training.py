@@ -61,10 +61,8 @@ def _verdict(finding: TrainingVerdict) -> Words:
         sentence = _DRAWN.get(finding.verdict, _DRAWN["rounding"])
         return words(sentence.format(plural(finding.draws, "draw")))
     lost = finding.lost_from
-    if finding.verdict == "not-compared":
-        return words(
-            not_compared, "on both sides the loss and the weights are not finite from the first step"
-        )
+    if finding.verdict == "not-compared" and lost is not None:
+        return words(not_compared, f"on both sides gradients or weights are not finite from step {lost}")
     both = "" if lost is None else f"; on both sides the loss is not finite from step {lost}"
     return words(_AGREES[finding.verdict].format(plural(finding.steps, "step")), both)
 

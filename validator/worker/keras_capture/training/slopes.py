@@ -124,12 +124,12 @@ class _Shifted(_Watcher):
     def _shifted(self, call: Call, key: Key, value: object) -> object:
         import jax
 
-        if not self.is_new(value) or (
-            key not in self._shifts if self._shifts else isinstance(value, jax.core.Tracer)
-        ):
+        shifts = self._shifts
+        shiftable = key in shifts if shifts is not None else not isinstance(value, jax.core.Tracer)
+        if not shiftable or not self.is_new(value):
             return value
-        if self._shifts:
-            value = _masked_as(value, value + self._shifts[key])
+        if shifts is not None:
+            value = _masked_as(value, value + shifts[key])
         self.keys.append(key)
         self.keep(call, value)
         return value
