@@ -13,13 +13,13 @@ from tests.origin.test_real_overlays import case, traced
 from validator.config.settings import Install
 from validator.environments import Overlays, Uv
 from validator.origin import SearchWatcher
-from validator.pipeline.signals import end_as_interrupted
+from validator.pipeline.signals import interruptible
 
 
+@interruptible()
 def main() -> None:
     """Trace a layer that changed in 3.6.0."""
     python, overlays, folder = map(Path, sys.argv[1:])
-    end_as_interrupted()
     watcher = SearchWatcher(lambda _cell, phase, subject, _outcome: print(phase, subject, flush=True))
     kept = Overlays(overlays, python, Install(), Uv.bundled(os.environ))
     origin = traced(kept, python, folder, case(folder, "outputs", ("3.5.0", "3.6.0")), 600, watcher)

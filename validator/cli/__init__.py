@@ -65,10 +65,9 @@ app.command(hidden=True)(running.shard)
 
 def main() -> NoReturn:
     """Run the command line and end the process with the documented exit code."""
-    from validator.pipeline.signals import end_as_interrupted, shield
+    from validator.pipeline.signals import shield
     from validator.pipeline.streams import keep_running
 
-    end_as_interrupted()
     shield()
     warnings.simplefilter("ignore")  # of libraries: with PYTHONWARNINGS=error they would end a run
     keep_running()
@@ -80,11 +79,14 @@ _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 def _guarded() -> int:  # noqa: PLR0911 - one exit code a line
+    from validator.pipeline.signals import interruptible
+
     try:
-        code = int(app(standalone_mode=False) or 0)
-        if code == Exit.INTERRUPTED:  # how typer passes Ctrl-C on
-            raise KeyboardInterrupt
-        return code
+        with interruptible():
+            code = int(app(standalone_mode=False) or 0)
+            if code == Exit.INTERRUPTED:  # how typer passes Ctrl-C on
+                raise KeyboardInterrupt
+            return code
     except ValidatorError as error:
         tell(str(error))
         return int(error.exit_code)

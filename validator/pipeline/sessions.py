@@ -22,7 +22,7 @@ from validator.pipeline.project import Project, open_project
 from validator.pipeline.rounds import predictions, tasks_apart
 from validator.pipeline.run import clear, progress, workers
 from validator.pipeline.run_folder import RunFolder, locked
-from validator.pipeline.signals import end_as_interrupted, shield
+from validator.pipeline.signals import interruptible, shield
 from validator.pipeline.supply import supplied, tell
 from validator.pipeline.validate import Run, deliver, validate
 from validator.runner import Capture
@@ -55,8 +55,8 @@ def register(default_config: Path) -> None:
             session.error(f"exit code {int(code)} ({code.name.lower().replace('_', ' ')})")
 
 
+@interruptible()
 def _validate(project: Project, folder: RunFolder, jobs: int | None, *, resume: bool) -> Exit:
-    end_as_interrupted()
     shield()
     announce(project, tell)
     place = place_of(project.path, None)
@@ -81,7 +81,6 @@ def _register_capture(project: Project, folder: RunFolder, environment: Environm
     def capture_session(session: nox.Session) -> None:
         """Build this environment, run its cells and their training, and keep the captures."""
         try:
-            end_as_interrupted()
             shield()
             announce(project, session.log)
             supply = supplied(project, session.log)
@@ -93,6 +92,7 @@ def _register_capture(project: Project, folder: RunFolder, environment: Environm
             session.warn(f"{job}: {failure.stage} failed: {failure.message}")
 
 
+@interruptible()
 def _capture(project: Project, folder: RunFolder) -> dict[str, Failure]:
     maker = JobMaker(project, folder)
     jobs = [*predictions(maker), *chain.from_iterable(tasks_apart(maker).values())]
