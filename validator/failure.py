@@ -16,8 +16,9 @@ Stage = Literal[
 UNJUDGED: frozenset[Stage] = frozenset({"unreached", "tampered"})
 #: What is known about an error beyond its message.
 Hint = Literal[
-    "python", "safe-mode", "custom-objects", "ragged", "weights-file", "builder", "sandbox", "compilation"
-]
+    "python", "safe-mode", "custom-objects", "ragged", "weights-file", "builder", "sandbox", "compilation",
+    "requirements",
+]  # fmt: skip
 
 
 class WeightsAccount(Frozen):

@@ -63,7 +63,9 @@ def test_a_version_that_does_not_exist_is_a_failure_in_uvs_words(installer: UvIn
     assert isinstance(failure, Failure)
     assert (failure.stage, failure.error) == ("resolve", "uv")
     assert "iniconfig" in failure.message
-    assert "unsatisfiable" in failure.message
+    assert failure.message.startswith("No solution found when resolving dependencies: Because ")
+    assert failure.message.endswith("your requirements are unsatisfiable.")
+    assert failure.hint == "requirements"
 
 
 def test_an_index_that_is_an_option_stays_a_value_and_its_credentials_are_not_told(

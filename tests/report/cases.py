@@ -277,14 +277,13 @@ def metrics_only() -> Report:
 
 
 NO_SOLUTION = (
-    "No solution found when resolving dependencies:\n"
-    "  ╰─▶ Because tensorflow-cpu==2.17.1 depends on numpy<2.0.0 and you require numpy==2.1.0,\n"
-    "      we can conclude that your requirements are unsatisfiable."
+    "No solution found when resolving dependencies: Because tensorflow-cpu==2.17.1 depends on numpy<2.0.0 "
+    "and you require numpy==2.1.0, we can conclude that your requirements are unsatisfiable."
 )
 
 
 def failed_to_install() -> Report:
-    failure = Failure(stage="resolve", error="uv", message=NO_SOLUTION)
+    failure = Failure(stage="resolve", error="uv", message=NO_SOLUTION, hint="requirements")
     names = ("digits", "translator", "llama")
     lost = {name: failed(name, HEAD, "resolve", "uv", NO_SOLUTION) for name in names}
     return report(

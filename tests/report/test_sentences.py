@@ -8,6 +8,7 @@ import pytest
 
 from tests.report import cases
 from tests.report.toy import WORDS, ToyComparisons
+from validator.checks.known.types import KnownWorkaround
 from validator.checks.loading.types import ArtifactFinding, BaselineFailed
 from validator.checks.workarounds.types import (
     Effect,
@@ -19,6 +20,7 @@ from validator.checks.workarounds.types import (
 )
 from validator.failure import Failure
 from validator.report.content import Content
+from validator.report.markdown import comment
 from validator.report.phrases import keras_link, listed, name, sentence, unmarked, words
 from validator.report.words import cell, registered_words, run
 from validator.report.words.failures import error_line, failed
@@ -73,10 +75,16 @@ class TestPhrases:
 
 class TestFailures:
     def test_an_error_that_only_introduces_brings_its_next_line(self) -> None:
-        failure = Failure(stage="resolve", error="uv", message=cases.NO_SOLUTION)
-        assert unmarked(failed(failure)).startswith(
-            "failed to resolve: uv: No solution found when resolving dependencies: Because tensorflow"
+        failure = Failure(stage="load", error="ValueError", message="Layers differ:\n  - dense lacks a bias")
+        assert unmarked(failed(failure)) == "failed to load: ValueError: Layers differ: dense lacks a bias"
+
+    def test_requirements_that_nothing_satisfies_are_the_pull_requests(self) -> None:
+        text = comment(cases.failed_to_install())
+        assert (
+            "unlike the baseline `keras-3.3.3`: no versions of the packages satisfy its requirements. 3 cells"
+            in text
         )
+        assert "- Change one of the requirements that the error names" in text
 
     def test_the_class_is_not_repeated(self) -> None:
         assert error_line(FAILURE.model_copy(update={"message": "ValueError: no"})) == "ValueError: no"
@@ -376,6 +384,19 @@ class TestWorkarounds:
             f"run the model with precision: float32: baseline and candidate then {words}"
         )
         assert WORKAROUNDS.place(verified) == "do"
+
+    def test_a_change_that_the_upgrade_ends_comes_before_what_restores_it(self) -> None:
+        verified = Workaround(trial=trial(verdict="identical", effect=Effect(max_abs=0.0)))
+        ended = KnownWorkaround(change="K37", text="", code="", ended=True)
+        moved = cases.changed("m", findings=(verified, ended))
+        text = comment(cases.report("fail", cases.model("m", moved)))
+        _, ways = text.split("**What to do about `m`**")
+        assert ways.split("\n")[2:4] == [
+            "- Nothing in the model needs to change if you want the new numbers: the upgrade ends known "
+            "change K37, which the baseline has.",
+            "- Run the model with `precision: float32`: baseline and candidate then predict identically "
+            "\\(verified in this run\\). The setting leaves the baseline's predictions as they are.",
+        ]
 
     def test_what_did_not_help_is_a_note(self) -> None:
         vain = WorkaroundFailed(trial=trial(verdict="changed"))

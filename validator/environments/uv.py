@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from validator.config.settings import Install
-from validator.failure import Failure, Stage
+from validator.failure import Failure, Hint, Stage
 from validator.text import redact
 
 #: What uv may see of the caller's environment: a package that is built from source sees it too.
@@ -27,6 +27,8 @@ _ALLOWED = re.compile(
 _HIDDEN = re.compile(r"UV_(PYTHON|PROJECT_ENVIRONMENT|PUBLISH_\w+)")
 #: What pip and uv expand in a requirements file.
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+#: How uv begins where no versions satisfy all requirements.
+_UNSATISFIABLE = "No solution found when resolving"
 #: Options whose values uv also takes from its environment: the variable, and what separates values in it.
 _BY_ENVIRONMENT = {
     "--index-url": ("UV_INDEX_URL", " "),
@@ -100,7 +102,8 @@ class Uv:
             return done.stdout
         stderr = self._hidden(redact(done.stderr))
         message = _message(stderr) or f"uv ended with {_ending(done.returncode)} and without a message"
-        return Failure(stage=stage, error="uv", message=message, log=stderr[-4000:])
+        hint: Hint | None = "requirements" if _UNSATISFIABLE in stderr else None
+        return Failure(stage=stage, error="uv", message=message, log=stderr[-4000:], hint=hint)
 
     def refused(self, stage: Stage, texts: Iterable[str]) -> Failure | None:
         """Why a `${NAME}` in what uv is given is not expanded; None where every one may be."""
@@ -193,8 +196,10 @@ def index_arguments(install: Install) -> list[str]:
 
 
 def _message(stderr: str) -> str:
-    """Return uv's message without its tree drawing, on one line."""
+    """Return uv's message without its tree drawing and labels, on one line."""
     text = re.sub(r"^[ \t]*[×╰─▶├│]+[─▶]*[ \t]*", "", stderr, flags=re.MULTILINE)
+    text = re.sub(r":?\s*\n\s*cause: ", ": ", text)
+    text = re.sub(r"^error: ", "", text, flags=re.MULTILINE)
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("warning:")]
     return " ".join(lines)
 

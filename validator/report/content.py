@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 from validator.checks.accuracy.types import AccuracyComparison, MetricResult
 from validator.checks.bands import CellVerdict
+from validator.checks.known.types import KnownWorkaround
 from validator.checks.loading.types import BaselineFailed, CellFailed
 from validator.checks.outputs.types import OutputFinding, OutputNumbers, OutputsComparison
 from validator.checks.protocol import Finding
@@ -58,6 +59,11 @@ class Remark:
     finding: Finding
     place: Place
     words: Words
+
+    @property
+    def ends(self) -> bool:
+        """Whether it says that the upgrade itself ends what the baseline suffers from."""
+        return isinstance(self.finding, KnownWorkaround) and self.finding.ended
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,8 @@ def _explanations(content: Content, detail: Detail) -> Iterator[Section]:
 
 
 def _ways(rows: Sequence[Row]) -> tuple[Words, ...]:
-    ways = unique(each.words for row in rows for each in row.placed("do"))
+    remarks = [each for row in rows for each in row.placed("do")]
+    ways = unique(each.words for each in sorted(remarks, key=lambda each: not each.ends))
     return ways if ways or rows[0].green else (advice(rows[0]),)
 
 

@@ -44,7 +44,8 @@ def _sentence(finding: Finding) -> Words:
         case KnownChangeFinding(known=known):
             return _known(known)
         case KnownWorkaround(change=number, ended=True):
-            return words(f"No workaround is needed: the upgrade ends known change {number} of the baseline.")
+            ends = f"the upgrade ends known change {number}, which the baseline has"
+            return words(f"nothing in the model needs to change if you want the new numbers: {ends}")
         case KnownWorkaround(change=number, text=text, code=code):
             return words(f"{text.rstrip('.')}: ", name(code), f" (known change {number}; not run here)")
         case KnownExposure(exposure=exposure):

@@ -223,9 +223,11 @@ def _nothing_ran(content: Content) -> tuple[Words, ...]:
 
 def _environment(content: Content, broken: EnvironmentResult) -> Words:
     lost = sum(row.cell.environment == broken.name for row in content.rows)
-    could_not = f": {plural(lost, 'cell')} could not run, so the upgrade is untested there."
+    could_not = f"{plural(lost, 'cell')} could not run, so the upgrade is untested there."
     stage, baseline = strong(_stage([broken])), name(content.report.baseline)
-    return words(name(broken.name), " ", stage, ", unlike the baseline ", baseline, could_not)
+    unsatisfied = broken.failure is not None and broken.failure.hint == "requirements"
+    why = "no versions of the packages satisfy its requirements. " if unsatisfied else ""
+    return words(name(broken.name), " ", stage, ", unlike the baseline ", baseline, f": {why}{could_not}")
 
 
 def _model(rows: Sequence[Row], content: Content) -> list[Words]:
