@@ -279,7 +279,7 @@ def _silence(facts: EnvironmentFacts | None) -> Failure:
 
 def lose(job: Job, failure: Failure) -> Capture | Failure:
     """Answer for a job that will not: with its predictions, where it had come to its tasks."""
-    lost = WorkerFailure(stage=failure.stage, error=failure.error, message=failure.message)
+    lost = WorkerFailure(stage=failure.stage, error=failure.error, message=failure.message, hint=failure.hint)
     try:
         predicted = read_model(job.file("predicted.json"), Response)
     except (OSError, ValueError):  # none, or half of one
