@@ -24,7 +24,15 @@ ROOT = Path(__file__).resolve().parents[2]
 BRANCH = "dependabot/pip/keras-3.5.0"
 #: Certificates, proxies and package indexes of this machine, without which nothing can be installed.
 _MACHINE = re.compile(r"^(SSL_|REQUESTS_CA|CURL_CA|PIP_|UV_|(HTTPS?|NO)_PROXY$)", re.IGNORECASE)
-_RELEASED = ("action.yml", "report/", "plan/", "merge/", "validator/", "requirements.lock")
+_RELEASED = (
+    "action.yml",
+    "report/",
+    "plan/",
+    "merge/",
+    "validator/",
+    "requirements.lock",
+    "requirements-extras.lock",
+)
 
 CHECKOUT = """name: checkout
 description: Clones from the bare origin.

@@ -17,7 +17,10 @@ from gcp_storage_emulator.server import create_server
 from moto.server import ThreadedMotoServer
 
 from validator.errors import CannotJudgeError, ConfigurationError
-from validator.remote import Fetcher
+from validator.remote import Fetcher, Limits
+from validator.remote.buckets import BucketStore
+from validator.remote.download import Download
+from validator.remote.store import TransientError
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTENT = hashlib.sha256(b"weights").digest() * 300_000  # 9.6 MB: several ranges
@@ -79,6 +82,20 @@ def test_an_interrupted_file_goes_on(s3: str, fetcher: Fetcher) -> None:
     assert (again.sha256, os.stat(again.path).st_ino) == (DIGEST, before)
 
 
+def test_an_object_that_changes_meanwhile_is_not_mixed(s3: str, fetcher: Fetcher) -> None:
+    """Another one lies there as soon as a part of the first is on disk."""
+    store, place, other = BucketStore.of("s3"), "s3://models/moving.keras", CONTENT[::-1]
+    store.files.pipe_file(place, CONTENT)
+    holding = store.holding(place)
+    download = Download(store, fetcher.folder, Limits(60, 32 << 20, 0.01))
+    stream = store.open(holding.files[0], 0, "")
+    assert next(stream.pieces) == CONTENT[: 4 << 20]
+    store.files.pipe_file(place, other)
+    with pytest.raises(TransientError, match="changed while it was fetched"):
+        list(stream.pieces)
+    assert download.run(holding).read_bytes() == other
+
+
 @pytest.mark.parametrize("address", ["s3://models/absent.keras", "s3://no-such-bucket/m.keras"])
 def test_what_is_not_there(s3: str, fetcher: Fetcher, address: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{address} does not exist; correct the address"):
@@ -99,6 +116,12 @@ def test_credentials_that_are_refused_or_missing(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(ConfigurationError, match="refuses access; set AWS_ACCESS_KEY_ID"):
+        fetcher.fetch("s3://models/digits/m.keras", None, "m")
+
+
+def test_a_profile_that_is_not_there(s3: str, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobodys")
+    with pytest.raises(ConfigurationError, match=r"refuses access; .*, or AWS_PROFILE"):
         fetcher.fetch("s3://models/digits/m.keras", None, "m")
 
 

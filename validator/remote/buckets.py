@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +33,7 @@ _BACKENDS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 #: Keys of `info` that change with the content, the surest first.
 _VERSIONS = ("ETag", "etag", "blob_id", "generation", "content_md5", "LastModified", "last_modified", "mtime")
-#: Words in the class of an error, or in its text, that mean: no credentials, or not those.
+#: Words in the class of an error, or in a class above it, that mean: no credentials, or not those.
 _REFUSED = (
     "credential",
     "forbidden",
@@ -41,7 +42,13 @@ _REFUSED = (
     "permission",
     "gated",
     "authentication",
+    "profile",
 )
+#: Their libraries' logs. Without a handler the last resort of `logging` prints whole tracebacks on stderr.
+_LOGS, _UNPRINTED = ("azure", "gcsfs", "huggingface_hub", "s3fs"), logging.NullHandler()
+#: Of Azure's client, which waits 3 and 5 s then instead of 18, 24 and 42; a download tries again itself.
+_AZURE_TRIES = {"retry_total": 2, "initial_backoff": 1, "increment_base": 2, "random_jitter_range": 0}
+_CHANGED = "changed while it was fetched"
 _SILENCE = 120.0  # seconds until an answer of a store must be there, whatever its library waits for
 
 
@@ -68,8 +75,10 @@ class BucketStore:
             raise UnusableError(
                 f'needs the package {module}: pip install "keras-upgrade-validator[{scheme}]"'
             ) from None
+        for name in _LOGS:
+            logging.getLogger(name).addHandler(_UNPRINTED)
         common = {"skip_instance_cache": True, "use_listings_cache": False}
-        return cls(scheme, _bounded(lambda: fsspec.filesystem(scheme, **common, **options)))
+        return cls(scheme, _bounded(lambda: _opened(scheme, fsspec.filesystem, {**common, **options})))
 
     def holding(self, place: str) -> Holding:
         """The file itself, or every file below a folder."""
@@ -84,21 +93,44 @@ class BucketStore:
 
     def open(self, file: StoredFile, start: int, version: str) -> Stream:
         """Read a file in ranges; the whole of it where it has another version than its start."""
-        begins = start if version == file.version and version else 0
-        return Stream(begins, file.size, file.version, self._pieces(file, begins))
+        source = _bounded(lambda: self.files.open(file.place, "rb", block_size=PIECE, cache_type="none"))
+        current = _file(source.details, file.name)
+        begins = start if version == current.version and version else 0
+        return Stream(begins, current.size, current.version, self._pieces(source, current, begins))
 
     def is_current(self, file: StoredFile, version: str) -> bool:
         """Whether the listing, which is new, has that version."""
         return bool(version) and file.version == version
 
-    def _pieces(self, file: StoredFile, start: int) -> Iterator[bytes]:
-        source = _bounded(lambda: self.files.open(file.place, "rb", block_size=PIECE, cache_type="none"))
+    def _pieces(self, source: Any, file: StoredFile, start: int) -> Iterator[bytes]:
+        """The ranges. The last is held back until the file is known to be what it was before the first."""
+        at = start
         try:
             _bounded(lambda: source.seek(start))
             while piece := _bounded(lambda: source.read(PIECE)):
+                at += len(piece)
+                if at >= (file.size or 0):
+                    self._check_version(file)
                 yield piece
         finally:
             source.close()
+
+    def _check_version(self, file: StoredFile) -> None:
+        now = _file(_bounded(lambda: self.files.info(file.place)), file.name)
+        if now.version != file.version:
+            raise TransientError(_CHANGED)
+
+
+def _opened(scheme: str, filesystem: Callable[..., Any], options: Mapping[str, Any]) -> Any:
+    """A file system. What it cannot be opened with are settings: it has not seen an address."""
+    try:
+        files = filesystem(scheme, **options)
+    except (ValueError, TypeError) as error:
+        raise RefusedError(f"cannot be opened ({_words(error.__cause__ or error)})") from None
+    if scheme == "az":  # adlfs hands no options on
+        client = files.service_client
+        files.service_client = type(client)(client.url, credential=client.credential, **_AZURE_TRIES)
+    return files
 
 
 def _file(about: Mapping[str, Any], name: str) -> StoredFile:
@@ -127,7 +159,7 @@ def _bounded(call: Callable[[], _T]) -> _T:
     thread.start()
     thread.join(_SILENCE)
     if errors:
-        raise _translated(errors[0]) from None
+        raise errors[0] if isinstance(errors[0], StoreError) else _translated(errors[0]) from None
     if not outcome:
         raise TransientError(f"did not answer within {_SILENCE:g} s")
     return outcome[0]
@@ -137,17 +169,23 @@ def _translated(error: BaseException) -> StoreError:
     """What an error of a library means, by its HTTP status where it has one."""
     chain = list(_chain(error))
     status = next((code for each in chain if (code := _status(each))), 0)
-    names = " ".join(type(each).__name__ for each in chain).lower()
+    names = " ".join(kind.__name__ for each in chain for kind in type(each).__mro__).lower()
     if status in (401, 403) or any(word in names for word in _REFUSED):
         return RefusedError(f"answers {status}: access is refused" if status else "refuses access")
     if status in (404, 410) or any(isinstance(each, FileNotFoundError) for each in chain):
         return AbsentError("does not exist")
-    words = plain(redact(first_line(str(error))), 200) or type(error).__name__
+    if status == 412:  # s3fs asks for the ETag that it began with
+        return TransientError(_CHANGED)
+    words = _words(error)
     if status in range(400, 500) and status not in (408, 429):
         return UnusableError(f"answers {status} ({words}); correct the address")
     if isinstance(error, (ValueError, TypeError, KeyError, ImportError, NotImplementedError)):
         return UnusableError(f"cannot be used ({words}); correct the address or the store's settings")
     return TransientError(f"answers {status}" if status else f"cannot be reached ({words})")
+
+
+def _words(error: BaseException) -> str:
+    return plain(redact(first_line(str(error))), 200).rstrip(".!") or type(error).__name__
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
