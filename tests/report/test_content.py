@@ -166,7 +166,7 @@ def test_packages_facts_and_what_stays() -> None:
     first, legacy = differences(cases.something_changed())
     assert [(each.name, each.old, each.new) for each in first.packages] == [("keras", "3.3.3", "3.5.0")]
     assert [each.name for each in legacy.packages] == ["tf-keras"]
-    assert [each.name for each in legacy.facts] == ["running Keras"]
+    assert [each.name for each in legacy.facts] == ["runs"]
     assert first.total == 38
     assert first.same[0] == "Python 3.11.7"
 

@@ -81,7 +81,7 @@ class TestFailures:
     def test_requirements_that_nothing_satisfies_are_the_pull_requests(self) -> None:
         text = comment(cases.failed_to_install())
         assert (
-            "unlike the baseline `keras-3.3.3`: no versions of the packages satisfy its requirements. 3 cells"
+            "unlike the baseline `keras-3.3.3`: no versions of the packages satisfy its requirements. "
             in text
         )
         assert "- Change one of the requirements that the error names" in text
@@ -345,7 +345,7 @@ class TestUpgrades:
 
     def test_packages(self) -> None:
         moved = PackageChange(name="keras", old="3.3.3", new="3.5.0", direct=False, manifest="uv.lock")
-        assert unmarked(changed_package(moved)) == "keras 3.3.3 → 3.5.0 (transitive) in uv.lock"
+        assert unmarked(changed_package(moved)) == "keras 3.3.3 → 3.5.0 (transitive)"
         assert unmarked(changed_package(PackageChange(name="x", old=None, new="1"))) == "x 1 (new)"
         assert unmarked(changed_package(PackageChange(name="x", old="1", new=None))) == "x 1 (removed)"
 
@@ -354,6 +354,25 @@ def trial(**values: Any) -> Trial:
     return Trial(
         axis="precision", value="float32", setting="precision: float32", cell="m@a+float32", **values
     )
+
+
+class TestTiedMetrics:
+    def test_a_gain_whose_changes_are_ties_is_no_contradiction(self) -> None:
+        measured = cases.accuracy(0.592, 0.723)
+        (result,) = measured.metrics
+        tied = result.model_copy(
+            update={
+                "low": 0.116, "high": 0.146, "confidence": 0.9, "p": 0.5, "decision": "not-worse", "reason": "none-worse",
+                "negative_flips": 0, "positive_flips": 0, "tied_flips": 460, "worse": False,
+            }
+        )  # fmt: skip
+        cell = cases.changed("m", findings=(), gated=("changed",))
+        checks = cell.checks.model_copy(update={"accuracy": measured.model_copy(update={"metrics": (tied,)})})
+        text = comment(cases.report("fail", cases.model("m", cell.model_copy(update={"checks": checks}))))
+        assert (
+            "better<br><sub>90 % interval +0.116 … +0.146, 460 changed, each where rounding alone may decide"
+            in text
+        )
 
 
 class TestWorkarounds:
@@ -396,6 +415,19 @@ class TestWorkarounds:
             "change K37, which the baseline has.",
             "- Run the model with `precision: float32`: baseline and candidate then predict identically "
             "\\(verified in this run\\). The setting leaves the baseline's predictions as they are.",
+        ]
+
+    def test_a_saved_model_that_does_not_load_is_named_beside_a_worse_verdict(self) -> None:
+        """And what to do about it comes before what some other check proposes."""
+        lost = ArtifactFinding(side="candidate", failure=FAILURE, verdict="suspicious")
+        verified = Workaround(trial=trial(verdict="identical", effect=Effect(max_abs=0.0)))
+        text = comment(cases.report("fail", cases.model("m", cases.changed("m", findings=(lost, verified)))))
+        _, also = text.split("**Also in `m`**")
+        assert also.split("\n")[2].startswith("- The saved model does not load in the candidate")
+        _, ways = text.split("**What to do about `m`**")
+        assert [line[:40] for line in ways.split("\n")[2:4]] == [
+            "- Remove `artifact` from `m` in `validat",
+            "- Run the model with `precision: float32",
         ]
 
     def test_what_did_not_help_is_a_note(self) -> None:

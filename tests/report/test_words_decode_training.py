@@ -81,9 +81,10 @@ def added(value: float) -> AddedLoss:
             "why",
             (
                 "prefill: KL 2.1",
-                "Teacher-forced: KL 0.02 at step 0, 0.41 at step 31; on average 0.02",
+                "Teacher-forced: KL 0.02 at step 0, 0.41 at step 31; in samples that reach the second half, "
+                "on average 0.02 before it and",
                 "noise 9e-5",
-                "first divergent token at step 3 of sample 7 (margin 1.7 nats; not a tie)",
+                "first divergent token that is no tie: step 3 of sample 7 (margin 1.7 nats)",
                 "diverges in 8 of 8 samples (1 tie)",
             ),
         ),
@@ -196,8 +197,8 @@ def test_decode_sentences(finding: Finding, place: str, parts: tuple[str, ...]) 
             "why",
             "norm (BatchNormalization) is the first layer whose training output differs "
             "(relative difference 0.001, "
-            "400× noise); it differs in float64 as well (0.001); predictions agree, so only training mode is "
-            "affected; its settings differ: epsilon 0.001 → 1e-05",
+            "up to 400× noise); it differs in float64 as well (0.001); predictions agree, so only "
+            "training mode is affected; its settings differ: epsilon 0.001 → 1e-05",
         ),
         (
             ForwardDiffers(verdict="suspicious", step=0, amount=AMOUNT),
@@ -256,7 +257,7 @@ def test_decode_sentences(finding: Finding, place: str, parts: tuple[str, ...]) 
             ),
             "why",
             "the gradient of step 0 agrees; the weights after it do not: e (relative "
-            "difference 0.001, 400× noise); "
+            "difference 0.001, up to 400× noise); "
             "optimizer settings differ: Adam epsilon 0.001 → 1e-05. Only embeddings with sparse gradients",
         ),
         (

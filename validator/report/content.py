@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from validator.checks.accuracy.types import AccuracyComparison, MetricResult
 from validator.checks.bands import CellVerdict
 from validator.checks.known.types import KnownWorkaround
-from validator.checks.loading.types import BaselineFailed, CellFailed
+from validator.checks.loading.types import ArtifactFinding, BaselineFailed, CellFailed
 from validator.checks.outputs.types import OutputFinding, OutputNumbers, OutputsComparison
 from validator.checks.protocol import Finding
 from validator.failure import UNJUDGED, Failure
@@ -196,8 +196,14 @@ class Row:
 
     @property
     def further(self) -> tuple[Words, ...]:
-        """What explains a verdict that is not the cell's: that of its training or decode."""
-        return tuple(remark.words for remark in self.placed("why") if not self.fits(remark))
+        """What explains a verdict that is not the cell's: that of its loading, training or decode."""
+        loading = [remark for remark in self.placed("lead") if remark.finding.check == "loading"]
+        return tuple(each.words for each in (*loading, *self.placed("why")) if not self.fits(each))
+
+    @property
+    def lacks_artifact(self) -> bool:
+        """Whether a side did not load the saved model, and runs what its builder builds."""
+        return any(isinstance(finding, ArtifactFinding) for finding in self.cell.findings)
 
     @cached_property
     def details(self) -> Parts:

@@ -20,7 +20,7 @@ from validator.report.words import acceptances, run, sections
 from validator.report.words.effects import changed_models
 from validator.report.words.failures import failed
 from validator.report.words.models import changed_model
-from validator.report.words.remedies import advice
+from validator.report.words.remedies import advice, without_artifact
 from validator.report.words.upgrade import changed_package, moved_package
 from validator.text import tail
 
@@ -192,6 +192,12 @@ def _explanations(content: Content, detail: Detail) -> Iterator[Section]:
 def _ways(rows: Sequence[Row]) -> tuple[Words, ...]:
     remarks = [each for row in rows for each in row.placed("do")]
     ways = unique(each.words for each in sorted(remarks, key=lambda each: not each.ends))
+    if ways and rows[0].lacks_artifact:
+        ways = (without_artifact(rows[0]), *ways)
+    if rows[0].cell.gated and any(each.ends for each in remarks):
+        ways += (
+            words("the gate passes once this change is accepted (", name("keras-validator accept"), ")"),
+        )
     return ways if ways or rows[0].green else (advice(rows[0]),)
 
 

@@ -11,7 +11,7 @@ from validator.verdict.results import EnvironmentResult, Report
 
 KEY_PACKAGES = ("keras", "tf-keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "numpy")
 #: A fact of an environment: the Keras that really runs.
-RUNS = "running Keras"
+RUNS = "runs"
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,11 @@ def name(value: str) -> Piece:
     return Piece(value, "name")
 
 
+def with_names(text: str) -> Words:
+    """A text in which backticks mark names."""
+    return words(*(name(part) if at % 2 else part for at, part in enumerate(text.split("`"))))
+
+
 def strong(value: str) -> Piece:
     """A piece that the eye should meet first."""
     return Piece(value, "strong")

@@ -143,7 +143,7 @@ def _certainties(result: MetricResult) -> Iterator[str]:
     known = None not in (result.low, result.high) and result.method != "identical"
     if known and result.confidence:
         yield f"{100 * result.confidence:.3g} % interval {result.low:+.3g} … {result.high:+.3g}"
-    if result.delta and result.p is not None:
+    if result.delta and result.p is not None and not _is_tied(result):
         yield figures.probability(result.p)
 
 
@@ -164,6 +164,8 @@ def _decision(result: MetricResult) -> str:
 
 def _none_worse(result: MetricResult) -> str:
     hidden = -(result.low or 0.0) if result.higher_is_better else 0.0
+    if hidden < 0 and result.directed:
+        return "better"
     if hidden <= result.margin:
         return "not worse" if result.directed else "not moved"
     return f"no sample got worse; n = {result.units:,} cannot rule out a drop of {hidden:.2g}"
@@ -217,7 +219,15 @@ def _metric_row(result: MetricResult) -> tuple[Entry, ...]:
     )
 
 
+def _is_tied(result: MetricResult) -> bool:
+    """Whether every changed prediction stood as close to another as rounding moves a score."""
+    return bool(result.tied_flips) and not (result.negative_flips or result.positive_flips)
+
+
 def _flips(result: MetricResult) -> Iterator[str]:
+    if _is_tied(result):
+        yield f"{result.tied_flips:,} changed, each where rounding alone may decide"
+        return
     if result.negative_flips is not None and result.positive_flips is not None:
         yield f"{result.negative_flips:,} became wrong, {result.positive_flips:,} became right"
     if result.tied_flips:

@@ -28,7 +28,7 @@ from validator.verdict.bands import GREEN
 _STEPS = 32  # characters of a sparkline
 _ROWS = 16  # steps of a table
 _CONTINUATION = 160  # characters of one text
-_TIE = {True: "; a tie: both tokens are right", False: "; not a tie", None: "; noise unknown"}
+_TIE = {True: "; a tie: both tokens are right", False: "", None: "; noise unknown"}
 _GAPS: dict[StepsGap, str] = {
     "not-run": "no job ran along the baseline's tokens",
     "other-tokens": "the job did not follow the baseline's tokens",
@@ -106,7 +106,7 @@ def _forced(finding: DecodeVerdict) -> str:
     growth, noise = finding.growth, finding.noise_kl
     if growth is not None:
         first, second = (figures.number(half) for half in (growth.first, growth.second))
-        steps += f"; on average {first} in the first half, {second} in the second"
+        steps += f"; in samples that reach the second half, on average {first} before it and {second} in it"
     return steps + ("; noise unknown" if noise is None else f"; noise {figures.number(noise)}")
 
 
@@ -120,8 +120,8 @@ def _free(finding: DecodeVerdict) -> str:
 
 def _divergence(first: Divergence) -> str:
     margin = "unknown" if first.margin is None else f"{figures.number(first.margin)} nats"
-    where = f"first divergent token at step {first.step} of sample {first.sample}"
-    return f"{where} (margin {margin}{_TIE[first.tie]})"
+    which = "first divergent token that is no tie" if first.tie is False else "first divergent token"
+    return f"{which}: step {first.step} of sample {first.sample} (margin {margin}{_TIE[first.tie]})"
 
 
 def _place(finding: Finding) -> Place:

@@ -37,7 +37,7 @@ _HINTS: dict[Hint, str] = {
     "builder": "this release cannot read the saved configuration: name builder and weights instead",
     "sandbox": "if the model's code writes that file, list its folder under sandbox.write",
     "requirements": "change one of the requirements that the error names, so that versions satisfy them all. "
-    "The command under “Reproduce” runs it again",
+    "Then run the check again",
     "compilation": "set compile: false for this model if nothing needs them, or load it with compile=False, "
     "compile it again and save it as .keras",
 }

@@ -14,7 +14,7 @@ from validator.checks.known.types import (
     KnownWorkaround,
 )
 from validator.checks.protocol import Finding
-from validator.report.phrases import Piece, Words, keras_link, listed, name, plural, words
+from validator.report.phrases import Piece, Words, keras_link, listed, name, plural, with_names, words
 from validator.report.words import CheckWords, Place
 from validator.report.words.advice import release, when
 
@@ -47,7 +47,8 @@ def _sentence(finding: Finding) -> Words:
             ends = f"the upgrade ends known change {number}, which the baseline has"
             return words(f"nothing in the model needs to change if you want the new numbers: {ends}")
         case KnownWorkaround(change=number, text=text, code=code):
-            return words(f"{text.rstrip('.')}: ", name(code), f" (known change {number}; not run here)")
+            note = f" (known change {number}; not run here)"
+            return words(*with_names(text.rstrip(".")), ": ", name(code), note)
         case KnownExposure(exposure=exposure):
             return exposed(exposure)
     return words(finding.kind)
@@ -61,7 +62,9 @@ def _known(known: KnownChange) -> Words:
     common = [Piece(_WHY.get(each, each)) for each in known.why]
     fits = words("; what fits: ", *listed(common, most=len(common))) if common else ()
     return words(
-        f"{sure}: {entry.title} (",
+        f"{sure}: ",
+        *with_names(entry.title),
+        " (",
         link(entry),
         f"), {when(entry)}",
         " (this upgrade ends it)" if known.ended else "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from validator.checks.bands import CellVerdict
-from validator.checks.loading.types import ArtifactFinding, BaselineFailed
+from validator.checks.loading.types import BaselineFailed
 from validator.failure import Failure
 from validator.report.content import Row
 from validator.report.phrases import Words, listed, name, strong, words
@@ -11,7 +11,7 @@ from validator.report.words.failures import known
 from validator.verdict.bands import GREEN
 
 _ADVICE: dict[CellVerdict, str] = {
-    "failed": "fix what the error names. The command under “Reproduce” runs it again",
+    "failed": "fix what the error names, then run the check again. “Reproduce” has what ran",
     "not-compared": "remove what prevents the comparison. Until then, the effect of the upgrade is unknown",
     "metric-only": "the predictions need nothing. Update thresholds that compare the reported metric",
 }
@@ -28,6 +28,12 @@ def advice(worst: Row) -> Words:
         checks = listed([strong(each) for each in worst.asides or worst.cell.gated])
         return words("predictions need nothing. Look into ", checks)
     return _intended(worst) if worst.cell.effect == "model" else _by_metrics(worst)
+
+
+def without_artifact(row: Row) -> Words:
+    """What to do where a side does not load the saved model."""
+    what = words("remove ", name("artifact"), " from ", name(row.model), " in ", name("validator.yml"))
+    return words(what, ". Both sides then use the builder and the weights, and can be compared")
 
 
 def _intended(worst: Row) -> Words:
@@ -51,9 +57,8 @@ def _by_metrics(worst: Row) -> Words:
 def _remedy(worst: Row) -> Words | None:
     """What mends a cell, where that is known."""
     findings = worst.cell.findings
-    if any(isinstance(finding, ArtifactFinding) for finding in findings):
-        what = words("remove ", name("artifact"), " from ", name(worst.model), " in ", name("validator.yml"))
-        return words(what, ". Both sides then use the builder and the weights, and can be compared")
+    if worst.lacks_artifact:
+        return without_artifact(worst)
     if any(isinstance(finding, BaselineFailed) for finding in findings):
         return words("make the baseline run first. Without it, no difference can be measured")
     failures = [worst.failure, *(getattr(finding, "failure", None) for finding in findings)]

@@ -122,7 +122,9 @@ def compared(content: Content) -> Words:
     others = (env.name for env in report.environments if env.name != report.baseline)
     candidates = sorted(others, key=by_version)
     lost = {env.name for env in content.broken}
-    differing = lost | {row.cell.environment for row in content.rows if not row.green}
+    telling = [row for row in content.rows if not row.green]
+    worst = max((SEVERITY.index(row.cell.verdict) for row in telling), default=0)
+    differing = lost | {row.cell.environment for row in telling if SEVERITY.index(row.cell.verdict) == worst}
     named = [name(each) for each in candidates if each in differing or not differing]
     return words(listed(named, most=3), " against ", name(report.baseline)) if named else ()
 
@@ -222,12 +224,13 @@ def _nothing_ran(content: Content) -> tuple[Words, ...]:
 
 
 def _environment(content: Content, broken: EnvironmentResult) -> Words:
-    lost = sum(row.cell.environment == broken.name for row in content.rows)
-    could_not = f"{plural(lost, 'cell')} could not run, so the upgrade is untested there."
+    models = unique(row.model for row in content.rows if row.cell.environment == broken.name)
+    could_not = words(listed([name(model) for model in models]), " could not run, so the upgrade is untested")
+    could_not = words(could_not, " for it." if len(models) == 1 else " for them.")
     stage, baseline = strong(_stage([broken])), name(content.report.baseline)
     unsatisfied = broken.failure is not None and broken.failure.hint == "requirements"
     why = "no versions of the packages satisfy its requirements. " if unsatisfied else ""
-    return words(name(broken.name), " ", stage, ", unlike the baseline ", baseline, f": {why}{could_not}")
+    return words(name(broken.name), " ", stage, ", unlike the baseline ", baseline, f": {why}", could_not)
 
 
 def _model(rows: Sequence[Row], content: Content) -> list[Words]:
@@ -340,7 +343,8 @@ def context(content: Content) -> tuple[Words, ...]:
         return (*_sides(content), words(gate, f" does not fail on {what}: it is a warning."))
     if report.verdict != "fail" or not rules:
         return _sides(content)
-    return (*_sides(content), words(gate, " fails on ", listed([strong(rule) for rule in rules]), "."))
+    by = " fails by its rule " if len(rules) == 1 else " fails by its rules "
+    return (*_sides(content), words(gate, by, listed([strong(rule) for rule in rules]), "."))
 
 
 def _sides(content: Content) -> tuple[Words, ...]:

@@ -275,7 +275,9 @@ def _amount(amount: types.DriftAmount | None) -> str:
         return f" (not finite in the {amount.lost})" if amount.lost else " (not comparable)"
     known = amount.relative is not None and math.isfinite(amount.relative)
     size = f"relative difference {figures.number(amount.relative)}" if known else figures.number(amount.rms)
-    times = "" if figures.ratio(amount.ratio) == figures.NONE else f", {figures.ratio(amount.ratio)} noise"
+    times = (
+        "" if figures.ratio(amount.ratio) == figures.NONE else f", up to {figures.ratio(amount.ratio)} noise"
+    )
     return f" ({size}{times})"
 
 

@@ -38,7 +38,7 @@ def moved_package(change: PackageChange) -> str:
 
 def changed_package(change: PackageChange) -> Words:
     """The same as an entry of a list, with the file that asks for it."""
-    where = words(" in ", name(change.manifest)) if change.manifest else ()
+    where = words(" in ", name(change.manifest)) if change.manifest and change.direct else ()
     how = " (moved by the resolver)" if change.beside else "" if change.direct else " (transitive)"
     return words(name(moved_package(change)), how, *where)
 
