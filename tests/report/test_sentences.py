@@ -362,7 +362,8 @@ class TestTiedMetrics:
         (result,) = measured.metrics
         tied = result.model_copy(
             update={
-                "low": 0.116, "high": 0.146, "confidence": 0.9, "p": 0.5, "decision": "not-worse", "reason": "none-worse",
+                "low": 0.116, "high": 0.146, "confidence": 0.9, "p": 0.5,
+                "decision": "not-worse", "reason": "none-worse",
                 "negative_flips": 0, "positive_flips": 0, "tied_flips": 460, "worse": False,
             }
         )  # fmt: skip

@@ -124,5 +124,4 @@ def _pair(maker: JobMaker, cell: Cell, budget: str) -> Iterator[Job]:
         if place in cells:
             continue
         tasks = {name: task for name, task in maker.tasks(place).items() if name == "outputs"}
-        needs = (baseline.id,) if place != baseline else ()
-        yield replace(maker.predictions(place, tasks, evaluate=False), needs=needs, budget=budget)
+        yield replace(maker.predictions(place, tasks, evaluate=False), budget=budget)

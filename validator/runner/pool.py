@@ -26,6 +26,7 @@ from validator.runner.supervise import (
     out_of_budget,
     remove,
 )
+from validator.runner.turns import ComputingTurns
 
 EnvironmentState = Literal["installing", "running", "done", "failed"]
 _LEFT_BEHIND = ("started", "ended", "predicted.json", "response.json")
@@ -86,39 +87,12 @@ class RunLimit:
 _Variables = tuple[tuple[str, str], ...]
 
 
-class _Turns:
-    """A semaphore, first come, first served: environments go on beside each other, however many they are.
-
-    The longest one then does not begin last, when nothing is left to run beside it.
-    """
-
-    def __init__(self, turns: int) -> None:
-        self._free = turns
-        self._lock = threading.Lock()
-        self._waiting: deque[threading.Event] = deque()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._free:  # then nobody waits
-                self._free -= 1
-                return
-            called = threading.Event()
-            self._waiting.append(called)
-        called.wait()
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            if self._waiting:
-                self._waiting.popleft().set()
-            else:
-                self._free += 1
-
-
 @dataclass
 class _Site:
     """What became of a place so far; `python` is None before it is installed; `began`: that it is being so.
 
     `supervisors`: variables of jobs → who runs them. The worker of jobs without any stays between rounds.
+    `jobs`, `computed`: how many have run, and their seconds together.
     """
 
     place: Place
@@ -126,6 +100,12 @@ class _Site:
     python: Path | Failure | None = None
     supervisors: dict[_Variables, Supervisor] = field(default_factory=dict)
     seconds: float = 0.0
+    jobs: int = 0
+    computed: float = 0.0
+
+    def seconds_left(self, jobs: int) -> float:
+        """What so many jobs will take if they are like those before. The first one comes before any other."""
+        return jobs * self.computed / self.jobs if self.jobs else math.inf
 
     @property
     def failure(self) -> Failure | None:
@@ -151,7 +131,7 @@ class Pool:
         self._bounds = bounds
         self._limit = limit
         self._watcher = watcher
-        self._turns = _Turns(max(1, jobs))
+        self._turns = ComputingTurns(max(1, jobs))
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._results: dict[str, Result] = {}
@@ -296,16 +276,34 @@ class Pool:
                 site.python = self._limit.failure()
         if isinstance(site.python, Path):
             self._watcher.environment(name, "running")
-        while queue:
-            job = self._next(queue)
-            if isinstance(site.python, Failure):
+            self._by_turns(site, site.python, queue)
+        else:
+            for job in queue:
                 self.ended(job, lose(job, site.python))
-            else:
-                self._compute(self._supervisor(site, site.python, job), job)
         for variables, supervisor in site.supervisors.items():
             if variables:
                 supervisor.end()
         self._watcher.environment(name, "done" if site.failure is None else "failed")
+
+    def _by_turns(self, site: _Site, python: Path, queue: deque[Job]) -> None:
+        """Run jobs, each when it can start and it is this environment's turn."""
+        has_turn = False
+        try:
+            while queue:
+                if has_turn and not self._goes_on(site, queue):
+                    self._turns.give()
+                    has_turn = False
+                job = self._next(queue)
+                supervisor = self._supervisor(site, python, job)
+                if not has_turn:
+                    self._turns.take(site.seconds_left(len(queue) + 1))
+                    has_turn = True
+                began = time.monotonic()
+                self._compute(supervisor, job)
+                site.jobs, site.computed = site.jobs + 1, site.computed + time.monotonic() - began
+        finally:
+            if has_turn:
+                self._turns.give()
 
     def _next(self, queue: deque[Job]) -> Job:
         """Wait until the next job can start, and take it."""
@@ -319,6 +317,12 @@ class Pool:
             del queue[number]
             return job
 
+    def _goes_on(self, site: _Site, queue: deque[Job]) -> bool:
+        """Whether an environment keeps its turn: its next job can start, and no other has more left to do."""
+        with self._changed:
+            can_start = _due(queue, self._results.keys()) is not None
+        return can_start and self._turns.keeps(site.seconds_left(len(queue)))
+
     def _supervisor(self, site: _Site, python: Path, job: Job) -> Supervisor:
         variables, place = _variables(job), site.place
         if variables not in site.supervisors:
@@ -330,15 +334,14 @@ class Pool:
         return site.supervisors[variables]
 
     def _compute(self, supervisor: Supervisor, job: Job) -> None:
-        """Run a job if it can run, when it is this environment's turn."""
-        with self._turns:  # whoever has it ends soon after a stop
-            if self._stop.is_set():
-                raise StoppedError
-            refusal = self._refusal(job)
-            if refusal is None:
-                supervisor.run(job)
-            else:
-                self.ended(job, lose(job, refusal))
+        """Run a job if it can run."""
+        if self._stop.is_set():
+            raise StoppedError
+        refusal = self._refusal(job)
+        if refusal is None:
+            supervisor.run(job)
+        else:
+            self.ended(job, lose(job, refusal))
 
     def _refusal(self, job: Job) -> Failure | None:
         """Why a job that is due cannot start."""

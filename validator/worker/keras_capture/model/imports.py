@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import List, Optional, Tuple
 
 from keras_capture.failures import StageError, UnusableError, stage
+from keras_capture.model.recurrent import without_gpu_variants
 from keras_capture.wire.files import write_json
 from keras_capture.wire.forking import choose_isolation
 from keras_capture.wire.request import Request
@@ -125,6 +126,8 @@ def import_framework(request: Request) -> Framework:
     if backend != request.backend:
         raise UnusableError(f"the environment is for the backend {request.backend!r}, Keras runs {backend!r}")
     framework = Framework(keras, backend, request.seed)
+    if framework.is_keras_2:
+        without_gpu_variants(keras)
     _check_expected(framework, request)
     return framework
 
