@@ -33,7 +33,7 @@ def advice(worst: Row) -> Words:
 def without_artifact(row: Row) -> Words:
     """What to do where a side does not load the saved model."""
     what = words("remove ", name("artifact"), " from ", name(row.model), " in ", name("validator.yml"))
-    return words(what, ". Both sides then use the builder and the weights, and can be compared")
+    return words(what, ". Both sides then use the builder and the weights")
 
 
 def _intended(worst: Row) -> Words:
