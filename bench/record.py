@@ -32,7 +32,7 @@ def seconds(call):
     call()
     return time.perf_counter() - began[0], time.process_time() - began[1]
 
-for name, model, times in (("small", network(32, 2), 9), ("larger", network(128, 4), 3)):
+for name, model, times in (("small", network(32, 2), 9), ("larger", network(128, 4), 6)):
     for kind, data in kinds.items():
         alone, watched = [], []
         with tempfile.TemporaryDirectory() as folder:
