@@ -225,8 +225,9 @@ def _nothing_ran(content: Content) -> tuple[Words, ...]:
 
 def _environment(content: Content, broken: EnvironmentResult) -> Words:
     models = unique(row.model for row in content.rows if row.cell.environment == broken.name)
-    could_not = words(listed([name(model) for model in models]), " could not run, so the upgrade is untested")
-    could_not = words(could_not, " for it." if len(models) == 1 else " for them.")
+    untested = words("the upgrade is untested", " for it." if len(models) == 1 else " for them.")
+    could_not = words(listed([name(model) for model in models]), " could not run, so ", untested)
+    could_not = could_not if models else words("it runs no cell.")
     stage, baseline = strong(_stage([broken])), name(content.report.baseline)
     unsatisfied = broken.failure is not None and broken.failure.hint == "requirements"
     why = "no versions of the packages satisfy its requirements. " if unsatisfied else ""
