@@ -6,10 +6,10 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from validator.base import Frozen
 from validator.config.checks import Arguments, DecodeSettings, Function, OnOff, TrainingSettings
 from validator.config.limits import LimitSettings, SandboxSettings
 from validator.config.references import addresses, is_remote, may_be_folder
+from validator.config.setting import Setting
 
 Precision = Literal[
     "as-saved", "float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"
@@ -48,7 +48,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 
 
-class Matrix(Frozen):
+class Matrix(Setting):
     """The axes. Every combination of their values is a cell of every model."""
 
     keras: tuple[Version, ...] = Field(
@@ -75,7 +75,7 @@ class Matrix(Frozen):
     )
 
 
-class ModelMatrix(Frozen):
+class ModelMatrix(Setting):
     """The variant axes of one model, where they differ from the common matrix."""
 
     precision: tuple[Precision, ...] | None = Field(default=None, description="Replaces `matrix.precision`.")
@@ -90,7 +90,7 @@ class ModelMatrix(Frozen):
 _TAKEN = frozenset({"KERAS_BACKEND", "TF_USE_LEGACY_KERAS", "KERAS_VALIDATOR_LIFELINE"})
 
 
-class OwnSetting(Frozen):
+class OwnSetting(Setting):
     """A custom variant of a model. Its name becomes the name of the variant."""
 
     builder_arguments: Arguments = Field(
@@ -108,7 +108,7 @@ class OwnSetting(Frozen):
         return self
 
 
-class ParitySettings(Frozen):
+class ParitySettings(Setting):
     """The workaround search: settings under which a changed cell agrees with its baseline again."""
 
     search: bool = Field(default=True, description="Search for a workaround where a cell changed.")
@@ -122,14 +122,14 @@ class ParitySettings(Frozen):
     )
 
 
-class Tolerance(Frozen):
+class Tolerance(Setting):
     """Replaces the tolerances derived from the dtype of each output."""
 
     rtol: float = Field(ge=0, description="Relative tolerance.")
     atol: float = Field(ge=0, description="Absolute tolerance.")
 
 
-class ModelSettings(Frozen):
+class ModelSettings(Setting):
     """One model, its recorded inputs, and what to check."""
 
     name: Name = Field(description="Name of the model in reports and cell ids.")
@@ -232,7 +232,7 @@ class ModelSettings(Frozen):
         return self
 
 
-class EnvironmentSettings(Frozen):
+class EnvironmentSettings(Setting):
     """How one environment differs from the common requirements."""
 
     requirements: tuple[str, ...] = Field(
@@ -242,7 +242,7 @@ class EnvironmentSettings(Frozen):
     variables: dict[str, str] = Field(default={}, description="Environment variables of its worker.")
 
 
-class Gate(Frozen):
+class Gate(Setting):
     """What fails a run."""
 
     fail_on: tuple[GateRule, ...] = Field(
@@ -266,7 +266,7 @@ class Gate(Frozen):
     )
 
 
-class Install(Frozen):
+class Install(Setting):
     """How environments are resolved and installed."""
 
     index_url: str | None = Field(default=None, description="Package index that replaces PyPI.")
@@ -294,7 +294,7 @@ class Install(Frozen):
     locks: str | None = Field(default=None, description="Directory of the locks; commit it to pin versions.")
 
 
-class UpgradeSettings(Frozen):
+class UpgradeSettings(Setting):
     """How the upgrade of a pull request is detected. Paths are relative to the root of the repository."""
 
     manifests: tuple[str, ...] | None = Field(
@@ -318,7 +318,7 @@ class UpgradeSettings(Frozen):
     )
 
 
-class OriginSettings(Frozen):
+class OriginSettings(Setting):
     """The search for the release, night and lines that a difference comes from (docs/origin.md)."""
 
     seconds: Annotated[float, BeforeValidator(lambda value: 0 if value is False else value)] = Field(
@@ -329,7 +329,7 @@ class OriginSettings(Frozen):
     )
 
 
-class Settings(Frozen):
+class Settings(Setting):
     """A validator.yml."""
 
     version: Literal[1] = Field(description="Version of this file format.")
