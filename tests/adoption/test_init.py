@@ -251,16 +251,70 @@ def test_texts_and_numbers_of_a_csv_stay_as_they_are(tmp_path: Path) -> None:
     assert columns["number"].dtype == np.float32
 
 
+def test_a_column_of_a_csv_holds_the_labels(tmp_path: Path) -> None:
+    """Whether or not `record` was run before: the question about accuracy is half of the question."""
+    write_keras(
+        tmp_path / "m.keras",
+        functional(entry("age", [None, 1]), compile_config={"loss": "binary_crossentropy"}),
+    )
+    (tmp_path / "rows.csv").write_text("age,label\n1.5,0\n2.5,1\n")
+    settings, _, lines = write(tmp_path, inputs=str(tmp_path / "rows.csv"))
+    assert "labels" not in settings["models"][0]
+    assert "--labels scores a column of rows.csv that the model does not take: label" in "".join(lines)
+    settings, _, lines = write(tmp_path, inputs=str(tmp_path / "rows.csv"), labels="label", force=True)
+    (model,) = settings["models"]
+    assert (model["inputs"], model["labels"]) == ("validator-inputs/m", "validator-inputs/m/labels")
+    assert model["metrics"] == ["accuracy"]
+    labels = recording.load(tmp_path / "validator-inputs" / "m" / "labels")
+    assert (labels.samples, labels.manifest.ids) == (2, ("rows.csv:2", "rows.csv:3"))
+    with pytest.raises(ConfigurationError, match=r"rows.csv: it has no column 'town', named by --labels"):
+        write(tmp_path, inputs=str(tmp_path / "rows.csv"), labels="town", force=True)
+
+
 def test_labels_are_never_dropped(tmp_path: Path) -> None:
     write_keras(tmp_path / "m.keras", functional(entry("age", [None, 1])))
-    (tmp_path / "rows.csv").write_text("age,label\n1.5,0\n2.5,1\n")
     with pytest.raises(ConfigurationError, match="--labels belong to inputs"):
         write(tmp_path, labels="labels.npz")
-    with pytest.raises(ConfigurationError, match=r"keras-validator record .*rows.csv inputs --labels label"):
-        write(tmp_path, inputs=str(tmp_path / "rows.csv"), labels="label")
     settings, _, _ = write(tmp_path, inputs="data:inputs", labels="data:labels")
     (model,) = settings["models"]
     assert (model["inputs"], model["labels"]) == ("data:inputs", "data:labels")
+
+
+def test_labels_within_a_recording_are_its_own(tmp_path: Path) -> None:
+    write_keras(tmp_path / "m.keras", functional(entry("age", [None, 1])))
+    (tmp_path / "rows.csv").write_text("age,label\n1.5,0\n2.5,1\n")
+    assert command(tmp_path, "record", "rows.csv", "kept", "--labels", "label").returncode == 0
+    settings, _, _ = write(tmp_path, inputs=str(tmp_path / "kept"))
+    assert settings["models"][0]["labels"] == "kept/labels"
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    names = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *names, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def test_a_branch_that_moves_keras_is_what_is_compared(tmp_path: Path) -> None:
+    """As on the branch of a pull request of Dependabot."""
+    write_keras(tmp_path / "model.keras", PLAIN)
+    place = tmp_path / "serving" / "requirements.txt"
+    place.parent.mkdir()
+    place.write_text("keras==3.3.3\ntensorflow-cpu==2.17.1\n")
+    _git(tmp_path, "init", "-q", "-b", "main")
+    _git(tmp_path, "add", "-A")
+    _git(tmp_path, "commit", "-qm", "base")
+    settings, _, lines = write(tmp_path)
+    assert settings["matrix"] == {"keras": ["3.3.3", "3.15.1"]}  # on main itself nothing moves
+    assert not any("--base" in line for line in lines)
+    _git(tmp_path, "checkout", "-qb", "dependabot/keras-3.10.0")
+    place.write_text("keras==3.10.0\ntensorflow-cpu==2.17.1\n")
+    _git(tmp_path, "commit", "-qam", "Bump keras")
+    settings, _, lines = write(tmp_path, force=True)
+    assert settings["matrix"] == {"keras": ["3.3.3", "3.10.0"]}
+    assert settings["baseline"] == {"keras": "3.3.3"}
+    assert "what serving/requirements.txt pinned before this branch" in "".join(lines)
+    assert lines[-1].endswith("--base main")
+    settings, _, lines = write(tmp_path, force=True, until="3.12.0")
+    assert settings["matrix"] == {"keras": ["3.10.0", "3.12.0"]}  # whoever names releases means them
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,27 @@ def test_models_come_and_go(repo: Repo) -> None:
     assert found.models.models == again.models.models == {}
 
 
+def test_a_validator_yml_that_the_base_lacks_is_of_models_that_it_has(repo: Repo) -> None:
+    """Whoever adds the validator.yml in the pull request that it is to judge compares them all the same."""
+    more = SETTINGS + "  - {name: second, builder: 'recent:build', inputs: samples.npz}\n"
+    lacking = ("validator.yml", "samples.npz")
+    base: Files = {name: text for name, text in PROJECT.items() if name not in lacking}
+    head: Files = {
+        "validator.yml": more,
+        "samples.npz": "1",
+        "recent.py": "",
+        "requirements.txt": "keras==3.10.0\n",
+    }
+    found = compared(repo, base, head)
+    assert [(each.model, each.state) for each in found.reasons if isinstance(each, ModelReason)] == [
+        ("waves", "changed"),
+        ("second", "added"),
+    ]
+    assert parts(found) == [("inputs", "samples.npz")]
+    assert "waves" not in found.models.models or found.models.models["waves"].builder == "shapes.waves:build"
+    assert "file" in {reason.kind for reason in found.upgrade.reasons}
+
+
 def test_a_model_with_another_name_is_the_same_model(repo: Repo) -> None:
     found = compared(repo, PROJECT, {"validator.yml": SETTINGS.replace("name: waves", "name: tides")})
     assert not found.reasons

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from validator.adoption.automation import write_dependabot, write_workflow
+from validator.adoption.branch import MovingBranch, branch_that_moves
 from validator.adoption.elsewhere import choose, fetch_pins, with_pins
 from validator.adoption.proposal import Model, metrics_for, propose_models, write_settings
 from validator.adoption.recordings import (
@@ -98,7 +99,9 @@ def initialise(wish: Wish, talk: Talk) -> None:
             f"{config.parent}: no model is in it: no .keras, .h5, SavedModel or MLflow folder; save one with "
             'model.save("model.keras"), or write a validator.yml with a `builder`'
         )
-    matrix = propose(_known(wish, scanned))
+    known = _known(wish, scanned)
+    branch = _branch(wish, scanned, known)
+    matrix = propose(replace(known, before=branch.keras) if branch else known)
     plan = _planned(wish, scanned, talk)
     text = write_settings(plan.models, matrix, scanned)
     settings = parse(text, str(wish.config))  # what init writes, run reads
@@ -109,6 +112,8 @@ def initialise(wish: Wish, talk: Talk) -> None:
     _tell(wish, talk, plan.models, matrix)
     _automate(wish, talk, scanned)
     talk.say(f"next: keras-validator run --config {wish.config}")
+    if branch:
+        talk.say(f"      or all that this branch changes: run --config {wish.config} --base {branch.target}")
 
 
 def _automate(wish: Wish, talk: Talk, scanned: Scan) -> None:
@@ -130,6 +135,14 @@ def _known(wish: Wish, scanned: Scan) -> VersionFacts:
     if written and not saved and not any(name.startswith("tensorflow") for name in pins):
         pins["tensorflow"], manifest = written, "the SavedModel"
     return VersionFacts(saved, pins, requirements, manifest, wish.since, wish.until)
+
+
+def _branch(wish: Wish, scanned: Scan, known: VersionFacts) -> MovingBranch | None:
+    """The branch that is checked out, if it moves Keras and nobody named releases."""
+    pinned = dict(known.pins or {}).get("keras", "")
+    if wish.since or wish.until or not pinned or known.manifest != scanned.manifest:
+        return None
+    return branch_that_moves(scanned.folder, scanned.manifest, pinned)
 
 
 def _planned(wish: Wish, scanned: Scan, talk: Talk) -> _Plan:
@@ -239,27 +252,39 @@ def _from_place(
     if path.suffix.lower() != ".csv":
         answers = _inside(Path(labels), folder) if labels else labels_beside(path)
         return _beside(model, subject, Beside(_inside(path, folder), answers)), None
-    if labels:
-        raise ConfigurationError(
-            f"{place}: of a CSV, `keras-validator record {place} inputs --labels {labels}` records inputs "
-            "and labels; name its folder with --inputs"
-        )
-    target = folder / RECORDINGS / model.name
+    return _from_csv(model, subject, path, labels)
+
+
+def _from_csv(
+    model: Model, subject: _Subject, path: Path, labels: str
+) -> tuple[Model, Callable[[], None] | None]:
+    """The columns of a CSV that the model takes, and the one that holds its labels, if that is named."""
+    target = subject.scanned.folder / RECORDINGS / model.name
     arrays = read_csv(path)
-    names = [each.name for each in subject.specification.inputs] if subject.specification else list(arrays)
-    absent = [name for name in names if name not in arrays]
+    columns = [each for each in arrays if each != labels]
+    names = [each.name for each in subject.specification.inputs] if subject.specification else columns
+    absent = [name for name in (*names, *([labels] if labels else [])) if name not in arrays]
     if absent:
-        raise ConfigurationError(f"{place}: it has no column {absent[0]!r}, which the model takes; add it")
+        takes = "which the model takes; add it" if absent[0] in names else "named by --labels; correct that"
+        raise ConfigurationError(f"{path.name}: it has no column {absent[0]!r}, {takes}")
     ids = [f"{path.name}:{number}" for number in range(2, 2 + len(next(iter(arrays.values()))))]
     table = SampleTable({name: list(arrays[name]) for name in names}, ids, path.name)
+    answers = SampleTable({"label": list(arrays[labels])}, ids, path.name) if labels else None
 
     def convert() -> None:
         try:
-            write(target, table)
+            write(target, table, answers)
         except RecordingError as error:
             raise ConfigurationError(str(error)) from None
 
-    return replace(model, inputs=target.relative_to(folder).as_posix()), convert
+    inputs = target.relative_to(subject.scanned.folder).as_posix()
+    if labels:
+        metrics = metrics_for(subject.artifact)
+        return replace(model, inputs=inputs, labels=f"{inputs}/labels", metrics=metrics), convert
+    other = [name for name in columns if name not in names]
+    hint = f"--labels scores a column of {path.name} that the model does not take: {', '.join(other[:5])}"
+    comments = (*model.comments, hint) if other else model.comments
+    return replace(model, inputs=inputs, comments=comments), convert
 
 
 def _named(place: str, folder: Path) -> str:

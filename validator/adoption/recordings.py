@@ -21,7 +21,7 @@ from validator.inputs import Specification, misfit, synthesise
 from validator.inputs.synthesis import synthetic_ids
 from validator.recorder import RecordingError
 from validator.recorder.writing import SampleTable, write
-from validator.storage.recording import RecordingManifest, prepare
+from validator.storage.recording import MANIFEST, RecordingManifest, prepare
 
 Array = NDArray[Any]
 _ENDS = (".npz", ".npy", ".parquet", "")
@@ -73,7 +73,10 @@ def recordings_that_fit(artifact: Artifact, specification: Specification | None)
 
 
 def labels_beside(inputs: Path) -> Path | None:
-    """The only file beside inputs that is named like labels and has as many samples; None where none is."""
+    """Labels within a recording, or the only file beside inputs that is named like labels and has as many
+    samples; None where none is."""
+    if (inputs / "labels" / MANIFEST).is_file():
+        return inputs / "labels"
     known = dict(_readable(inputs.parent))
     samples = known[inputs].samples if inputs in known else None
     alike = [

@@ -47,7 +47,8 @@ class VersionFacts:
     """What a folder says about versions; an empty text where it says nothing.
 
     `saved`: the release that saved the models; `pins` and `manifest`: what a manifest pins, and which it is;
-    `since` and `until`: what the user asks for.
+    `since` and `until`: what the user asks for; `before`: the Keras that the manifest pinned before this
+    branch.
     """
 
     saved: str = ""
@@ -56,6 +57,7 @@ class VersionFacts:
     manifest: str = ""
     since: str = ""
     until: str = ""
+    before: str = ""
 
 
 def propose(known: VersionFacts) -> ProposedMatrix:
@@ -66,6 +68,8 @@ def propose(known: VersionFacts) -> ProposedMatrix:
     """
     baseline, source = _baseline(known)
     candidates = (_release("--to", known.until),) if known.until else _candidates(baseline)
+    if known.before and not known.until:
+        candidates = ((known.pins or {})["keras"],)
     keras = tuple(dict.fromkeys((baseline, *candidates)))
     if len(keras) == 1:
         raise ConfigurationError(f"--to {known.until} is the baseline itself; name another release")
@@ -78,7 +82,8 @@ def _baseline(known: VersionFacts) -> tuple[str, str]:
     if known.since:
         return _release("--from", known.since), "the release that you named"
     if pins.get("keras"):
-        return pins["keras"], f"what {known.manifest} pins"
+        when = "pinned before this branch" if known.before else "pins"
+        return known.before or pins["keras"], f"what {known.manifest} {when}"
     if "tf-keras" in pins:
         return LEGACY, f"{known.manifest} pins tf-keras"
     if known.saved and _version(known.saved):

@@ -23,12 +23,20 @@ def init(  # noqa: PLR0913, PLR0917 - one parameter an option
         str,
         typer.Option(help="Recorded inputs: .npz, .npy, .csv, .parquet, a recording, or module:function."),
     ] = "",
-    labels: Annotated[str, typer.Option(help="Labels of these inputs.")] = "",
+    labels: Annotated[str, typer.Option(help="Labels of these inputs; of a .csv, a column of it.")] = "",
     since: Annotated[
-        str, typer.Option("--from", help="Keras of the baseline. Default: your manifest's, or the model's.")
+        str,
+        typer.Option(
+            "--from",
+            help="Keras of the baseline. Default: what your manifest pins, or pinned before this branch; "
+            "or the model's.",
+        ),
     ] = "",
     until: Annotated[
-        str, typer.Option("--to", help="Keras of the candidate. Default: the newest that is known.")
+        str,
+        typer.Option(
+            "--to", help="Keras of the candidate. Default: what this branch moves to, or the newest known."
+        ),
     ] = "",
     workflow: Annotated[
         bool, typer.Option("--workflow", help="Also write .github/workflows/keras.yml.")

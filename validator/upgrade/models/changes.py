@@ -48,6 +48,11 @@ class ConfiguredSide:
     root: Path | None = None
 
     @property
+    def exists(self) -> bool:
+        """Whether the commit has that validator.yml."""
+        return self.snapshot.exists(self.path)
+
+    @property
     def pins(self) -> dict[str, str]:
         """The digest of each address that has one."""
         return dict(self.settings.sha256) if self.settings else {}
@@ -89,12 +94,30 @@ def _base_side(base: Snapshot, head: ConfiguredSide, changes: Changes) -> Config
         alike = [name for name in gone if posixpath.basename(name) == posixpath.basename(path)]
         moved = [was for was, now in changes.renamed.items() if now == path] or alike
         if len(moved) != 1:
-            return ConfiguredSide(base, path, None)
+            return ConfiguredSide(base, path, _as_on_head(base, head))
         path = moved[0]
     try:
         return ConfiguredSide(base, path, parse(base.source(path).text, base.where(path)))
     except ConfigurationError:  # what the head says is the best that is known
         return ConfiguredSide(base, path, head.settings)
+
+
+def _as_on_head(base: Snapshot, head: ConfiguredSide) -> Settings | None:
+    """The head's settings, with the models that the base has too: it lacks a validator.yml and no more.
+
+    Whoever adds the validator.yml compares models that were there before. None where there are none.
+    """
+    tree = SourceTree(base, posixpath.dirname(head.path))
+    models = tuple(model for model in (head.settings.models if head.settings else ()) if _is_in(model, tree))
+    return head.settings.model_copy(update={"models": models}) if head.settings and models else None
+
+
+def _is_in(model: ModelSettings, tree: SourceTree) -> bool:
+    """Whether a tree has what a model is loaded from, or that lies elsewhere."""
+    if model.artifact and is_remote(model.artifact):
+        return True
+    parts = {file.part for file in ModelParts.of(model, tree).files.values()}
+    return ("artifact" if model.artifact else "builder") in parts
 
 
 class _Sides:
@@ -135,7 +158,7 @@ class _Sides:
         base, head = self._base.settings, self._head.settings
         if self._head.path not in self._changes.touched or head is None:
             return False
-        if base is None or base is head:  # there was none, or it cannot be read
+        if base is None or base is head or not self._base.exists:  # there was none, or it cannot be read
             return True
         # A pin is a part of the models that name its address; acceptances move no number.
         alike = {name: getattr(head, name) for name in ("models", "sha256", "acceptances")}
