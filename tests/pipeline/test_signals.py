@@ -63,9 +63,12 @@ if block == "nothing":
 def started(block: str, seconds: float = 0.0, *, ignoring: bool = False) -> subprocess.Popen[str]:
     """A process that says `ready` as it waits in its block."""
     command = [sys.executable, "-c", PROCESS, block, str(seconds)]
-    attentive = "import os,signal,sys;signal.signal(2,signal.SIG_{});os.execv(sys.argv[1],sys.argv[1:])"
+    # In the background, or under nohup, a process starts with some of them ignored.
+    defaults = "[signal.signal(number, signal.SIG_DFL) for number in (1, 2, 3, 15)]"
+    own = f"signal.signal(2, signal.SIG_{'IGN' if ignoring else 'DFL'})"
+    attentive = f"import os, signal, sys; {defaults}; {own}; os.execv(sys.argv[1], sys.argv[1:])"
     process = subprocess.Popen(
-        [sys.executable, "-c", attentive.format("IGN" if ignoring else "DFL"), *command],
+        [sys.executable, "-c", attentive, *command],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -185,4 +185,4 @@ def _version(line: str) -> str:
 
 
 def _reason(failure: Failure) -> str:
-    return plain(failure.message.rpartition("cause: ")[2], _REASON)
+    return plain(failure.message.removeprefix("No solution found when resolving dependencies: "), _REASON)
