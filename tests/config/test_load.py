@@ -100,31 +100,6 @@ def test_unusable_yaml(text: str, expected: str) -> None:
     assert expected in refusal(text)
 
 
-@pytest.mark.parametrize(
-    ("written", "says"),
-    [
-        (
-            "version: true\nmodels: [{name: a, builder: b:c}]",
-            "line 1: version: input should be a number, not True",
-        ),
-        (
-            "version: 1\nmodels: [{name: a, builder: b:c, batch_size: true}]",
-            "line 2: models[0].batch_size: input",
-        ),
-        (
-            "version: 1\nlimits: {seconds: yes}\nmodels: [{name: a, builder: b:c}]",
-            "line 2: limits.seconds: input",
-        ),
-        (
-            "version: 1\nlimits: {memory_gib: false}\nmodels: [{name: a, builder: b:c}]",
-            "limits.memory_gib: input",
-        ),
-    ],
-)
-def test_yes_and_no_are_no_numbers(written: str, says: str) -> None:
-    assert says in refusal(written)
-
-
 def test_a_date_needs_no_quotes() -> None:
     for written in ("2026-11-28", "2026-11-28T15:40:18Z"):
         assert parse(f"{MINIMAL}install: {{exclude_newer: {written}}}", "x").install.exclude_newer == written

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from validator.config.setting import Setting
+from validator.base import Frozen
 
 #: YAML reads a bare `on` as true, but people mean the word.
 OnOff = BeforeValidator(
@@ -16,7 +16,7 @@ Function = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 Arguments = dict[str, str | int | float | bool]
 
 
-class TrainingSettings(Setting):
+class TrainingSettings(Frozen):
     """The first training steps, compared with the baseline's from the same weights and batches."""
 
     steps: int = Field(default=10, ge=1, le=1000, description="Training steps to compare number by number.")
@@ -46,7 +46,7 @@ class TrainingSettings(Setting):
     seeds: int = Field(default=3, ge=0, le=20, description="Random initialisations whose spread is compared.")
 
 
-class DecodeSettings(Setting):
+class DecodeSettings(Frozen):
     """Greedy decoding of a model that predicts the next token (docs/decode.md)."""
 
     prompt_length: int | None = Field(

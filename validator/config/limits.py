@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from validator.base import Frozen
 from validator.config.checks import OnOff
-from validator.config.setting import Setting
 
 
-class SandboxSettings(Setting):
+class SandboxSettings(Frozen):
     """What the code of models and packages may write: by Landlock, Linux 5.19 or newer (SECURITY.md)."""
 
     mode: Annotated[Literal["auto", "off", "require"], OnOff] = Field(
@@ -25,7 +25,7 @@ class SandboxSettings(Setting):
     )
 
 
-class LimitSettings(Setting):
+class LimitSettings(Frozen):
     """Limits of one job in a worker, which runs one cell, of the whole run, and of what is fetched."""
 
     seconds: float = Field(default=600, gt=0, description="Time limit of one job.")

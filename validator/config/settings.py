@@ -6,10 +6,10 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from validator.base import Frozen
 from validator.config.checks import Arguments, DecodeSettings, Function, OnOff, TrainingSettings
 from validator.config.limits import LimitSettings, SandboxSettings
 from validator.config.references import addresses, is_remote, may_be_folder
-from validator.config.setting import Setting
 
 Precision = Literal[
     "as-saved", "float32", "float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"
@@ -48,7 +48,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Version = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 
 
-class Matrix(Setting):
+class Matrix(Frozen):
     """The axes. Every combination of their values is a cell of every model."""
 
     keras: tuple[Version, ...] = Field(
@@ -75,7 +75,7 @@ class Matrix(Setting):
     )
 
 
-class ModelMatrix(Setting):
+class ModelMatrix(Frozen):
     """The variant axes of one model, where they differ from the common matrix."""
 
     precision: tuple[Precision, ...] | None = Field(default=None, description="Replaces `matrix.precision`.")
@@ -90,7 +90,7 @@ class ModelMatrix(Setting):
 _TAKEN = frozenset({"KERAS_BACKEND", "TF_USE_LEGACY_KERAS", "KERAS_VALIDATOR_LIFELINE"})
 
 
-class OwnSetting(Setting):
+class OwnSetting(Frozen):
     """A custom variant of a model. Its name becomes the name of the variant."""
 
     builder_arguments: Arguments = Field(
@@ -108,7 +108,7 @@ class OwnSetting(Setting):
         return self
 
 
-class ParitySettings(Setting):
+class ParitySettings(Frozen):
     """The workaround search: settings under which a changed cell agrees with its baseline again."""
 
     search: bool = Field(default=True, description="Search for a workaround where a cell changed.")
@@ -122,14 +122,14 @@ class ParitySettings(Setting):
     )
 
 
-class Tolerance(Setting):
+class Tolerance(Frozen):
     """Replaces the tolerances derived from the dtype of each output."""
 
     rtol: float = Field(ge=0, description="Relative tolerance.")
     atol: float = Field(ge=0, description="Absolute tolerance.")
 
 
-class ModelSettings(Setting):
+class ModelSettings(Frozen):
     """One model, its recorded inputs, and what to check."""
 
     name: Name = Field(description="Name of the model in reports and cell ids.")
@@ -232,7 +232,7 @@ class ModelSettings(Setting):
         return self
 
 
-class EnvironmentSettings(Setting):
+class EnvironmentSettings(Frozen):
     """How one environment differs from the common requirements."""
 
     requirements: tuple[str, ...] = Field(
@@ -242,7 +242,7 @@ class EnvironmentSettings(Setting):
     variables: dict[str, str] = Field(default={}, description="Environment variables of its worker.")
 
 
-class Gate(Setting):
+class Gate(Frozen):
     """What fails a run."""
 
     fail_on: tuple[GateRule, ...] = Field(
@@ -266,7 +266,7 @@ class Gate(Setting):
     )
 
 
-class Install(Setting):
+class Install(Frozen):
     """How environments are resolved and installed."""
 
     index_url: str | None = Field(default=None, description="Package index that replaces PyPI.")
@@ -294,7 +294,7 @@ class Install(Setting):
     locks: str | None = Field(default=None, description="Directory of the locks; commit it to pin versions.")
 
 
-class UpgradeSettings(Setting):
+class UpgradeSettings(Frozen):
     """How the upgrade of a pull request is detected. Paths are relative to the root of the repository."""
 
     manifests: tuple[str, ...] | None = Field(
@@ -318,7 +318,7 @@ class UpgradeSettings(Setting):
     )
 
 
-class OriginSettings(Setting):
+class OriginSettings(Frozen):
     """The search for the release, night and lines that a difference comes from (docs/origin.md)."""
 
     seconds: Annotated[float, BeforeValidator(lambda value: 0 if value is False else value)] = Field(
@@ -329,7 +329,7 @@ class OriginSettings(Setting):
     )
 
 
-class Settings(Setting):
+class Settings(Frozen):
     """A validator.yml."""
 
     version: Literal[1] = Field(description="Version of this file format.")
