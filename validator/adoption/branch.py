@@ -30,12 +30,12 @@ def branch_that_moves(folder: Path, manifest: str, keras: str) -> MovingBranch |
     try:
         repository = Repository(folder)
         head = repository.commit("HEAD")
-        path = (folder / manifest).resolve().relative_to(repository.root.resolve()).as_posix()
+        path = (folder / manifest).resolve().relative_to(repository.root).as_posix()
         target = next((each for each in _TARGETS if repository.commit(each)), "")
-        if not head or not target:
+        fork = repository.merge_base(target, head) if head and target else None
+        if fork is None or fork == head:
             return None
-        fork = repository.run("merge-base", head, target).decode().strip()
-        before = "" if fork == head else _pinned(Snapshot(repository, fork, "base").read(path), path)
+        before = _pinned(Snapshot(repository, fork, "base").read(path), path)
     except (ConfigurationError, GitError, OSError, ValueError):
         return None
     return MovingBranch(target, before) if before not in ("", keras) else None
