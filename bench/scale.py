@@ -33,6 +33,11 @@ models:
 _MODEL = (
     '  - {{name: m{n}, builder: "little:model", inputs: inputs.npz, builder_arguments: {{layers: {layers}}}}}'
 )
+_CLUSTER = {
+    "cluster": "LocalCluster",
+    "options": {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"},
+    "samples": SAMPLES[-1] // 2,
+}
 _CODE = """
 import keras
 
@@ -67,19 +72,29 @@ class Taken:
 
 
 def main(rows: Sequence[str] = ("samples", "layers", "models")) -> None:
-    """Print a row for each size, and the slope of the logarithms of time and memory along each."""
+    """Print a row for each size, and the slope of the logarithms of time and memory along each.
+
+    The row `pieces` is the longest recording, on a cluster of two workers.
+    """
     sizes = {"samples": SAMPLES, "layers": LAYERS, "models": MODELS}
     print("                    wall      tool    worker")
     for name in rows:
+        if name == "pieces":
+            taken = [_measured(Size(SAMPLES[-1]), "--executor", "cluster.yml")]
+            print(f"pieces   {SAMPLES[-1]:7,} {_described(taken[0])}", flush=True)
+            continue
         taken = [_measured(Size(**{name: count})) for count in sizes[name]]
         for count, each in zip(sizes[name], taken, strict=True):
-            memory = f"{each.tool / 2**20:6.0f} MiB {each.worker / 2**20:6.0f} MiB"
-            print(f"{name:8} {count:7,} {each.seconds:6.1f} s {memory}", flush=True)
+            print(f"{name:8} {count:7,} {_described(each)}", flush=True)
         slope = _slope(sizes[name], [each.seconds for each in taken])
         tool = max(each.tool for each in taken) / taken[0].tool
         worker = max(each.worker for each in taken) / taken[0].worker
         print(f"{name:8} slope of time {slope:.2f}, memory × {tool:.2f} tool, × {worker:.2f} worker\n")
     print("targets: slope 1.1, memory of samples 1.10")
+
+
+def _described(taken: Taken) -> str:
+    return f"{taken.seconds:6.1f} s {taken.tool / 2**20:6.0f} MiB {taken.worker / 2**20:6.0f} MiB"
 
 
 def _slope(counts: Sequence[int], values: Sequence[float]) -> float:
@@ -88,7 +103,7 @@ def _slope(counts: Sequence[int], values: Sequence[float]) -> float:
     return float(steps.max())
 
 
-def _measured(size: Size) -> Taken:
+def _measured(size: Size, *options: str) -> Taken:
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
         models = "\n".join(_MODEL.format(n=number, layers=size.layers) for number in range(size.models))
@@ -96,12 +111,13 @@ def _measured(size: Size) -> Taken:
         (project / "little.py").write_text(_CODE, encoding="utf-8")
         generator = np.random.default_rng(3)
         np.savez(project / "inputs.npz", x=generator.normal(size=(size.samples, 16)).astype(np.float32))
+        (project / "cluster.yml").write_text(json.dumps(_CLUSTER), encoding="utf-8")
         _run(project, "plan-only")  # builds the environments, so that the next run finds them
-        return _run(project, "run")
+        return _run(project, "run", *options)
 
 
-def _run(project: Path, name: str) -> Taken:
-    command = [sys.executable, "-m", "validator", "run", "--output", name]
+def _run(project: Path, name: str, *options: str) -> Taken:
+    command = [sys.executable, "-m", "validator", "run", "--output", name, *options]
     if name == "plan-only":
         command += ["--only", "m0@keras-3.5.0"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -262,6 +263,64 @@ def test_files_come_from_the_common_store_where_there_is_one(
     )
     assert done.returncode == 0, done.stdout
     assert decided(report(small, "s")) == decided(report(small, "whole"))
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of one model that changes in 3.5.0, with 400 samples, and in `whole` its run here."""
+    project = write_project(tmp_path_factory.mktemp("long") / "project", 1)
+    code = project / "little.py"
+    code.write_text(code.read_text().replace("n % 7 == 0", "n == 1"))
+    np.savez(project / "inputs.npz", x=np.random.default_rng(3).normal(size=(400, 4)).astype(np.float32))
+    done = run(project, "--output", "whole")
+    assert done.returncode == 1, done.stdout
+    return project
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_long_recording_is_predicted_by_all_workers(
+    long: Path, cluster: Servers, tmp_path: Path, is_stored: bool
+) -> None:
+    address = cluster.start_scheduler()
+    cluster.start_worker("first")
+    cluster.start_worker("second")
+    store = {"store": (tmp_path / "store").as_uri(), "transfer_gib": 1 / 2**30} if is_stored else {}
+    settings = describe(long, scheduler=address, samples=100, **store)
+    done = run(long, "--executor", settings, "--output", "divided")
+    assert done.returncode == 1, done.stdout
+    assert "shard 1/2, samples 2/2 is done" in done.stdout
+    assert "predicts all of its samples" not in done.stdout
+    divided = report(long, "divided")
+    assert divided["cache_notes"] == []
+    assert decided(divided) == decided(report(long, "whole"))
+
+
+def test_what_was_predicted_before_the_scheduler_was_killed_is_not_predicted_again(
+    long: Path, cluster: Servers, tmp_path: Path
+) -> None:
+    address = cluster.start_scheduler()
+    cluster.start_worker("first")
+    cluster.start_worker("second")
+    settings = describe(tmp_path, scheduler=address, samples=100)  # it is no file of the project
+    process = run(long, "--executor", settings, "--output", "resumed", background=True)
+    first = long / "resumed" / "cluster" / "samples-1-of-2-of-part-1-of-2.json"
+    for _ in range(1200):
+        if first.is_file() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    cluster.kill("scheduler")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 3, output
+    cluster.end()
+    address = cluster.start_scheduler()
+    cluster.start_worker("third")
+    cluster.start_worker("fourth")
+    settings = describe(tmp_path, scheduler=address, samples=100)
+    done = run(long, "--executor", settings, "--output", "resumed")
+    assert done.returncode == 1, done.stdout
+    assert "shard 1/2, samples 1/2 on" not in done.stdout
+    assert "shard 2/2, samples" in done.stdout
+    assert decided(report(long, "resumed")) == decided(report(long, "whole"))
 
 
 def test_a_worker_that_stops_is_overtaken(small: Path, cluster: Servers) -> None:

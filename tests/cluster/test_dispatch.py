@@ -29,6 +29,7 @@ class Workers:
 
     scripts: dict[str, list[Answer | int | None]]
     unsupplied: str = ""
+    uncollected: list[str] = field(default_factory=list)
     lost_after: int = 10_000
     asked: list[tuple[str, str]] = field(default_factory=list)
     supplied: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
@@ -65,17 +66,41 @@ class Workers:
         self.supplied.append((worker, tuple(missing)))
         return self.unsupplied
 
+    def collect(self, worker: str, order: Order, answer: Answer) -> str:
+        return self.uncollected.pop() if self.uncollected else ""
+
     def drop(self, worker: str) -> None:
         self.dropped.append(worker)
         self._open.pop(worker, None)
 
 
+@dataclass
+class Asking:
+    """A client that keeps what orders leave, and completes an order with the names of what is kept then."""
+
+    kept: dict[str, str] = field(default_factory=dict)
+    completed: dict[str, list[str]] = field(default_factory=dict)
+
+    @staticmethod
+    def say(line: str) -> None:
+        assert line.isprintable()
+
+    def keep(self, name: str, part: str) -> None:
+        self.kept[name] = part
+
+    def complete(self, order: Order) -> Order:
+        self.completed[order.name] = sorted(self.kept)
+        return order
+
+
+LIMITS = Patience(retries=2, wait_seconds=0.05, poll_seconds=0.001)
+
+
 def run(fleet: Workers, names: Sequence[str] = ("1/2", "2/2"), **patience: float) -> Outcome:
-    kept: dict[str, str] = {}
-    limits = Patience(retries=2, wait_seconds=0.05, poll_seconds=0.001)
-    limits = Patience(**{**limits.__dict__, **patience})
-    outcome = dispatch(fleet, [order(name) for name in names], limits, lambda _: None, kept.__setitem__)
-    assert kept == outcome.parts
+    asking = Asking()
+    limits = Patience(**{**LIMITS.__dict__, **patience})
+    outcome = dispatch(fleet, [order(name) for name in names], limits, asking)
+    assert asking.kept == outcome.parts
     return outcome
 
 
@@ -161,6 +186,17 @@ def test_files_that_do_not_stay_on_a_worker_do_not_keep_it_for_ever() -> None:
     assert len(fleet.supplied) == 6
 
 
+def test_what_cannot_be_collected_from_a_worker_is_done_by_another() -> None:
+    fleet = Workers({"a": [DONE], "b": [DONE]}, uncollected=["it is gone"])
+    assert run(fleet).parts.keys() == {"1/2", "2/2"}
+    assert len(fleet.asked) == 3
+
+
+def test_what_can_be_collected_from_nobody_is_lost_with_the_reason() -> None:
+    fleet = Workers({"a": [DONE]}, uncollected=["over 2 GiB"] * 6)
+    assert run(fleet).lost == {"1/2": "over 2 GiB", "2/2": "over 2 GiB"}
+
+
 def test_a_shard_on_a_slow_worker_is_run_a_second_time_and_the_first_answer_counts() -> None:
     fleet = Workers({"a": [100_000], "b": [DONE]})
     assert run(fleet, slow_seconds=0.02).parts.keys() == {"1/2", "2/2"}
@@ -189,7 +225,7 @@ def test_a_worker_that_dies_after_its_shard_was_done_elsewhere_costs_nothing() -
 
 
 def test_a_lost_scheduler_ends_the_run_with_what_is_kept() -> None:
-    kept: dict[str, str] = {}
+    asking = Asking()
     fleet = Workers({"a": [DONE, 100_000]}, lost_after=20)
     began = time.monotonic()
     with pytest.raises(CannotJudgeError, match=r"no heartbeat.*1 of 2 shards are done and kept"):
@@ -197,8 +233,31 @@ def test_a_lost_scheduler_ends_the_run_with_what_is_kept() -> None:
             fleet,
             [order("1/2"), order("2/2")],
             Patience(2, 60.0, poll_seconds=0.001),
-            lambda _: None,
-            kept.__setitem__,
+            asking,
         )
-    assert kept == {"1/2": "part"}
+    assert asking.kept == {"1/2": "part"}
     assert time.monotonic() - began < 10
+
+
+def divided(*extra: str) -> list[Order]:
+    """Two pieces, the shard that waits for them, and others."""
+    whole = order("1/2").model_copy(update={"after": ("1/2, samples 1/2", "1/2, samples 2/2")})
+    return [*map(order, whole.after), whole, *map(order, extra)]
+
+
+def test_a_shard_begins_when_its_pieces_have_ended_and_others_do_not_wait() -> None:
+    asking = Asking()
+    fleet = Workers({"a": [30, DONE], "b": [DONE]})
+    outcome = dispatch(fleet, divided("2/2"), LIMITS, asking)
+    assert outcome.parts.keys() == {"1/2, samples 1/2", "1/2, samples 2/2", "1/2", "2/2"}
+    assert asking.completed == {"1/2": ["1/2, samples 1/2", "1/2, samples 2/2", "2/2"]}
+    assert fleet.asked[2] == ("b", "2/2")
+
+
+def test_a_shard_begins_where_a_piece_of_it_is_lost() -> None:
+    asking = Asking()
+    failed = Answer(kind="failed", why="disk")
+    fleet = Workers({"a": [failed, failed, failed, DONE]})
+    outcome = dispatch(fleet, divided(), LIMITS, asking)
+    assert outcome.lost == {"1/2, samples 1/2": "disk"}
+    assert asking.completed == {"1/2": ["1/2, samples 2/2"]}

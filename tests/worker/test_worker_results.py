@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from worker.support import FEATURES, Results
-from worker.worker_jobs import LABELS
+from worker.worker_jobs import IN_PIECES, LABELS
 
 pytestmark = pytest.mark.environment
 
@@ -413,3 +413,40 @@ def test_nothing_is_evaluated_unasked(results: Results) -> None:
     for identity in ("not compiled", "not asked to evaluate", "keras"):
         assert results[identity].reported is None
         assert results[identity].reported_failure is None
+
+
+# pieces
+
+
+@pytest.mark.parametrize("model", list(IN_PIECES))
+def test_pieces_are_joined_to_what_the_model_predicts_in_one(results: Results, model: str) -> None:
+    whole, joined = results[model], results[f"{model} joined"]
+    assert (whole.joined, joined.joined) == (None, True)
+    assert joined.outputs == whole.outputs
+    for name in ("samples", "batch_size", "inputs_digest", "deterministic", "self_difference", "state"):
+        assert getattr(joined, name) == getattr(whole, name), name
+    for entry in whole.outputs:
+        for path in filter(None, (entry.path, entry.offsets, *entry.ragged)):
+            one, other = (results.path(name) / path for name in (model, f"{model} joined"))
+            assert one.read_bytes() == other.read_bytes(), path
+
+
+def test_a_piece_is_what_the_model_predicts_of_its_batches(results: Results) -> None:
+    first, second = results["keras first"], results["keras second"]
+    assert (first.outputs[0].shape, second.outputs[0].shape) == ((4, 3), (6, 3))
+    assert first.deterministic is second.deterministic is True
+    assert first.samples == second.samples == 10
+    assert np.array_equal(results.array("keras second"), results.array("keras")[4:])
+
+
+@pytest.mark.parametrize("name", ["swapped", "incomplete", "too short", "of other inputs"])
+def test_pieces_of_something_else_are_predicted_again(results: Results, name: str) -> None:
+    assert results[name].joined is False
+    assert results[name].outputs == results["keras"].outputs
+    assert np.array_equal(results.array(name), results.array("keras"))
+
+
+def test_pieces_of_another_precision_are_predicted_again(results: Results) -> None:
+    assert results["of another precision"].joined is False
+    assert results["of another precision"].outputs == results["keras bfloat16"].outputs
+    assert np.array_equal(results.array("of another precision"), results.array("keras bfloat16"))

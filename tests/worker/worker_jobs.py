@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,19 @@ import numpy as np
 
 from worker.support import FEATURES, job, record
 
+Make = Callable[..., dict[str, Any]]
+#: Models that are predicted in pieces, and what they are fed.
+IN_PIECES = {
+    "keras": "features",
+    "nested": "features",
+    "strings": "features",
+    "complex": "features",
+    "scalar": "features",
+    "half": "features",
+    "ragged": "counts",
+    "twice ragged": "text",
+}
+PIECES = {"first": [0], "second": [1, 2]}
 LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2, 0], dtype=np.int32)
 
 
@@ -133,7 +147,52 @@ def jobs(folder: Path, artifacts: Path) -> list[dict[str, Any]]:
         do("not compiled", builder="dense", labels="labels"),
         do("not asked to evaluate", artifact="classifier.keras", labels="labels", evaluate=False),
         do("last", artifact="dense.keras"),
+        # pieces
+        *(piece for each in IN_PIECES for piece in _pieces(folder, do, subclassed, each)),
+        *_unjoined(folder, do),
     ]
+
+
+def _pieces(folder: Path, do: Make, subclassed: Make, what: str) -> list[dict[str, Any]]:
+    """Three batches in two jobs, and a third one that joins them."""
+
+    def part(name: str, **fields: Any) -> dict[str, Any]:
+        if what == "keras":
+            return do(name, artifact="dense.keras", **fields)
+        return {**subclassed(what, IN_PIECES[what], **fields), **_named(folder, name)}
+
+    first, second = (part(f"{what} {name}", batches=chosen) for name, chosen in PIECES.items())
+    return [first, second, part(f"{what} joined", pieces=[_piece(first, 0, 1), _piece(second, 1, 3)])]
+
+
+def _unjoined(folder: Path, do: Make) -> list[dict[str, Any]]:
+    """Pieces that are not those of the job: in another order, not all, of other inputs, of another model."""
+    first, second = (_named(folder, f"keras {name}") for name in PIECES)
+    wrong = {
+        "swapped": [_piece(second, 0, 2), _piece(first, 2, 3)],
+        "incomplete": [_piece(first, 0, 1)],
+        "too short": [_piece(first, 0, 1), _piece(second, 1, 2)],
+    }
+    other = do("other inputs", "eight", artifact="dense.keras", batches=[0, 1])
+    return [
+        *(do(name, artifact="dense.keras", pieces=pieces) for name, pieces in wrong.items()),
+        other,
+        do("of other inputs", artifact="dense.keras", pieces=[_piece(other, 0, 3)]),
+        do(
+            "of another precision",
+            artifact="dense.keras",
+            variant={"precision": "bfloat16", "jit": "as-saved"},
+            pieces=[_piece(first, 0, 1), _piece(second, 1, 3)],
+        ),
+    ]
+
+
+def _piece(made: dict[str, Any], first: int, stop: int) -> dict[str, Any]:
+    return {"folder": made["folder"], "first": first, "stop": stop}
+
+
+def _named(folder: Path, name: str) -> dict[str, Any]:
+    return {"id": name, "folder": str(folder / name.replace(" ", "-"))}
 
 
 def _recordings(folder: Path) -> dict[str, str]:

@@ -92,12 +92,12 @@ def shard(folder: Path, output: Output = None) -> None:
     """Run the shard that standard input describes, in a folder, as long as that is open: for a cluster."""
     import os
 
-    from validator.pipeline.run import requested, run_matrix
+    from validator.pipeline.run import run_shard
     from validator.pipeline.shard_request import ShardRequest
 
-    request = requested(ShardRequest.read(), output)
+    asked = ShardRequest.read()
     os.chdir(folder)
-    raise typer.Exit(int(run_matrix(request)))
+    raise typer.Exit(int(run_shard(asked, output)))
 
 
 def plan(  # noqa: PLR0913, PLR0917 - one parameter an option

@@ -10,8 +10,10 @@ from validator.cluster.executor import Executor
 from validator.cluster.files import Bundle, Collected, collect, history, root_of
 from validator.cluster.fleet import DaskFleet, connected, stored
 from validator.cluster.order import Answer, Order, Tool
+from validator.cluster.predicted import PIECE, Predicted, Provenance
 
 __all__ = [
+    "PIECE",
     "Answer",
     "Bundle",
     "Collected",
@@ -21,6 +23,8 @@ __all__ = [
     "Order",
     "Outcome",
     "Patience",
+    "Predicted",
+    "Provenance",
     "Tool",
     "collect",
     "connected",

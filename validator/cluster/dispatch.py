@@ -36,8 +36,25 @@ class Fleet(Protocol):
     def supply(self, worker: str, missing: Sequence[str]) -> str:
         """Bring contents to a worker; why that failed, or nothing."""
 
+    def collect(self, worker: str, order: Order, answer: Answer) -> str:
+        """Bring what a worker left beside its answer to where others get it; why that failed, or nothing."""
+
     def drop(self, worker: str) -> None:
         """Forget what a worker was asked: it is gone, or another was faster."""
+
+
+class Asker(Protocol):
+    """Who asks for the orders."""
+
+    @property
+    def say(self) -> Callable[[str], None]:
+        """Gets a line whenever something happens."""
+
+    def keep(self, name: str, part: str) -> None:
+        """Keep what an order left, as soon as it is there."""
+
+    def complete(self, order: Order) -> Order:
+        """The order with what those before it left."""
 
 
 @dataclass
@@ -65,8 +82,7 @@ class Patience:
 class _Dispatch:
     fleet: Fleet
     patience: Patience
-    say: Callable[[str], None]
-    keep: Callable[[str, str], None]
+    client: Asker
     total: int
     waiting: deque[Order]
     outcome: Outcome = field(default_factory=Outcome)
@@ -109,15 +125,16 @@ class _Dispatch:
                 continue
             self.running[worker] = (order, time.monotonic())
             self.fleet.ask(worker, order)
-            self.say(f"shard {order.name} on {worker}")
+            self.client.say(f"shard {order.name} on {worker}")
 
     def _next(self, worker: str, usable: Sequence[str]) -> Order | None:
-        """The next order that this worker has not failed already, unless all have."""
+        """The next order that can begin and that this worker has not failed already, unless all have."""
+        unfinished = {order.name for order in (*self.waiting, *(each for each, _ in self.running.values()))}
         for order in self.waiting:
             failed = self.failed[order.name]
-            if worker not in failed or set(usable) <= set(failed):
+            if unfinished.isdisjoint(order.after) and (worker not in failed or set(usable) <= set(failed)):
                 self.waiting.remove(order)
-                return order
+                return self.client.complete(order).model_copy(update={"after": ()}) if order.after else order
         return None
 
     def _slow(self, worker: str) -> Order | None:
@@ -136,7 +153,10 @@ class _Dispatch:
         order, since = self.running.pop(worker)
         match answer.kind:
             case "done":
-                self._finish(order, since, answer)
+                if why := self.fleet.collect(worker, order, answer):
+                    self._again(worker, order, why)
+                else:
+                    self._finish(order, since, answer)
             case "missing":
                 if why := self._supply(worker, order, answer):
                     self._again(worker, order, why)
@@ -145,7 +165,7 @@ class _Dispatch:
                     self.fleet.ask(worker, order)
             case "other-tool":
                 self.unusable[worker] = answer.why
-                self.say(f"{worker} is left out: {answer.why}")
+                self.client.say(f"{worker} is left out: {answer.why}")
                 self._return(order)
             case "refused":  # by the project's fault, or by this host's: another one knows
                 self.refused[order.name].add(worker)
@@ -159,10 +179,10 @@ class _Dispatch:
 
     def _finish(self, order: Order, since: float, answer: Answer) -> None:
         self.outcome.parts[order.name] = answer.part
-        self.keep(order.name, answer.part)
+        self.client.keep(order.name, answer.part)
         self.seconds.append(time.monotonic() - since)
         self._end(order)
-        self.say(
+        self.client.say(
             f"shard {order.name} is done ({len(self.outcome.parts)} of {self.total}, {answer.seconds:.0f} s)"
         )
 
@@ -181,7 +201,7 @@ class _Dispatch:
         if len(self.failed[order.name]) > self.patience.retries:
             self._lose(order, why)
             return
-        self.say(f"shard {order.name} is run again: on {worker}, {why}")
+        self.client.say(f"shard {order.name} is run again: on {worker}, {why}")
         self._return(order)
 
     def _return(self, order: Order) -> None:
@@ -192,7 +212,7 @@ class _Dispatch:
     def _lose(self, order: Order, why: str) -> None:
         self._end(order)
         self.outcome.lost[order.name] = why
-        self.say(f"shard {order.name} is given up: {why}")
+        self.client.say(f"shard {order.name} is given up: {why}")
 
     def _end(self, order: Order) -> None:
         """Nobody runs this order any more."""
@@ -223,7 +243,7 @@ class _Dispatch:
         if self.seconds:
             workers = max(1, len(self.running))
             rest = f", about {statistics.mean(self.seconds) * -(-left // workers) / 60:.0f} min left"
-        self.say(
+        self.client.say(
             f"{len(self.outcome.parts)} of {self.total} shards are done, {len(self.running)} run, "
             f"{len(self.waiting)} wait{rest}"
         )
@@ -233,8 +253,7 @@ def dispatch(
     fleet: Fleet,
     orders: Sequence[Order],
     patience: Patience,
-    say: Callable[[str], None],
-    keep: Callable[[str, str], None],
+    client: Asker,
 ) -> Outcome:
     """Run orders on a fleet, and give what they left.
 
@@ -243,15 +262,14 @@ def dispatch(
 
     Args:
         fleet: the workers.
-        orders: a shard each.
+        orders: a shard each, or some of its samples.
         patience: how much is borne before a shard is given up.
-        say: gets a line whenever something happens.
-        keep: gets the name of a shard and its part as soon as it is there.
+        client: whose orders these are.
 
     Raises:
         CannotJudgeError: the scheduler is gone; what was kept is not lost.
     """
-    run = _Dispatch(fleet, patience, say, keep, len(orders), deque(orders))
+    run = _Dispatch(fleet, patience, client, len(orders), deque(orders))
     try:
         return run.run()
     except LostError as error:

@@ -76,6 +76,11 @@ class Executor(Frozen):
         le=86400,
         description="How long to wait for the scheduler, and for a worker that can be used.",
     )
+    samples: int = Field(
+        default=100_000,
+        ge=1,
+        description="A recording with more samples is predicted in pieces of so many, one a worker.",
+    )
     exclude: tuple[str, ...] = Field(
         default=(),
         description="Patterns of files, from the root of the checkout, that no shard needs: `data/**`.",

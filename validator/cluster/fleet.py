@@ -17,6 +17,8 @@ from validator.cluster.dispatch import LostError
 from validator.cluster.executor import Executor
 from validator.cluster.files import Collected
 from validator.cluster.order import Answer, Order, Tool
+from validator.cluster.predicted import PIECE, Predicted
+from validator.cluster.store import put
 from validator.documents import file_digest
 from validator.errors import CannotJudgeError, ConfigurationError
 
@@ -31,12 +33,17 @@ _PIECE = 8 << 20
 
 @dataclass
 class DaskFleet:
-    """Workers of one client's cluster. `files`: what shards need, with its place on this machine."""
+    """Workers of one client's cluster. `files`: what shards need, with its place on this machine.
+
+    `limit`: bytes that go through the scheduler to a worker, or come from one, into the folder `arrived`.
+    """
 
     client: Any
     files: Collected
     limit: int
+    arrived: Path
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _sizes: dict[str, int] = field(default_factory=dict)
     _asked: dict[str, Any] = field(default_factory=dict)
     _alive: tuple[str, ...] = ()
     _asked_at: float = float("-inf")
@@ -92,15 +99,11 @@ class DaskFleet:
 
     def supply(self, worker: str, missing: Sequence[str]) -> str:
         """Send contents through the scheduler, piece by piece."""
-        sizes = self.files.bundle.contents
-        total = sum(sizes.get(digest, 0) for digest in missing)
-        if total > self.limit:
-            return (
-                f"{total / 2**30:.3g} GiB are missing there, over the {self.limit / 2**30:.3g} GiB that are "
-                "sent through the scheduler; name a `store` that all workers reach, or raise `transfer_gib`"
-            )
+        sizes = {**self.files.bundle.contents, **self._sizes}
+        if why := self._too_much("are missing there", sum(sizes.get(digest, 0) for digest in missing)):
+            return why
         for digest in missing:
-            path = self.files.sources.get(digest)
+            path = self.files.sources.get(digest) or self._arrived(digest)
             try:
                 why = self._send(worker, digest, path) if path else "it asks for a file that it needs not"
             except OSError as error:
@@ -108,6 +111,31 @@ class DaskFleet:
             if why:
                 return why
         return ""
+
+    def collect(self, worker: str, order: Order, answer: Answer) -> str:
+        """Bring here what a worker predicted, unless a store has it; why that failed, or nothing."""
+        if order.part != PIECE:
+            return ""
+        contents = Predicted.model_validate_json(answer.part).files.contents
+        self._sizes |= contents
+        if order.store:
+            return ""
+        due = {digest: size for digest, size in contents.items() if self._arrived(digest) is None}
+        if why := self._too_much("were predicted there", sum(due.values())):
+            return why
+        self.arrived.mkdir(parents=True, exist_ok=True)
+        for digest, size in due.items():
+            if why := self._receive(worker, digest, size):
+                return why
+        return ""
+
+    def hold(self, predicted: Predicted, *, is_stored: bool) -> bool:
+        """Whether what an earlier run predicted is here, so that workers can be supplied with it."""
+        contents = predicted.files.contents
+        if not is_stored and any(self._arrived(digest) is None for digest in contents):
+            return False
+        self._sizes |= contents
+        return True
 
     def drop(self, worker: str) -> None:
         """Forget what a worker was asked, and end it there."""
@@ -156,7 +184,7 @@ class DaskFleet:
 
     def _send(self, worker: str, digest: str, path: Path) -> str:
         transfer = uuid.uuid4().hex
-        left = self.files.bundle.contents[digest]
+        left = path.stat().st_size
         if file_digest(path) != digest:
             return f"{path} changed since the run began; run again"
         with path.open("rb") as file:
@@ -172,6 +200,38 @@ class DaskFleet:
                 if is_last:
                     return ""
 
+    def _receive(self, worker: str, digest: str, size: int) -> str:
+        partial = self.arrived / f"{digest}.{uuid.uuid4().hex}.part"
+        try:
+            with partial.open("wb") as file:
+                while file.tell() < size:
+                    asked = {"workers": [worker], "on_error": "return"}
+                    answers = self._reached(self.client.run, task.send, digest, file.tell(), **asked)
+                    piece = answers.get(worker)
+                    if not isinstance(piece, bytes) or not piece:
+                        return f"what it predicted cannot be had from it: {_short(piece) or 'it is gone'}"
+                    file.write(piece)
+            if file_digest(partial) != digest:
+                return "what it predicted arrived damaged"
+            partial.replace(self.arrived / digest)
+        except OSError as error:
+            return f"what it predicted cannot be written here: {error.strerror or error}"
+        finally:
+            partial.unlink(missing_ok=True)
+        return ""
+
+    def _arrived(self, digest: str) -> Path | None:
+        path = self.arrived / digest
+        return path if path.is_file() else None
+
+    def _too_much(self, what: str, total: int) -> str:
+        if total <= self.limit:
+            return ""
+        return (
+            f"{total / 2**30:.3g} GiB {what}, over the {self.limit / 2**30:.3g} GiB that are sent through "
+            "the scheduler; name a `store` that all workers reach, or raise `transfer_gib`"
+        )
+
     def _reached(self, ask: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """What the scheduler answers. LostError where it does not."""
         try:
@@ -180,6 +240,10 @@ class DaskFleet:
             status = getattr(self.client, "status", "closed")
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise LostError(f"{status}: {reason}") from None
+
+
+def _short(value: object) -> str:
+    return " ".join(str(value or "").split())[:300]
 
 
 @contextlib.contextmanager
@@ -218,20 +282,7 @@ def connected(executor: Executor, say: Callable[[str], None]) -> Iterator[Any]:
 
 def stored(files: Collected, store: str, say: Callable[[str], None]) -> None:
     """Bring contents to the common store, as far as it lacks them. ConfigurationError where that fails."""
-    import fsspec
-
     try:
-        system, root = fsspec.core.url_to_fs(store)
-        system.makedirs(root, exist_ok=True)
-        for digest, path in files.sources.items():
-            place = f"{root.rstrip('/')}/{digest}"
-            if not system.exists(place):
-                if file_digest(path) != digest:
-                    raise OSError(f"{path} changed since the run began")
-                say(f"to {store}: {path.name}")
-                partial = f"{place}.{uuid.uuid4().hex}.part"
-                system.put_file(str(path), partial)
-                system.mv(partial, place)
-    except Exception as error:  # of any of fsspec's file systems
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise ConfigurationError(f"the store {store} cannot be written: {reason}") from None
+        put(store, files.sources, say)
+    except OSError as error:
+        raise ConfigurationError(str(error)) from None

@@ -21,6 +21,10 @@ _CHECKOUTS = 3
 _CONTENT_SECONDS = 14 * 86400.0
 
 
+#: In the folder of a shard: that of its run.
+RUN = "run"
+
+
 @dataclass(frozen=True)
 class Host:
     """A folder that all workers of a host share."""
@@ -45,6 +49,12 @@ class Host:
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+
+    def read(self, digest: str, start: int, size: int) -> bytes:
+        """Bytes of a content from `start`. OSError where it is not here."""
+        with self._content(digest).open("rb") as file:
+            file.seek(start)
+            return file.read(size)
 
     def append(self, name: str, piece: bytes) -> Path:
         """Append to an unfinished content, which arrives in pieces."""
@@ -81,10 +91,15 @@ class Host:
             self._prune(place)
             yield root
 
-    def run_folder(self) -> Path:
-        """A new folder for the run of a shard."""
+    def run_folder(self, pieces: Bundle) -> Path:
+        """A new folder for the run of a shard, with what others predicted for it. OSError as `checkout`."""
         folder = self.folder / "runs" / uuid.uuid4().hex
         folder.mkdir(parents=True)
+        try:
+            self._make(pieces, folder / RUN, ())
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return folder
 
     def _has(self, digest: str, size: int) -> bool:

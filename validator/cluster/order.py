@@ -41,7 +41,9 @@ class Order(Frozen):
     """One shard to run. `request`: as the command line's hidden `shard` reads it. `run`: whose lease counts.
 
     `part`: the file that it leaves. `store`: where contents lie that this worker does not have. `system`: the
-    client's kind of machine.
+    client's kind of machine. `pieces`: what others predicted for it, which it finds in its run folder. An
+    order with the part `piece.json` is for such a piece; what the part lists then stays with the worker.
+    `after`: names of orders that must have ended before.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Order(Frozen):
     bundle: Bundle
     request: str
     store: str | None = None
+    pieces: Bundle = Bundle(files=())
+    after: tuple[str, ...] = ()
 
 
 class Answer(Frozen):

@@ -12,8 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from validator.cluster.host import Host
+from validator.cluster.files import Bundle
+from validator.cluster.host import RUN, Host
 from validator.cluster.order import Answer, Order, Tool
+from validator.cluster.predicted import PIECE, Predicted
+from validator.cluster.store import put
 from validator.documents import read_bytes
 from validator.errors import Exit
 from validator.text import plain
@@ -62,6 +65,11 @@ def receive(digest: str, transfer: str, piece: bytes, *, last: bool, dask_worker
     return ""
 
 
+def send(digest: str, start: int, *, dask_worker: Any = None) -> bytes:
+    """A piece of a content that a shard left here. OSError where it is gone."""
+    return _host(dask_worker).read(digest, start, _PIECE)
+
+
 def run_order(tool: str, text: str, attempt: str) -> str:
     """Run a shard. `tool` is the client's, `text` an order of it, `attempt` a name for this try.
 
@@ -85,14 +93,15 @@ def _host(worker: Any) -> Host:
 def _answer(order: Order, attempt: str, host: Host) -> Answer:
     renew(order.run)
     try:
-        missing = host.missing(order.bundle.contents)
+        contents = {**order.bundle.contents, **order.pieces.contents}
+        missing = host.missing(contents)
         if missing and order.store:
             _fetch(order.store, missing, host)
-            missing = host.missing(order.bundle.contents)
+            missing = host.missing(contents)
         if missing:
             return Answer(kind="missing", missing=missing)
         with host.checkout(order.bundle, is_alike=Tool.this().system == order.system) as root:
-            return _run(order, attempt, root / order.bundle.folder, host.run_folder())
+            return _run(order, attempt, root / order.bundle.folder, host)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return Answer(kind="failed", why=f"{where}{error.strerror or error}")
@@ -107,13 +116,14 @@ def _fetch(store: str, missing: tuple[str, ...], host: Host) -> None:
             host.keep(digest, iter(lambda: file.read(_PIECE), b""))
 
 
-def _run(order: Order, attempt: str, folder: Path, run: Path) -> Answer:
+def _run(order: Order, attempt: str, folder: Path, host: Host) -> Answer:
     began = time.monotonic()
+    run = host.run_folder(order.pieces)
     log = run / "log.txt"
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "validator", "shard", str(folder), "--output", str(run / "run")],
+                [sys.executable, "-m", "validator", "shard", str(folder), "--output", str(run / RUN)],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -125,9 +135,11 @@ def _run(order: Order, attempt: str, folder: Path, run: Path) -> Answer:
         seconds = time.monotonic() - began
         if code is None:
             return Answer(kind="failed", why="it was given up", seconds=seconds)
-        part = run / "run" / order.part
+        part = run / RUN / order.part
         if code == Exit.OK and part.is_file():
             text = read_bytes(part, _PART_BYTES).decode()
+            if order.part == PIECE:
+                _keep(Predicted.model_validate_json(text).files, run / RUN, host, order.store)
             return Answer(kind="done", part=text, seconds=seconds)
         last = tail.strip().splitlines()[-1:] or [f"the run ended with {code}"]
         is_final = code == Exit.CONFIGURATION  # of the project, so that another worker says the same
@@ -137,6 +149,19 @@ def _run(order: Order, attempt: str, folder: Path, run: Path) -> Answer:
         return Answer(kind="failed", why=f"its part cannot be read: {error}")
     finally:
         shutil.rmtree(run, ignore_errors=True)
+
+
+def _keep(files: Bundle, folder: Path, host: Host, store: str | None) -> None:
+    """Keep the files of a run by their contents, and bring them to the common store where there is one.
+
+    Raises:
+        OSError, ValueError: they cannot be written, or are not what the run says.
+    """
+    for file in files.files:
+        with (folder / file.path).open("rb") as source:
+            host.keep(file.sha256, iter(lambda: source.read(_PIECE), b""))
+    if store:
+        put(store, {file.sha256: folder / file.path for file in files.files})
 
 
 def _follow(process: subprocess.Popen[bytes], order: Order, attempt: str) -> int | None:

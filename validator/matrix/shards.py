@@ -18,7 +18,7 @@ _WRITTEN = re.compile(r"([1-9][0-9]{0,2})/([1-9][0-9]{0,2})")
 
 @dataclass(frozen=True, order=True)
 class Shard:
-    """One of `count` parts of a plan; `index` begins at 1."""
+    """One of `count` parts of a plan, or of the batches of its recordings; `index` begins at 1."""
 
     index: int
     count: int

@@ -6,9 +6,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,6 @@ from validator.cluster import (
     Collected,
     DaskFleet,
     Executor,
-    Order,
     Outcome,
     Patience,
     Tool,
@@ -31,13 +30,13 @@ from validator.config import is_remote, named_files
 from validator.errors import CannotJudgeError, ConfigurationError, ValidatorError
 from validator.matrix import CURRENT, Shard, shards
 from validator.pipeline.history import CodePlace
+from validator.pipeline.orders import Orders
 from validator.pipeline.parts import PlannedRun, read_part
 from validator.pipeline.places import locks
 from validator.pipeline.project import Project, command_of, display_path
 from validator.pipeline.shard_request import ShardRequest
 from validator.pipeline.supply import as_reported, fetch_all, supplied
 from validator.remote import Fetched, entries_of, files_below
-from validator.runner import write_text
 from validator.verdict.parts import Part, PlannedCell, merge
 from validator.verdict.results import Report
 
@@ -70,15 +69,18 @@ class ClusterRun:
             update={"sha256": {**self.project.settings.sha256, **pins}}
         )
         pinned = replace(self.project, settings=settings)
-        supplied(pinned, self.say)  # what is missing is found before anything is sent
+        named = supplied(pinned, self.say)  # what is missing is found before anything is sent
         locks(self.project)  # every shard finds them, and installs the same
         files = self._collected(held)
         with connected(self.executor, self.say) as client:
             if self.executor.store:
                 stored(files, self.executor.store, self.say)
-            outcome = self._dispatched(
-                DaskFleet(client, files, int(self.executor.transfer_gib * 2**30)), pins
-            )
+            limit = int(self.executor.transfer_gib * 2**30)
+            fleet = DaskFleet(client, files, limit, self._folder / "predicted")
+            try:
+                outcome = self._dispatched(fleet, pins, named)
+            finally:
+                fleet.end()
         lost = {Shard.read(name).index: why for name, why in outcome.lost.items()}
         parts = [self._part(name) for name in outcome.parts]
         if not parts:
@@ -148,31 +150,33 @@ class ClusterRun:
         """Where parts are kept until all are there."""
         return self.request.folder.root / "cluster"
 
-    def _dispatched(self, fleet: DaskFleet, pins: Mapping[str, str]) -> Outcome:
-        """Run the shards that an earlier run of the same did not finish."""
-        key = key_of(fleet.files, self._request(Shard(1, 1), pins).model_dump_json(), self.executor.shards)
-        before, _, count = _text(self._folder / "key").partition(" ")
-        shards_before = int(count) if before == key else None  # other workers may be there now
-        orders = list(self._orders(fleet, pins, shards_before))
-        if shards_before is None:
+    def _dispatched(self, fleet: DaskFleet, pins: Mapping[str, str], project: Project) -> Outcome:
+        """Run the shards that an earlier run of the same did not finish.
+
+        `project`: the run's, with its files on this machine.
+        """
+        shard_request = partial(self._request, pins)
+        key = key_of(fleet.files, shard_request(Shard(1, 1)).model_dump_json(), self.executor.shards)
+        before, _, counted = _text(self._folder / "key").partition(" ")
+        if before == key:  # other workers may be there now
+            count = int(counted)
+        else:
+            most = self.executor.shards or max(len(shards(project.plan)), fleet.size(self.executor))
+            count = len(shards(project.plan, most))
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.mkdir(parents=True)
-            (self._folder / "key").write_text(f"{key} {len(orders)}", encoding="utf-8")
-        kept = {order.name: "" for order in orders if (self._folder / order.part).is_file()}
+            (self._folder / "key").write_text(f"{key} {count}", encoding="utf-8")
+        due = [Shard(index, count) for index in range(1, count + 1)]
+        kept = {str(shard): "" for shard in due if (self._folder / shard.file).is_file()}
         if kept:
-            self.say(f"{len(kept)} of {len(orders)} shards are done already")
-        files = {order.name: order.part for order in orders}
-        try:
-            outcome = dispatch(
-                fleet,
-                [order for order in orders if order.name not in kept],
-                Patience(self.executor.retries, self.executor.wait_seconds, self.executor.slow_seconds),
-                self.say,
-                lambda name, part: write_text(self._folder / files[name], part),
-            )
-        finally:
-            fleet.end()
-        return Outcome({**kept, **outcome.parts}, outcome.lost)
+            self.say(f"{len(kept)} of {count} shards are done already")
+        orders = Orders(self._folder, self.executor, fleet, shard_request, self.say)
+        asked = orders.of([shard for shard in due if str(shard) not in kept], project, self.request.folder)
+        patience = Patience(self.executor.retries, self.executor.wait_seconds, self.executor.slow_seconds)
+        outcome = dispatch(fleet, asked, patience, orders)
+        parts = {name: part for name, part in outcome.parts.items() if name in map(str, due)}
+        lost = {name: why for name, why in outcome.lost.items() if name in map(str, due)}
+        return Outcome({**kept, **parts}, lost)
 
     def _part(self, name: str) -> Part:
         path = self._folder / Shard.read(name).file
@@ -182,24 +186,7 @@ class ClusterRun:
             path.unlink(missing_ok=True)  # so that the next run makes it anew
             raise
 
-    def _orders(self, fleet: DaskFleet, pins: Mapping[str, str], count: int | None) -> Iterator[Order]:
-        """The orders of all shards; `count`: how many an earlier run of the same had."""
-        plan = self.project.plan
-        if count is None:
-            most = self.executor.shards or max(len(shards(plan)), fleet.size(self.executor))
-            count = len(shards(plan, most))
-        for shard in (Shard(index, count) for index in range(1, count + 1)):
-            yield Order(
-                name=str(shard),
-                run=fleet.run,
-                part=shard.file,
-                system=Tool.this().system,
-                bundle=fleet.files.bundle,
-                request=self._request(shard, pins).model_dump_json(),
-                store=self.executor.store,
-            )
-
-    def _request(self, shard: Shard, pins: Mapping[str, str]) -> ShardRequest:
+    def _request(self, pins: Mapping[str, str], shard: Shard) -> ShardRequest:
         request, change = self.request, self.project.pull_request
         revisions = change.detected.revisions if change and not request.moves else None
         return ShardRequest(

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from validator import config
-from validator.cluster import Executor
+from validator.cluster import PIECE, Executor, Provenance
 from validator.config.settings import OriginSettings
 from validator.environments import Uv, UvInstaller
 from validator.errors import ConfigurationError, Exit, ValidatorError
@@ -26,6 +26,7 @@ from validator.pipeline.canary import Canary
 from validator.pipeline.dropping import settle
 from validator.pipeline.history import CodePlace, place_of, remember
 from validator.pipeline.parts import PlannedRun, remove_parts, write_part
+from validator.pipeline.pieces import joinable, predict_piece
 from validator.pipeline.project import Project, display_path, open_project
 from validator.pipeline.pull_request import PullRequest, actions_job
 from validator.pipeline.run_folder import WORK, RunFolder, locked
@@ -33,7 +34,7 @@ from validator.pipeline.shard_request import ShardRequest
 from validator.pipeline.supply import supplied, tell
 from validator.pipeline.validate import Run, bare, print_report, validate, write
 from validator.report.progress import Progress
-from validator.runner import COMPLETE, Watcher
+from validator.runner import COMPLETE, Watcher, write_text
 from validator.verdict.gate import judge_run, with_restored
 from validator.verdict.results import Reason, Report, WorkflowRun
 
@@ -50,7 +51,8 @@ class Request:
     `shard`: the part of the plan that is run, for `merge`. `cache`: where captures are kept for later runs.
     `resume`: whether what an interrupted run in this folder has measured is used.
     `executor`: where shards are run instead of this machine. A shard that another machine asked for resolves
-    ranges at its `instant`, and takes what it fetched by its `pins`: address → digest.
+    ranges at its `instant`, and takes what it fetched by its `pins`: address → digest. `pieces`: what made
+    those of its predictions that others made.
     """
 
     config: Path
@@ -72,6 +74,7 @@ class Request:
     executor: Executor | None = None
     instant: str | None = None
     pins: Mapping[str, str] = field(default_factory=dict)
+    pieces: tuple[Provenance, ...] = ()
 
     def __post_init__(self) -> None:
         if self.executor is not None and self.shard is not None:
@@ -110,7 +113,21 @@ def requested(shard: ShardRequest, output: Path | None) -> Request:
         shard=Shard.read(shard.shard),
         instant=shard.instant,
         pins=shard.pins,
+        pieces=shard.pieces,
     )
+
+
+def run_shard(shard: ShardRequest, output: Path | None) -> Exit:
+    """Run a shard whose client is another machine, or predict a piece of its samples."""
+    request = requested(shard, output)
+    if not shard.piece:
+        return run_matrix(request)
+    with locked(request.folder.root, "the run"):
+        project = opened(request, find_upgrade(request))
+        with _prepared(request, _own_part(request, project)) as run:
+            predicted = predict_piece(run, Shard.read(shard.piece), shard.longest)
+        write_text(request.folder.root / PIECE, predicted.model_dump_json() + "\n")
+    return Exit.OK
 
 
 def find_upgrade(request: Request) -> PullRequest | None:
@@ -226,11 +243,24 @@ def run_cells(request: Request, change: PullRequest | None) -> Report:
 def _run(request: Request, project: Project) -> Report:
     if request.executor is not None:
         return _on_cluster(request, project)
-    if request.shard is not None:
-        cells = part_of(project.plan, request.shard)[request.shard.index - 1]
-        if not cells:
-            return _idle(request, project)
-        project = replace(project, plan=cut(project.plan, cells))
+    project = _own_part(request, project)
+    if request.shard is not None and not project.plan.cells:
+        return _idle(request, project)
+    with _prepared(request, project) as run:
+        return validate(run)
+
+
+def _own_part(request: Request, project: Project) -> Project:
+    """The project with the cells of the request's shard alone, where it names one."""
+    if request.shard is None:
+        return project
+    cells = part_of(project.plan, request.shard)[request.shard.index - 1]
+    return replace(project, plan=cut(project.plan, cells))
+
+
+@contextlib.contextmanager
+def _prepared(request: Request, project: Project) -> Iterator[Run]:
+    """A run of a project on this machine, with what its models name and an empty folder."""
     say = (lambda _: None) if request.quiet else tell
     announce(project, say)
     project = supplied(project, say)
@@ -246,7 +276,8 @@ def _run(request: Request, project: Project) -> Report:
         run = Run(
             project, request.folder, jobs, watcher, base, commit, workflow_run, request.cache, request.resume
         )
-        return validate(run)
+        pieces, notes = joinable(project, request.folder, request.pieces)
+        yield replace(run, pieces=pieces, notes=notes)
 
 
 def _on_cluster(request: Request, project: Project) -> Report:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from validator.errors import ConfigurationError
 from validator.matrix import Cell
@@ -20,6 +21,8 @@ class RunFolder:
     """Paths of a run. `root` is absolute; ConfigurationError where workers cannot be given it."""
 
     root: Path
+    #: Where predictions of other workers lie.
+    PIECES: ClassVar[str] = "pieces"
 
     def __post_init__(self) -> None:
         check_path(self.root)
@@ -39,6 +42,10 @@ class RunFolder:
     def recordings(self) -> Path:
         """Recorded inputs and labels, converted once for every environment."""
         return self.root / "recordings"
+
+    def piece(self, number: int) -> Path:
+        """What another worker predicted of this run's samples, in a folder like that of a run."""
+        return self.root / self.PIECES / str(number)
 
     def base_files(self) -> Path:
         """The files of the base commit, where models run as it has them."""

@@ -10,7 +10,7 @@ import threading
 from pydantic import Field, ValidationError
 
 from validator.base import Frozen
-from validator.cluster import Tool
+from validator.cluster import Provenance, Tool
 from validator.documents import first_problem
 from validator.errors import ConfigurationError
 
@@ -20,7 +20,8 @@ class ShardRequest(Frozen):
 
     `tool`: the digest of the client's own files. `shard`: `2/3`. `base` and `head` are commits. `instant`:
     when ranges are resolved. `pins`: address → digest of what the client fetched, which lies in the shard's
-    cache.
+    cache. `piece`: predict `2/8` of the batches of recordings with more than `longest` samples, and no more.
+    `pieces`: what made those that were predicted already, in their order.
     """
 
     tool: str
@@ -38,6 +39,9 @@ class ShardRequest(Frozen):
     instant: str | None = None
     pins: dict[str, str] = Field(default_factory=dict)
     origin: bool = True
+    piece: str = ""
+    longest: int = Field(default=1, ge=1)
+    pieces: tuple[Provenance, ...] = ()
 
     @classmethod
     def read(cls) -> ShardRequest:

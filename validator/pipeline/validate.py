@@ -32,7 +32,17 @@ from validator.pipeline.run_folder import RunFolder
 from validator.report import html, junit, markdown
 from validator.report import json as report_json
 from validator.report.terminal import show
-from validator.runner import Machine, Marks, Pool, RunLimit, Watcher, intact, write_text
+from validator.runner import (
+    Capture,
+    Machine,
+    Marks,
+    Pool,
+    PredictedPiece,
+    RunLimit,
+    Watcher,
+    intact,
+    write_text,
+)
 from validator.storage import recording
 from validator.verdict.accepting import with_moves
 from validator.verdict.bands import GREEN
@@ -55,7 +65,8 @@ ROUNDS: tuple[FollowUpRound, ...] = ("measure", "explain")
 class Run:
     """One run: the project, its folder, how many environments compute at a time, and when it began (UTC).
 
-    `base` are the base commit's files, where models of it are run.
+    `base` are the base commit's files, where models of it are run. `pieces`: cell → what other workers
+    predicted of it; `notes`: what they predicted and is not used, and why.
     """
 
     project: Project
@@ -67,6 +78,8 @@ class Run:
     workflow_run: WorkflowRun | None = None
     cache: Path | None = None
     resume: bool = False
+    pieces: Mapping[str, tuple[PredictedPiece, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     began: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     limit: RunLimit = NO_LIMIT
 
@@ -119,9 +132,11 @@ class _StaleError(Exception):
 
 def _judged(run: Run, maker: JobMaker, restoring: Restoring) -> tuple[JobMaker, list[Judgement]]:
     """Do all rounds, each with a judgement; with the maker that knows what was joined."""
-    jobs = predictions(maker)
+    jobs = [replace(job, pieces=run.pieces.get(job.id, ())) for job in predictions(maker)]
     run.watcher.planned("predict", jobs)
-    captures = Captures(run.project.plan, {**restoring.run(jobs), **_refused(maker)})
+    predicted = restoring.run(jobs)
+    _note_apart(predicted, restoring)
+    captures = Captures(run.project.plan, {**predicted, **_refused(maker)})
     maker, captures = _joined(maker, captures)
     judged = judge(maker, captures)
     again = restoring.verify(_doubtful(maker, judged))
@@ -140,6 +155,14 @@ def _judged(run: Run, maker: JobMaker, restoring: Restoring) -> tuple[JobMaker, 
             if recorded.keys() > later.jobs.keys() or restoring.verify(_doubtful(maker, judged)):
                 raise _StaleError
     return maker, judged
+
+
+def _note_apart(predicted: Mapping[str, Capture | Failure], restoring: Restoring) -> None:
+    """Note every cell whose pieces proved to be others than what this machine predicts."""
+    for id_, capture in predicted.items():
+        if isinstance(capture, Capture) and capture.response.joined is False:
+            note = f"{id_} was predicted again in one piece: what other workers predicted differs here"
+            restoring.notes[note] = None
 
 
 def _doubtful(maker: JobMaker, judged: Sequence[Judgement]) -> set[str]:
@@ -266,7 +289,7 @@ def conclude(
         acceptance_file=display_path(project.folder / project.settings.acceptances),
         acceptances=notes,
         restored=restoring.captures if restoring else (),
-        cache_notes=tuple(restoring.notes) if restoring else (),
+        cache_notes=(*run.notes, *(restoring.notes if restoring else ())),
     )
 
 

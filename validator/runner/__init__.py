@@ -11,7 +11,7 @@ from validator.runner.in_process import measure_in_process
 from validator.runner.kept import CaptureStore, KeptCapture, Machine, can_spot, same_batch, worker_digest
 from validator.runner.marks import COMPLETE, Marks, stamps
 from validator.runner.pool import EnvironmentState, Place, Pool, RunLimit, Watcher
-from validator.runner.request import Job, Overlay, write_json, write_text
+from validator.runner.request import Job, Overlay, PredictedPiece, write_json, write_text
 from validator.runner.sandbox import Sandbox, can_confine
 from validator.runner.seals import intact, sealed
 from validator.runner.supervise import Bounds, default_memory
@@ -32,6 +32,7 @@ __all__ = [
     "Overlay",
     "Place",
     "Pool",
+    "PredictedPiece",
     "RunLimit",
     "Sandbox",
     "Watcher",

@@ -109,6 +109,7 @@ class Response(Frozen):
     samples: int | None = None
     batch_size: int | None = None
     inputs_digest: str | None = None
+    joined: bool | None = None
     outputs: tuple[TensorEntry, ...] = ()
     deterministic: bool | None = None
     self_difference: tuple[SelfDifference, ...] = ()

@@ -35,6 +35,15 @@ class Overlay:
 
 
 @dataclass(frozen=True)
+class PredictedPiece:
+    """The folder of a job (absolute) that predicted the batches [first, stop) of another one."""
+
+    folder: str
+    first: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class Job:
     """One cell, or one task of it, as the worker sees it: every path absolute.
 
@@ -45,7 +54,9 @@ class Job:
         needs: ids of jobs, in any environment, that must have succeeded before it starts.
         budget: the name of a time limit that it shares with other jobs.
         brief: predicts once; nothing is compared with a second prediction.
-        batches: of a brief job, the only ones that it predicts; all if empty.
+        batches: the only ones that it predicts; all if empty. They are consecutive unless the job is brief.
+        pieces: captures that together hold all of its batches, in their order: the model predicts the first
+            batch alone, and all of them unless that is the same, byte for byte.
         overlay: the Keras that the job imports, in a worker that imports none before.
     """
 
@@ -72,6 +83,7 @@ class Job:
     budget: str = ""
     brief: bool = False
     batches: tuple[int, ...] = ()
+    pieces: tuple[PredictedPiece, ...] = ()
     overlay: Overlay | None = None
 
     def file(self, name: str) -> Path:

@@ -191,5 +191,5 @@ class Report(Frozen):
     )
     restored: tuple[RestoredCapture, ...] = Field(default=(), description="What was not run again.")
     cache_notes: tuple[Text, ...] = Field(
-        default=(), description="What earlier runs left and was not used, and why."
+        default=(), description="What earlier runs, or other workers, left and was not used, and why."
     )

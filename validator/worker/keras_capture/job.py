@@ -18,6 +18,7 @@ from keras_capture.model.reconciling import has_untracked
 from keras_capture.model.state import State
 from keras_capture.outputs.captures import Difference, StoredOutput
 from keras_capture.outputs.ensemble import chosen_batches
+from keras_capture.outputs.joining import join
 from keras_capture.outputs.predicting import Captured, Prediction, capture, listed, repeat
 from keras_capture.surroundings import WarningLog, surroundings
 from keras_capture.tasks import Work, run_task
@@ -43,6 +44,7 @@ class Response:
     samples: Optional[int] = None
     batch_size: Optional[int] = None
     inputs_digest: Optional[str] = None
+    joined: Optional[bool] = None
     outputs: List[dict] = field(default_factory=list)
     deterministic: Optional[bool] = None
     self_difference: List[dict] = field(default_factory=list)
@@ -108,7 +110,9 @@ def _steps(framework: Framework, job: Job, response: Response) -> None:
     state = State(framework, loaded.model)
     prediction = Prediction(framework, loaded.model, feed, job.batch_size, state=state)
     if job.batches:
-        prediction = chosen_batches(prediction, job.batches)
+        prediction = (
+            chosen_batches(prediction, job.batches) if job.brief else replace(prediction, chosen=job.batches)
+        )
     with log.during("predict"):
         captured = _predict(prediction, job, response) if job.predict else None
     doubtful = loaded.file is not None and (loaded.is_doubtful or has_untracked(framework, loaded.model))
@@ -127,18 +131,27 @@ def _steps(framework: Framework, job: Job, response: Response) -> None:
 
 
 def _predict(prediction: Prediction, job: Job, response: Response) -> Captured:
-    """Predict and store, then predict again and compare, unless the job is brief."""
-    folder = job.folder
+    """Predict and store, then predict again and compare, unless the job is brief.
+
+    Of a job whose batches others predicted, the first one alone is predicted here, twice as well.
+    """
+    folder, captured = job.folder, None
     with response.timed("predict"), stage("predict"):
-        prediction.framework.set_seed()
-        captured = capture(prediction, folder / "outputs")
+        if job.pieces:
+            prediction.framework.set_seed()
+            captured = join(prediction, job.pieces, response.inputs_digest, folder / "outputs")
+            response.joined = captured is not None
+        if captured is None:
+            prediction.framework.set_seed()
+            captured = capture(prediction, folder / "outputs")
         response.state = prediction.state.settle()
     response.outputs = captured.entries
     response.notes += [{"kind": "outputs", "message": note} for note in captured.notes]
     if job.brief:
         return captured
     with response.timed("repeat"), stage("predict", "in the second prediction, which should give the same"):
-        response.self_difference = repeat(prediction, captured, folder)
+        own = replace(prediction, chosen=(0,)) if response.joined else prediction
+        response.self_difference = repeat(own, captured, folder)
     response.deterministic = not response.self_difference
     if response.deterministic:
         with contextlib.suppress(StageError), response.timed("list"), stage("predict"):
@@ -155,11 +168,12 @@ def _load_again(prediction: Prediction, captured: Captured, job: Job) -> None:
     with stage("load", "loaded again under another seed"), framework.kept_policy():
         framework.keras.utils.set_random_seed(framework.seed + 1)
         again = load(framework, replace(job, predict=False))
-        _, bounds, pieces = next(replace(prediction, model=again.model).batches())
+        _, (start, stop), pieces = next(replace(prediction, model=again.model).batches())
         framework.set_seed()
         for entry in captured.entries:
             difference = Difference()
-            difference.add(StoredOutput(entry, job.folder).batch(0, *bounds), pieces.get(entry["name"]))
+            written = StoredOutput(entry, job.folder).batch(0, 0, stop - start)
+            difference.add(written, pieces.get(entry["name"]))
             if difference.elements:
                 raise UnusableError(
                     f"{again.file.name} gives other outputs each time it is loaded: some weights are not "

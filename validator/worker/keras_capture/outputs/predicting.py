@@ -12,7 +12,7 @@ from typing import Dict, List, Optional, Tuple
 from keras_capture.failures import OutputsError
 from keras_capture.model.feeding import Feed
 from keras_capture.model.imports import Framework
-from keras_capture.model.outputs import Piece, read_outputs, simplify, skeleton
+from keras_capture.model.outputs import Piece, Returned, read_outputs, simplify, skeleton
 from keras_capture.model.savedmodel import SavedModel
 from keras_capture.model.state import State
 from keras_capture.model.structures import mapped
@@ -93,38 +93,54 @@ def capture(
     `outputs` stand in for the prediction's. After the `deadline` (of `time.perf_counter`) no further batch
     begins; the first is always done.
     """
+    returned = ((read_outputs(each), each) for each in outputs or prediction.outputs())
+    return write(prediction, folder, returned, prefix, deadline)
+
+
+def write(
+    prediction: Prediction,
+    folder: Path,
+    batches: Iterable[Tuple[Returned, object]],
+    prefix: str = "",
+    deadline: Optional[float] = None,
+) -> Captured:
+    """Write batches that were read; of the first also the structure is given. Otherwise as `capture`."""
     folder.mkdir(exist_ok=True)
     captures: Dict[str, OutputCapture] = {}
     notes = structure = None
-    batches = samples = 0
+    done = samples = 0
     with contextlib.ExitStack() as files:
-        for (start, stop), returned_structure in zip(prediction.bounds(), outputs or prediction.outputs()):
-            returned = read_outputs(returned_structure)
+        for (start, stop), (returned, whole) in zip(prediction.bounds(), batches):
             if not captures:
-                notes, structure = returned.notes, skeleton(simplify(returned_structure))
+                notes, structure = returned.notes, skeleton(simplify(whole))
                 for number, (name, piece) in enumerate(returned.pieces.items()):
                     captures[name] = OutputCapture(name, folder / f"{prefix}{number}", piece)
                     files.callback(captures[name].abandon)
             if captures.keys() != returned.pieces.keys():
                 raise OutputsError(
-                    f"the outputs change from batch to batch: {sorted(returned.pieces)} in batch {batches}, "
+                    f"the outputs change from batch to batch: {sorted(returned.pieces)} in batch {done}, "
                     f"{sorted(captures)} in batch 0"
                 )
             for name, piece in returned.pieces.items():
                 captures[name].append(piece, stop - start)
-            batches, samples = batches + 1, samples + stop - start
+            done, samples = done + 1, samples + stop - start
             if deadline is not None and time.perf_counter() > deadline:
                 break
         entries = [output.close(samples) for output in captures.values()]
-    return Captured(list(captures), entries, batches, notes, structure)
+    return Captured(list(captures), entries, done, notes, structure)
 
 
 def repeat(prediction: Prediction, captured: Captured, folder: Path) -> List[dict]:
-    """Predict again and list the outputs that differ in any byte from what was written for the job."""
+    """Predict again and list the outputs that differ in any byte from what was written for the job.
+
+    What was written begins with the prediction's first batch.
+    """
     compared = [(StoredOutput(entry, folder), Difference()) for entry in captured.entries]
-    for number, bounds, pieces in prediction.batches():
+    origin = prediction.bounds()[0][0]
+    for number, (start, stop), pieces in prediction.batches():
         for output, difference in compared:
-            difference.add(output.batch(number, *bounds), pieces.get(output.entry["name"]))
+            written = output.batch(number, start - origin, stop - origin)
+            difference.add(written, pieces.get(output.entry["name"]))
     return [
         {"output": output.entry["name"], "max_abs": difference.max_abs, "elements": difference.elements}
         for output, difference in compared
@@ -134,8 +150,8 @@ def repeat(prediction: Prediction, captured: Captured, folder: Path) -> List[dic
 
 def listed(prediction: Prediction, captured: Captured, folder: Path) -> Optional[List[dict]]:
     """What differs in the first batch where the inputs are fed as a list; None where there is no choice."""
-    feed = prediction.feed.as_list()
-    return feed and repeat(replace(prediction, feed=feed, chosen=(0,)), captured, folder)
+    feed, chosen = prediction.feed.as_list(), (prediction.chosen or (0,))[:1]
+    return feed and repeat(replace(prediction, feed=feed, chosen=chosen), captured, folder)
 
 
 def dataset(framework: Framework, batches: Callable[[], Iterator[object]]) -> object:

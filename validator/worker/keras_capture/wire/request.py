@@ -25,10 +25,20 @@ class Overlay:
 
 
 @dataclass(frozen=True)
+class PredictedPiece:
+    """The folder of a job that predicted the batches [first, stop) of another one."""
+
+    folder: Path
+    first: int
+    stop: int
+
+
+@dataclass(frozen=True)
 class Job:
     """One model under one variant. Without `predict`, only the tasks are done.
 
-    `brief` predicts once, and only these `batches` unless there are none.
+    `brief` predicts once. Only these `batches` are predicted unless there are none; they are consecutive
+    unless it is brief. `pieces`: what other jobs predicted of this one, all batches in their order.
     """
 
     id: str
@@ -53,6 +63,7 @@ class Job:
     attention: str = AS_SAVED
     brief: bool = False
     batches: Sequence[int] = ()
+    pieces: Sequence[PredictedPiece] = ()
     overlay: Optional[Overlay] = None
 
 
@@ -88,5 +99,7 @@ def _job(
 ) -> Job:
     overlay = fields.pop("overlay", None)
     fields["overlay"] = overlay and _overlay(**overlay)
+    pieces = fields.pop("pieces", ())
+    fields["pieces"] = [PredictedPiece(Path(each["folder"]), each["first"], each["stop"]) for each in pieces]
     paths = {"artifact": artifact and Path(artifact), "weights": weights and Path(weights)}
     return Job(folder=Path(folder), **paths, **variant, **fields)
