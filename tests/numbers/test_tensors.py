@@ -428,3 +428,27 @@ def test_files_give_what_arrays_give(tmp_path):
     ]
     one, two = open_tensors(entries, tmp_path)
     assert compare_tensors(one, two) == compare(a, b)
+
+
+@pytest.mark.parametrize("shape", [(700, 1000), (600_001,), (30_000, 20), (3, 200_000)])
+@pytest.mark.parametrize("kind", ["noise", "ties", "same pieces", "nan", "tiny", "at the edge"])
+def test_pieces_looked_at_together_give_what_each_gives_by_itself(monkeypatch, shape, kind):
+    random = np.random.default_rng(11)
+    a = random.standard_normal(shape).astype(np.float32)
+    b = a + random.standard_normal(shape).astype(np.float32) * np.float32(1e-2)
+    flat = a.reshape(-1), b.reshape(-1)
+    if kind == "ties":
+        flat[1][:] = flat[0] + random.choice(np.float32([-0.5, 0, 0.5]), a.size)
+    elif kind == "same pieces":
+        flat[1][60_000:280_000] = flat[0][60_000:280_000]
+    elif kind == "nan":
+        flat[1][[70_000, 500_000]] = np.nan
+    elif kind == "tiny":
+        flat[0][:140_000] *= np.float32(1e-30)
+        flat[1][:140_000] *= np.float32(1e-30)
+    elif kind == "at the edge":
+        flat[1][:] = flat[0] * np.float32(1 + 1.3e-6) + np.float32(1e-5)
+    together = compare(a, b)
+    monkeypatch.setattr("validator.numbers.distance._TOGETHER", 1)
+    assert repr(together) == repr(compare(a, b))  # NaN is not NaN
+    check(together, naive(a, b, 1.3e-6, 1e-5, 1e-5))

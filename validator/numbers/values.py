@@ -81,7 +81,7 @@ class Decoder:
         if raw.dtype == np.bool_:  # a file may hold any byte; each but 0 is true
             return np.asarray(raw.view(np.uint8) != 0).view(np.uint8)
         if self._kind != "single" or self._dtype == "float32":
-            return raw.astype(raw.dtype.newbyteorder("="), copy=False)
+            return raw if raw.dtype.isnative else raw.astype(raw.dtype.newbyteorder("="))
         out = self._buffer[: raw.size]
         if self._dtype == "float16":
             np.copyto(out, raw)
