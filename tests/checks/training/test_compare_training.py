@@ -453,7 +453,7 @@ def test_a_failure_is_the_candidates_or_makes_nothing_comparable(tmp_path: Path)
     capture = Recorded(tmp_path / "old").capture()
     assert verdict(capture, failure).verdict == "failed"
     assert verdict(capture, failure).failure == failure
-    assert verdict(failure, failure).verdict == "failed"
+    assert verdict(failure, failure).verdict == "not-compared"
     assert (verdict(failure, capture).verdict, verdict(failure, capture).failure) == ("not-compared", failure)
 
 

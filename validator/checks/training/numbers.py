@@ -18,10 +18,10 @@ _LISTED = 4  # variables of a side that cannot be paired
 
 def compare_trainings(baseline: Trained | Failure, candidate: Trained | Failure) -> types.TrainingComparison:
     """Compare two trainings of one model; the ensemble of the baseline is the noise of both."""
+    if isinstance(baseline, Failure):  # whatever the candidate does, that says nothing about the upgrade
+        return types.TrainingComparison(failure=baseline, failed_side="baseline")
     if isinstance(candidate, Failure):
         return types.TrainingComparison(failure=candidate, failed_side="candidate")
-    if isinstance(baseline, Failure):
-        return types.TrainingComparison(failure=baseline, failed_side="baseline")
     old, new = baseline.answer, candidate.answer
     pairs = pair_variables(old.variables, new.variables)
     if pairs is None:

@@ -40,10 +40,15 @@ def fresh_weights(framework: Framework, job: Job, options: dict) -> Optional[dic
 
 
 def _moments(value: np.ndarray) -> List[float]:
-    """Mean, standard deviation, and kurtosis (0 for a constant): 1.8 is uniform, 3 normal."""
+    """Mean, standard deviation, and kurtosis (0 for a constant): 1.8 is uniform, 3 normal.
+
+    The float64 values, which may be many, are used up.
+    """
     if value.size == 0 or not np.isfinite(value).all():
         return [0.0, 0.0, 0.0]
     mean, deviation = float(value.mean()), float(value.std())
     if deviation == 0:
         return [mean, 0.0, 0.0]
-    return [mean, deviation, float((((value - mean) / deviation) ** 4).mean())]
+    value -= mean
+    value /= deviation
+    return [mean, deviation, float(np.power(value, 4, out=value).mean())]

@@ -89,11 +89,15 @@ def _check_compiled(model: object, loaded: Optional[Loaded]) -> None:
 
 
 class Trainee:
-    """A context manager around training: optimizers are fresh inside, and all is as before outside."""
+    """A context manager around training: optimizers are fresh inside, and all is as before outside.
 
-    def __init__(self, framework: Framework, model: object, options: dict) -> None:
+    With `probed`, no step is trained: optimizers stay as they are.
+    """
+
+    def __init__(self, framework: Framework, model: object, options: dict, *, probed: bool = False) -> None:
         self.framework = framework
         self.model = model
+        self._probed = probed
         self._silent = (options.get("dropout") or "off") == "off"
         self._held = _distinct(model.weights)
         trainable = {id(variable) for variable in model.trainable_variables}
@@ -109,7 +113,7 @@ class Trainee:
         if not self._held:
             raise UnusableError("the model has no weights before it is called, so there is nothing to train")
         self._undo.callback(self._put, self._before)
-        for name, optimizer in optimizers_of(self.model).items():
+        for name, optimizer in () if self._probed else optimizers_of(self.model).items():
             self._renew(name, optimizer)
         names = _paths(self.model)
         for layer, attribute in list(_random(layers_of(self.model))):

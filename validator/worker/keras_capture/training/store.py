@@ -53,9 +53,9 @@ class Store:
 
     def vectors(self, name: str, values: Values) -> dict:
         """Samples of several tensors, one after the other, in one file."""
-        samples = [sample(value, self.count) for value in values]
-        np.save(self.folder / f"{name}.npy", np.concatenate([np.zeros(0), *samples]))
-        return {"path": f"{FOLDER}/{name}.npy", "counts": [len(part) for part in samples]}
+        parts = [sample(value, self.count) for value in values]
+        np.save(self.folder / f"{name}.npy", np.concatenate([np.zeros(0), *parts]))
+        return {"path": f"{FOLDER}/{name}.npy", "counts": [len(part) for part in parts]}
 
     def digested(self, name: str, values: Values) -> Optional[dict]:
         """The same with the digest of each whole tensor; None where there are no tensors."""
@@ -102,6 +102,11 @@ def sample(value: Optional[np.ndarray], count: int) -> np.ndarray:
     return flat.astype(np.float64)
 
 
+def samples(values: Values, count: int) -> Values:
+    """`sample` of each tensor, and None of what has no value; samples of these are the same."""
+    return [None if value is None else sample(value, count) for value in values]
+
+
 def distances(base: Values, other: Values, count: int) -> List[Optional[float]]:
     """Root mean square of the difference of each pair; None where a side is missing or not finite."""
     return [_distance(left, right, count) for left, right in zip(base, other)]
@@ -110,12 +115,12 @@ def distances(base: Values, other: Values, count: int) -> List[Optional[float]]:
 def _distance(left: Optional[np.ndarray], right: Optional[np.ndarray], count: int) -> Optional[float]:
     if left is None or right is None:
         return None
-    samples = sample(left, count), sample(right, count)
-    if not samples[0].size:
+    base, other = sample(left, count), sample(right, count)
+    if not base.size:
         return 0.0
     distance = Distance(squares=pairwise)
-    distance.add(*samples, block=samples[0].size)
-    return distance.rms if distance.count == samples[0].size else None
+    distance.add(base, other, block=base.size)
+    return distance.rms if distance.count == base.size else None
 
 
 def perturbed(values: Sequence[np.ndarray], seed: int) -> List[np.ndarray]:

@@ -9,6 +9,7 @@ compiled model and data).
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,7 +28,7 @@ from keras_capture.training.model import Trainee, supply
 from keras_capture.training.probe import Probe, Seen
 from keras_capture.training.settings import described
 from keras_capture.training.steps import Stepped, Steps
-from keras_capture.training.store import Store, distances, perturbed
+from keras_capture.training.store import Store, distances, perturbed, samples
 
 
 def run(work: Work, options: dict) -> dict:
@@ -38,7 +39,7 @@ def run(work: Work, options: dict) -> dict:
     with Trainee(framework, supplied.model, options) as trainee:
         start = trainee.settle_start(supplied, options.get("start") or "shared")
         training = _Training(work, options, trainee, batches)
-        return {
+        answer = {
             "start": start,
             "batch_size": batches.size,
             "dropout": options.get("dropout") or "off",
@@ -47,8 +48,10 @@ def run(work: Work, options: dict) -> dict:
             **described(framework, supplied.model),
             **training.record(),
             "reference": training.reference(),
-            "fresh": fresh_weights(framework, job, options),
         }
+    del trainee, training  # which hold the weights several times, as float64 models in circles do
+    gc.collect()
+    return {**answer, "fresh": fresh_weights(framework, job, options)}
 
 
 #: Trainings whose random layers draw anew, and steps of each: a spread that is a tenth larger shows in 64.
@@ -81,17 +84,21 @@ class _Training:
         """Everything that is trained."""
         store, start, first = self._store, self._start, self._batches[0].parts
         seen, inference = self._probe.run(first), self._probe.inference(first)
-        steps = list(_with_slopes(self._run(start), seen))
-        points = sorted({1, len(steps)})
+        steps, described, checkpoints = [], [], []
+        for place, step in enumerate(_with_slopes(self._run(start), seen)):
+            described.append(self._describe(place, step))
+            if place + 1 in (1, len(self._batches)):
+                checkpoints.append(store.checkpoint(place + 1, step.weights))
+            steps.append(self._sampled(step))  # all values of every step would be many times the model
         curves = itertools.chain([start], self._members()) if self._option("epochs") else ()
         return {
             "variables": store.describe(start),
             "start_file": store.vectors("start", start),
             "probe": store.probe("probe", seen),
             "inference": store.digested("inference", inference),
-            "steps": [self._describe(place, step) for place, step in enumerate(steps)],
+            "steps": described,
             "sparse": self._steps.sparse,
-            "checkpoints": [store.checkpoint(point, steps[point - 1].weights) for point in points],
+            "checkpoints": checkpoints,
             "noise": self._noise(steps, seen) if self._option("members") else None,
             "draws": self._draws() if self._options.get("dropout") == "on" else None,
             "curve": [self._curve(weights) for weights in curves],
@@ -115,6 +122,11 @@ class _Training:
                 for name in ("forward", "gradients", "weights")
             },
         }
+
+    def _sampled(self, step: Stepped) -> Stepped:
+        """A step with no more of its tensors than is compared with others."""
+        names = ("forward", "gradients", "weights")
+        return replace(step, **{name: samples(getattr(step, name), self._store.count) for name in names})
 
     def _draws(self) -> Optional[dict]:
         """The same training so often, its random layers drawing anew; None where they draw nothing."""
@@ -143,6 +155,8 @@ class _Training:
                 into["forward"] += distances(base.forward, other.forward, count)
                 into["gradients"].append(distances(base.gradients, other.gradients, count))
                 into["weights"].append(distances(base.weights, other.weights, count))
+                del other
+            del start, moved  # before the next member is made
         return {"steps": noise, "probe": probe}
 
     def _curve(self, start: list) -> List[dict]:
@@ -172,7 +186,7 @@ class _Training:
                     job = replace(self._work.job, precision="float64", jit="as-saved", folder=folder)
                     loaded = None if options.get("function") else load(framework, job)
                     supplied = supply(framework, job, loaded, options)
-                    with Trainee(framework, supplied.model, options) as trainee:
+                    with Trainee(framework, supplied.model, options, probed=True) as trainee:
                         trainee.begin(self._trainee.start)
                         seen = Probe(trainee).run(self._all.first(1)[0].parts)
         except StageError as failed:
@@ -183,9 +197,9 @@ class _Training:
 
 def _with_slopes(steps: Iterator[Stepped], seen: Seen) -> Iterator[Stepped]:
     """The same, the first with the probe's outputs and gradients where the steps of `fit` hand out none."""
-    for first in itertools.islice(steps, 1):
-        outputs, gradients = first.forward or seen.outputs, first.gradients or seen.gradients
-        yield replace(first, forward=outputs, gradients=gradients)
+    first = next(steps)
+    yield replace(first, forward=first.forward or seen.outputs, gradients=first.gradients or seen.gradients)
+    del first
     yield from steps
 
 
