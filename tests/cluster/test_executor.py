@@ -41,6 +41,8 @@ def test_a_file_describes_either(tmp_path: Path) -> None:
         ("scheduler: dask://h:1\nworkers: 3\n", "of a `cluster` that is started"),
         ("cluster: LocalCluster\nworker: 3\n", "worker: Extra inputs"),
         ("cluster: LocalCluster\nworkers: 2\noptions: {n_workers: 3}\n", "leave one out"),
+        ("cluster: SSHCluster\nworkers: 2\n", "needs `options.hosts`"),
+        ("cluster: SSHCluster\noptions: {hosts: [one]}\n", "needs `options.hosts`"),
         ("cluster: LocalCluster\nretries: -1\n", "retries: "),
         ("cluster: LocalCluster\nshards: 257\n", "shards: "),
         ("cluster: LocalCluster\ntransfer_gib: .nan\n", "transfer_gib: "),
@@ -62,6 +64,11 @@ def test_a_file_that_describes_none_is_refused_with_its_name(tmp_path: Path, tex
 def test_what_names_nothing_is_refused_with_what_can_be_named(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"name a scheduler .*LocalCluster.* or a YAML file"):
         Executor.read(text)
+
+
+def test_hosts_cannot_be_left_out() -> None:
+    with pytest.raises(ConfigurationError, match=r"--executor SSHCluster: SSHCluster needs `options\.hosts`"):
+        Executor.read("SSHCluster")
 
 
 def test_a_file_that_is_missing_is_refused(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ class DaskFleet:
             self._aside(self._renew, worker)
         attempt = f"keras-validator-{order.name}-{uuid.uuid4().hex}"
         self._asked[worker] = self.client.submit(
-            task.run_order,
+            _by_name(task.run_order),
             Tool.this().model_dump_json(),
             order.model_dump_json(),
             attempt,
@@ -180,6 +180,18 @@ class DaskFleet:
             status = getattr(self.client, "status", "closed")
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise LostError(f"{status}: {reason}") from None
+
+
+def _by_name(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, looked up where it is called: a worker that cannot import a function is ended by Dask."""
+    module, name = function.__module__, function.__name__
+
+    def call(*arguments: object) -> Any:
+        import importlib
+
+        return getattr(importlib.import_module(module), name)(*arguments)
+
+    return call
 
 
 @contextlib.contextmanager
