@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -170,9 +172,29 @@ def test_what_does_not_start_is_one_sentence_that_names_the_host(small: Path, ss
     assert sshd.is_left_alone()
 
 
+def test_hosts_without_keras_validator_are_named(small: Path, sshd: Sshd) -> None:
+    bare = sshd.folder / "bare-python"
+    bare.write_text(f'#!/bin/sh\nunset PYTHONPATH\nexec {shlex.quote(sys.executable)} "$@"\n')
+    bare.chmod(0o755)
+    if (
+        subprocess.run([bare, "-c", "import validator"], cwd="/", check=False, capture_output=True).returncode
+        == 0
+    ):
+        pytest.skip("keras-validator is installed where the tests run")
+    options = sshd.options() | {"remote_python": str(bare)}
+    file = describe(small, cluster="SSHCluster", options=options, wait_seconds=5)
+    done = run(small, "--executor", file, "--output", "bare")
+    assert done.returncode == 3, done.stdout
+    assert "it lacks keras-validator or what it needs (No module named 'validator')" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert sshd.is_left_alone()
+
+
 @pytest.mark.parametrize("part", ["distributed.Scheduler", "/validator/worker"])
 def test_ctrl_c_leaves_no_process(small: Path, sshd: Sshd, part: str) -> None:
-    file = describe(small, cluster="SSHCluster", options=sshd.options())
+    options = sshd.options()
+    own = {"host": "127.0.0.1", "death_timeout": 15, "local_directory": str(sshd.folder)}
+    file = describe(small, cluster="SSHCluster", options=options | {"worker_options": own})
     process = run(small, "--executor", file, "--output", "interrupted", background=True)
     running = sshd.wait_for(part, process)
     process.send_signal(signal.SIGINT)
