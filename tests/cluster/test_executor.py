@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,8 @@ def test_a_file_describes_either(tmp_path: Path) -> None:
         ("scheduler: dask://h:1\nworkers: 3\n", "of a `cluster` that is started"),
         ("cluster: LocalCluster\nworker: 3\n", "worker: Extra inputs"),
         ("cluster: LocalCluster\nworkers: 2\noptions: {n_workers: 3}\n", "leave one out"),
+        ("cluster: SSHCluster\nworkers: 2\n", "needs `options.hosts`"),
+        ("cluster: SSHCluster\noptions: {hosts: [one]}\n", "needs `options.hosts`"),
         ("cluster: LocalCluster\nretries: -1\n", "retries: "),
         ("cluster: LocalCluster\nshards: 257\n", "shards: "),
         ("cluster: LocalCluster\ntransfer_gib: .nan\n", "transfer_gib: "),
@@ -64,6 +68,11 @@ def test_what_names_nothing_is_refused_with_what_can_be_named(text: str) -> None
         Executor.read(text)
 
 
+def test_hosts_cannot_be_left_out() -> None:
+    with pytest.raises(ConfigurationError, match=r"--executor SSHCluster: SSHCluster needs `options\.hosts`"):
+        Executor.read("SSHCluster")
+
+
 def test_a_file_that_is_missing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="No such file"):
         Executor.read(str(tmp_path / "none.yml"))
@@ -72,6 +81,23 @@ def test_a_file_that_is_missing_is_refused(tmp_path: Path) -> None:
 def test_a_cluster_whose_package_is_missing_names_it() -> None:
     with pytest.raises(ConfigurationError, match="pip install dask-jobqueue"):
         Executor.read("SLURMCluster").start()
+
+
+def test_a_package_that_changes_what_ctrl_c_does_is_not_heeded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As dask_jobqueue 0.9 does; what stands for it here has that line and no queue."""
+    code = "import signal, sys\nsignal.signal(signal.SIGINT, lambda *_: sys.exit())\nSLURMCluster = dict\n"
+    (tmp_path / "dask_jobqueue.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "dask_jobqueue", raising=False)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert Executor(cluster="SLURMCluster", options={"cores": 1}).start() == {"cores": 1}
+        assert signal.getsignal(signal.SIGINT) is before
+    finally:
+        signal.signal(signal.SIGINT, before)
+        sys.modules.pop("dask_jobqueue", None)
 
 
 def test_a_cluster_that_does_not_start_says_why() -> None:

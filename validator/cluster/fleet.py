@@ -79,7 +79,7 @@ class DaskFleet:
             self._aside(self._renew, worker)
         attempt = f"keras-validator-{order.name}-{uuid.uuid4().hex}"
         self._asked[worker] = self.client.submit(
-            task.run_order,
+            _by_name(task.run_order),
             Tool.this().model_dump_json(),
             order.model_dump_json(),
             attempt,
@@ -244,6 +244,18 @@ class DaskFleet:
 
 def _short(value: object) -> str:
     return " ".join(str(value or "").split())[:300]
+
+
+def _by_name(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, looked up where it is called: a worker that cannot import a function is ended by Dask."""
+    module, name = function.__module__, function.__name__
+
+    def call(*arguments: object) -> Any:
+        import importlib
+
+        return getattr(importlib.import_module(module), name)(*arguments)
+
+    return call
 
 
 @contextlib.contextmanager
