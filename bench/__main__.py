@@ -35,6 +35,7 @@ BENCHMARKS = {
     "cache": cache.main,
     "cluster": cluster.main,
     "scale": scale.main,
+    "pieces": lambda: scale.main(("pieces",)),
 }
 
 
