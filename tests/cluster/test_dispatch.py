@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from validator.cluster import Answer, Bundle, LostError, Order, Outcome, Patience, dispatch
+from validator.cluster.dispatch import TooLargeError
 from validator.errors import CannotJudgeError
 
 DONE = Answer(kind="done", part="part", seconds=1.0)
@@ -30,6 +31,7 @@ class Workers:
     scripts: dict[str, list[Answer | int | None]]
     unsupplied: str = ""
     uncollected: list[str] = field(default_factory=list)
+    too_large: str = ""
     lost_after: int = 10_000
     asked: list[tuple[str, str]] = field(default_factory=list)
     supplied: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
@@ -67,6 +69,8 @@ class Workers:
         return self.unsupplied
 
     def collect(self, worker: str, order: Order, answer: Answer) -> str:
+        if self.too_large and "samples" in order.name:
+            raise TooLargeError(self.too_large)
         return self.uncollected.pop() if self.uncollected else ""
 
     def drop(self, worker: str) -> None:
@@ -252,6 +256,15 @@ def test_a_shard_begins_when_its_pieces_have_ended_and_others_do_not_wait() -> N
     assert outcome.parts.keys() == {"1/2, samples 1/2", "1/2, samples 2/2", "1/2", "2/2"}
     assert asking.completed == {"1/2": ["1/2, samples 1/2", "1/2, samples 2/2", "2/2"]}
     assert fleet.asked[2] == ("b", "2/2")
+
+
+def test_pieces_that_are_too_large_are_predicted_once() -> None:
+    asking = Asking()
+    fleet = Workers({"a": [DONE]}, too_large="over 2 GiB")
+    outcome = dispatch(fleet, divided(), LIMITS, asking)
+    assert outcome.parts.keys() == {"1/2"}
+    assert [name for _, name in fleet.asked] == ["1/2, samples 1/2", "1/2, samples 2/2", "1/2"]
+    assert outcome.lost.keys() == {"1/2, samples 1/2", "1/2, samples 2/2"}
 
 
 def test_a_shard_begins_where_a_piece_of_it_is_lost() -> None:

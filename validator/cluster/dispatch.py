@@ -21,6 +21,10 @@ class LostError(Exception):
     """The scheduler is gone; the text is the reason."""
 
 
+class TooLargeError(Exception):
+    """What a worker left is more than may be sent, from any worker; the text is the reason."""
+
+
 class Fleet(Protocol):
     """Workers somewhere, each of which runs an order at a time."""
 
@@ -37,7 +41,11 @@ class Fleet(Protocol):
         """Bring contents to a worker; why that failed, or nothing."""
 
     def collect(self, worker: str, order: Order, answer: Answer) -> str:
-        """Bring what a worker left beside its answer to where others get it; why that failed, or nothing."""
+        """Bring what a worker left beside its answer to where others get it; why that failed, or nothing.
+
+        Raises:
+            TooLargeError: no worker's can be brought.
+        """
 
     def drop(self, worker: str) -> None:
         """Forget what a worker was asked: it is gone, or another was faster."""
@@ -153,7 +161,12 @@ class _Dispatch:
         order, since = self.running.pop(worker)
         match answer.kind:
             case "done":
-                if why := self.fleet.collect(worker, order, answer):
+                try:
+                    why = self.fleet.collect(worker, order, answer)
+                except TooLargeError as error:  # it would be done again for nothing
+                    self._lose(order, str(error))
+                    return
+                if why:
                     self._again(worker, order, why)
                 else:
                     self._finish(order, since, answer)

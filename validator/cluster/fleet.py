@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from validator.cluster import task
-from validator.cluster.dispatch import LostError
+from validator.cluster.dispatch import LostError, TooLargeError
 from validator.cluster.executor import Executor
 from validator.cluster.files import Collected
 from validator.cluster.order import Answer, Order, Tool
@@ -113,7 +113,7 @@ class DaskFleet:
         return ""
 
     def collect(self, worker: str, order: Order, answer: Answer) -> str:
-        """Bring here what a worker predicted, unless a store has it; why that failed, or nothing."""
+        """Bring here what a worker predicted, unless a store has it; as `Fleet` says."""
         if order.part != PIECE:
             return ""
         contents = Predicted.model_validate_json(answer.part).files.contents
@@ -122,7 +122,7 @@ class DaskFleet:
             return ""
         due = {digest: size for digest, size in contents.items() if self._arrived(digest) is None}
         if why := self._too_much("were predicted there", sum(due.values())):
-            return why
+            raise TooLargeError(why)
         self.arrived.mkdir(parents=True, exist_ok=True)
         for digest, size in due.items():
             if why := self._receive(worker, digest, size):

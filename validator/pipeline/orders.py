@@ -50,11 +50,8 @@ class Orders:
         for shard in due:
             models = (cell.model for cell in part_of(project.plan, shard)[shard.index - 1])
             count = min(workers, pieces_of(project, models, folder, self.executor.samples))
-            own = (
-                [self._piece(shard, Shard(index, count)) for index in range(1, count + 1)]
-                if count > 1
-                else []
-            )
+            numbers = range(1, count + 1) if count > 1 else ()
+            own = [self._piece(shard, Shard(index, count)) for index in numbers]
             pieces += (order for order in own if self._predicted(order.name) is None)
             after = tuple(order.name for order in own)
             whole.append(self._order(str(shard), shard.file, self.request(shard), after))

@@ -70,7 +70,8 @@ def joinable(
     """
     if not made:
         return {}, ()
-    if any(each != provenance_of(project) for each in made):
+    own = provenance_of(project)
+    if any(each != own for each in made):
         why = "other workers predicted samples on another processor, or with other packages"
         return {}, (f"{why}; they were predicted again here",)
     joined, notes = {}, []
