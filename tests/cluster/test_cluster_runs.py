@@ -67,6 +67,18 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
+def without_scheduler(process: Any, cluster: Servers, file: Path) -> str:
+    """What a run says whose scheduler is killed once a file is there: it ends with exit code 3."""
+    for _ in range(1200):
+        if file.is_file() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    cluster.kill("scheduler")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 3, output
+    return str(output)
+
+
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Servers]:
     with servers(tmp_path) as running:
@@ -184,13 +196,7 @@ def test_a_scheduler_that_is_killed_ends_the_run_and_the_next_one_does_the_rest(
     cluster.start_worker("first")
     process = run(small, "--executor", address, "--output", "resumed", background=True)
     first = small / "resumed" / "cluster" / "part-1-of-2.json"
-    for _ in range(1200):
-        if first.is_file() or process.poll() is not None:
-            break
-        time.sleep(0.1)
-    cluster.kill("scheduler")
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 3, output
+    output = without_scheduler(process, cluster, first)
     assert "1 of 2 shards are done and kept: run the same command again" in " ".join(output.split())
     assert report(small, "resumed")["verdict"] == "inconclusive"
     cluster.end()
@@ -304,13 +310,7 @@ def test_what_was_predicted_before_the_scheduler_was_killed_is_not_predicted_aga
     settings = describe(tmp_path, scheduler=address, samples=100)  # it is no file of the project
     process = run(long, "--executor", settings, "--output", "resumed", background=True)
     first = long / "resumed" / "cluster" / "samples-1-of-2-of-part-1-of-2.json"
-    for _ in range(1200):
-        if first.is_file() or process.poll() is not None:
-            break
-        time.sleep(0.1)
-    cluster.kill("scheduler")
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 3, output
+    without_scheduler(process, cluster, first)
     cluster.end()
     address = cluster.start_scheduler()
     cluster.start_worker("third")
