@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,14 @@ class Pieces:
         folders = (self.folder / f"predicted-{number}" for number in range(1, PIECES + 1))
         return [Predicted.model_validate_json((folder / PIECE).read_text()) for folder in folders]
 
-    def joined(self, output: str, made: list[Provenance] | None = None, spoilt: str = "") -> dict[str, Any]:
-        """The report of the shard with all pieces; of the cell `spoilt` another model was predicted."""
+    def joined(
+        self,
+        output: str,
+        made: list[Provenance] | None = None,
+        spoilt: str = "",
+        spoil: Callable[[Path], None] = lambda _: None,
+    ) -> dict[str, Any]:
+        """The report of the shard with all pieces, those of the cell `spoilt` changed."""
         for number, piece in enumerate(self.predicted, 1):
             place = RunFolder(self.folder / output).piece(number)
             for file in piece.files.files:
@@ -90,8 +97,7 @@ class Pieces:
                 shutil.copyfile(self.folder / f"predicted-{number}" / file.path, place / file.path)
             if spoilt:
                 cell, environment = spoilt.split("@")
-                path = place / "captures" / environment / cell / "outputs" / "0.npy"
-                np.save(path, np.load(path) + 1)
+                spoil(place / "captures" / environment / cell)
         self.shard(output, pieces=made or [each.provenance for each in self.predicted])
         report: dict[str, Any] = json.loads((self.folder / output / "part-1-of-1.json").read_text())["report"]
         return report
@@ -159,10 +165,23 @@ def test_joined_pieces_come_to_what_the_whole_run_does(pieces: Pieces) -> None:
     assert not any(cell in notes for cell in DIVIDED)
 
 
-def test_predictions_that_differ_in_the_first_batch_are_not_used(pieces: Pieces) -> None:
-    report = pieces.joined("spoilt", spoilt="same@keras-3.5.0")
+def of_another_model(capture: Path) -> None:
+    path = capture / "outputs" / "0.npy"
+    np.save(path, np.load(path) + 1)
+
+
+def with_other_threads(capture: Path) -> None:
+    path = capture / "response.json"
+    response = json.loads(path.read_text())
+    response["surroundings"]["threads"] = "1 and 1"
+    path.write_text(json.dumps(response))
+
+
+@pytest.mark.parametrize("spoil", [of_another_model, with_other_threads])
+def test_predictions_that_are_others_here_are_not_used(pieces: Pieces, spoil: Callable[[Path], None]) -> None:
+    report = pieces.joined(spoil.__name__, spoilt="same@keras-3.5.0", spoil=spoil)
     assert same(pieces, report)
-    assert pieces.response("spoilt", "same@keras-3.5.0")["joined"] is False
+    assert pieces.response(spoil.__name__, "same@keras-3.5.0")["joined"] is False
     note = "same@keras-3.5.0 was predicted again in one piece: what other workers predicted differs here"
     assert note in report["cache_notes"]
 

@@ -139,7 +139,13 @@ def _predict(prediction: Prediction, job: Job, response: Response) -> Captured:
     with response.timed("predict"), stage("predict"):
         if job.pieces:
             prediction.framework.set_seed()
-            captured = join(prediction, job.pieces, response.inputs_digest, folder / "outputs")
+            same = {
+                "inputs_digest": response.inputs_digest,
+                "policy": response.policy,
+                "jit": response.jit,
+                "surroundings": surroundings(prediction.framework),
+            }
+            captured = join(prediction, job.pieces, same, folder / "outputs")
             response.joined = captured is not None
         if captured is None:
             prediction.framework.set_seed()

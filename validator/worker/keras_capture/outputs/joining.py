@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Optional
+from typing import Dict, Optional
 
 from keras_capture.model.outputs import Returned, read_outputs
 from keras_capture.outputs.captures import Difference, StoredOutput
@@ -16,14 +16,14 @@ from keras_capture.wire.request import PredictedPiece
 
 
 def join(
-    prediction: Prediction, pieces: Sequence[PredictedPiece], digest: str, folder: Path
+    prediction: Prediction, pieces: Sequence[PredictedPiece], same: Dict[str, object], folder: Path
 ) -> Optional[Captured]:
     """Write what the pieces hold as if the model had predicted it here.
 
     The model predicts the first batch. None where that is another one than in the first piece, and where the
-    pieces do not hold all batches, or are of inputs of another digest.
+    pieces do not hold all batches, or are not of what must be the `same`: fields of a response.
     """
-    stored = _batches(prediction, pieces, digest)
+    stored = _batches(prediction, pieces, same)
     first = next(iter(replace(prediction, chosen=(0,)).outputs()))
     own = read_outputs(first)
     if _differ(next(stored, None), own):
@@ -33,11 +33,13 @@ def join(
     return captured if captured.batches == len(prediction.bounds()) else None
 
 
-def _batches(prediction: Prediction, pieces: Sequence[PredictedPiece], digest: str) -> Iterator[Returned]:
+def _batches(
+    prediction: Prediction, pieces: Sequence[PredictedPiece], same: Dict[str, object]
+) -> Iterator[Returned]:
     """Every batch as it was predicted."""
     for piece in pieces:
         response = json.loads((piece.folder / "response.json").read_text(encoding="utf-8"))
-        if response["inputs_digest"] != digest:
+        if any(response[name] != value for name, value in same.items()):
             return
         outputs = [StoredOutput(entry, piece.folder) for entry in response["outputs"]]
         bounds = replace(prediction, chosen=range(piece.first, piece.stop)).bounds()
