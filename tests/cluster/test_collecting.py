@@ -15,6 +15,7 @@ from validator.cluster import (
     Bundle,
     Collected,
     DaskFleet,
+    Executor,
     Order,
     Predicted,
     Provenance,
@@ -22,6 +23,8 @@ from validator.cluster import (
 from validator.cluster.dispatch import TooLargeError
 from validator.cluster.files import BundledFile
 from validator.cluster.host import Host
+from validator.pipeline.orders import Orders
+from validator.pipeline.shard_request import ShardRequest
 from validator.runner import Machine
 
 CONTENT = bytes(range(256)) * 40_000  # more than one piece of a transfer
@@ -105,3 +108,38 @@ def test_a_content_that_is_gone_or_damaged_is_not_taken(client: Client, host: Ho
 def test_what_a_shard_leaves_is_in_its_answer(client: Client, host: Host, tmp_path: Path) -> None:
     assert collect(fleet(client, tmp_path), order(part="part-1-of-1.json")) == ""
     assert not (tmp_path / "arrived").exists()
+
+
+@pytest.mark.parametrize(
+    ("limit", "store", "names", "why"),
+    [
+        (1 << 30, None, 2, ""),
+        (1, "/shared", 2, ""),
+        (1 << 30, None, 1, "not all pieces of them are there"),
+        (len(CONTENT) - 1, None, 2, "more than `transfer_gib` would be sent; name a `store`"),
+    ],
+)
+def test_a_shard_gets_its_pieces_if_all_can_be_sent(
+    client: Client, host: Host, tmp_path: Path, limit: int, store: str | None, names: int, why: str
+) -> None:
+    said: list[str] = []
+    asked = ShardRequest(tool="0", config="v.yml", shard="1/1")
+    executor = Executor(scheduler="dask://h:1", store=store)
+    sent = fleet(client, tmp_path, limit)
+    orders = Orders(tmp_path / "kept", executor, sent, lambda _: asked, said.append)
+    assert collect(fleet(client, tmp_path), order()) == ""
+    pieces = ("1/1, samples 1/2", "1/1, samples 2/2")
+    for name in pieces[:names]:
+        orders.keep(name, DONE.part)
+    whole = order(name="1/1", part="part-1-of-1.json", request=asked.model_dump_json(), after=pieces)
+    complete = orders.complete(whole)
+    if why:
+        assert complete == whole
+        assert said[0].startswith("shard 1/1 predicts all of its samples: ")
+        assert why in said[0]
+        return
+    paths = [file.path for file in complete.pieces.files]
+    assert paths == [f"pieces/{number}/captures/e/m/outputs/0.npy" for number in (1, 2)]
+    read = ShardRequest.model_validate_json(complete.request)
+    assert read.pieces == (PREDICTED.provenance,) * 2
+    assert said == []

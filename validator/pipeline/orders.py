@@ -58,25 +58,34 @@ class Orders:
         return [*pieces, *whole]
 
     def complete(self, order: Order) -> Order:
-        """An order with the pieces that were predicted for it; without, unless all of them are there."""
+        """An order with the pieces that were predicted for it; without, unless all can be had."""
         predicted = [self._predicted(name) for name in order.after]
         pieces = [each for each in predicted if each is not None]
-        if len(pieces) < len(predicted):
-            self.say(f"shard {order.name} predicts all of its samples: not all pieces of them are there")
-            return order
-        files = (
-            file.model_copy(update={"path": f"{RunFolder.PIECES}/{number}/{file.path}"})
-            for number, each in enumerate(pieces, 1)
-            for file in each.files.files
+        files = Bundle(
+            files=tuple(
+                file.model_copy(update={"path": f"{RunFolder.PIECES}/{number}/{file.path}"})
+                for number, each in enumerate(pieces, 1)
+                for file in each.files.files
+            )
         )
+        why = "not all pieces of them are there" if len(pieces) < len(predicted) else self._too_large(files)
+        if why:
+            self.say(f"shard {order.name} predicts all of its samples: {why}")
+            return order
         request = ShardRequest.model_validate_json(order.request)
         request = request.model_copy(update={"pieces": tuple(each.provenance for each in pieces)})
-        update = {"request": request.model_dump_json(), "pieces": Bundle(files=tuple(files))}
-        return order.model_copy(update=update)
+        return order.model_copy(update={"request": request.model_dump_json(), "pieces": files})
 
     def keep(self, name: str, part: str) -> None:
         """Keep what an order left."""
         write_text(self._file(name), part)
+
+    def _too_large(self, pieces: Bundle) -> str:
+        """Why pieces cannot be sent beside all other files; nothing where they can."""
+        total = sum((self.fleet.files.bundle.contents | pieces.contents).values())
+        if self.executor.store or total <= self.fleet.limit:
+            return ""
+        return "with the pieces of them, more than `transfer_gib` would be sent; name a `store`"
 
     def _piece(self, shard: Shard, piece: Shard) -> Order:
         update = {"piece": str(piece), "longest": self.executor.samples}
