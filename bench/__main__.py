@@ -36,6 +36,7 @@ BENCHMARKS = {
     "cluster": cluster.main,
     "scale": scale.main,
     "pieces": lambda: scale.main(("pieces",)),
+    "weights": lambda: scale.main(("weights",)),
 }
 
 

@@ -1,4 +1,4 @@
-"""Time and memory as samples, layers and models grow: how steep, and whether memory stays where it is."""
+"""Time and memory as samples, layers, models and weights grow: how steep, and whether memory stays."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = (1_000, 10_000, 100_000, 1_000_000)
 LAYERS = (10, 100, 300)
 MODELS = (1, 10, 100)
+WEIGHTS = (128, 512, 2048)  # MiB
 _CONFIG = """
 version: 1
 origin: {{seconds: 0}}
@@ -31,7 +32,8 @@ models:
 {models}
 """
 _MODEL = (
-    '  - {{name: m{n}, builder: "little:model", inputs: inputs.npz, builder_arguments: {{layers: {layers}}}}}'
+    '  - {{name: m{n}, builder: "little:model", inputs: inputs.npz,'
+    " builder_arguments: {{layers: {layers}, weights: {weights}}}}}"
 )
 _CLUSTER = {
     "cluster": "LocalCluster",
@@ -45,9 +47,16 @@ class Scaled(keras.layers.Layer):
     def call(self, inputs):
         return inputs * (1.0001 if keras.__version__ == "3.5.0" else 1.0)
 
-def model(layers):
+class Ids(keras.layers.Layer):
+    def call(self, inputs):
+        return keras.ops.cast(keras.ops.abs(inputs) * 1000, "int32")
+
+def model(layers, weights):
     keras.utils.set_random_seed(1)
     hidden = [keras.layers.Dense(16, "tanh") for _ in range(layers)]
+    if weights:  # MiB of an embedding
+        embedding = keras.layers.Embedding(weights << 14, 16)
+        hidden[:0] = [Ids(), embedding, keras.layers.GlobalAveragePooling1D()]
     first, last = keras.layers.Input((16,)), keras.layers.Dense(10)
     return keras.Sequential([first, *hidden, Scaled(name="scaled"), last])
 """
@@ -60,6 +69,7 @@ class Size:
     samples: int = 1_000
     layers: int = 10
     models: int = 1
+    weights: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,12 +81,12 @@ class Taken:
     worker: int
 
 
-def main(rows: Sequence[str] = ("samples", "layers", "models")) -> None:
+def main(rows: Sequence[str] = ("samples", "layers", "models", "weights")) -> None:
     """Print a row for each size, and the slope of the logarithms of time and memory along each.
 
     The row `pieces` is the longest recording, on a cluster of two workers.
     """
-    sizes = {"samples": SAMPLES, "layers": LAYERS, "models": MODELS}
+    sizes = {"samples": SAMPLES, "layers": LAYERS, "models": MODELS, "weights": WEIGHTS}
     print("                    wall      tool    worker")
     for name in rows:
         if name == "pieces":
@@ -106,7 +116,9 @@ def _slope(counts: Sequence[int], values: Sequence[float]) -> float:
 def _measured(size: Size, *options: str) -> Taken:
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
-        models = "\n".join(_MODEL.format(n=number, layers=size.layers) for number in range(size.models))
+        models = "\n".join(
+            _MODEL.format(n=number, layers=size.layers, weights=size.weights) for number in range(size.models)
+        )
         (project / "validator.yml").write_text(_CONFIG.format(models=models), encoding="utf-8")
         (project / "little.py").write_text(_CODE, encoding="utf-8")
         generator = np.random.default_rng(3)

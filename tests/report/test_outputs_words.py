@@ -34,6 +34,7 @@ from validator.checks.outputs.types import (
 )
 from validator.checks.protocol import Finding
 from validator.config.settings import Tolerance
+from validator.failure import Failure
 from validator.numbers.places import Places
 from validator.report.document import Table
 from validator.report.phrases import unmarked
@@ -207,6 +208,19 @@ def test_an_output(numbers: OutputNumbers, sentence: str) -> None:
     assert outputs.WORDS.place(finding) == (
         "hidden" if finding.verdict in ("identical", "rounding") else "lead"
     )
+
+
+def test_noise_that_could_not_be_measured_is_no_secret_and_gives_no_multiple() -> None:
+    lost = Failure(stage="predict", error="UnusableError", message="it needs about 2.0 GiB more memory")
+    numbers = output(MOVED, drift=drift(0.5, method="none"), gap="failed", gap_failure=lost)
+    (finding,) = findings(numbers)
+    assert finding.verdict == "rounding"
+    assert outputs.WORDS.place(finding) == "note"
+    assert unmarked(outputs.WORDS.sentence(finding)).endswith(
+        "; no noise to compare with: measuring it failed (it needs about 2.0 GiB more memory)"
+    )
+    assert OutputsComparison(outputs=(numbers,)).noise_ratio is None
+    assert OutputsComparison(outputs=(numbers, output(MOVED, ratio=0.3))).noise_ratio == 0.3
 
 
 @pytest.mark.parametrize(

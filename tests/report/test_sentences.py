@@ -222,6 +222,9 @@ class TestSummary:
             assert all(len(part.split()) <= 30 for part in each.split(". ")), each
 
 
+TOO_LARGE = Failure(stage="crash", error="MemoryLimit", message="used 9 GiB, over the limit of 8 GiB")
+
+
 class TestAdvice:
     @pytest.mark.parametrize(
         ("each", "words"),
@@ -235,7 +238,16 @@ class TestAdvice:
                         "findings": (BaselineFailed(failure=Failure(stage="load", error="E", message="x")),)
                     }
                 ),
-                "make the baseline run first",
+                "make the baseline run first. Without it",
+            ),
+            (
+                cases.not_compared("m").model_copy(update={"findings": (BaselineFailed(failure=TOO_LARGE),)}),
+                "make the baseline run first: raise limits.memory_gib, run this model on a machine with more "
+                "memory, or set compile: false for it if nothing needs its optimizer. Without it",
+            ),
+            (
+                cases.failed("m", "a", TOO_LARGE.stage, TOO_LARGE.error, TOO_LARGE.message),
+                "raise limits.memory_gib, run this model on a machine with more memory",
             ),
             (accuracy(worse=True), "do not merge"),
             (accuracy(baseline=None), "add labels and a metric to m in validator.yml"),

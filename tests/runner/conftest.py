@@ -44,7 +44,12 @@ class Bench:
         return Place(environment, self.folder / name, (MODELS,), prepare)
 
     def pool(
-        self, *places: Place, bounds: Bounds | None = None, jobs: int = 2, limit: RunLimit = NO_LIMIT
+        self,
+        *places: Place,
+        bounds: Bounds | None = None,
+        jobs: int = 2,
+        limit: RunLimit = NO_LIMIT,
+        learnt: Callable[[str], None] = lambda _line: None,
     ) -> Pool:
         lock = threading.Lock()
 
@@ -60,6 +65,7 @@ class Bench:
             note,
             began,
             lambda job, failure: note("finished", job, failure.error if failure else ""),
+            learnt,
         )
         return Pool(places, bounds or Bounds(120, 60, 64 * GIB), watcher, jobs, limit)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras_capture.failures import UnusableError
-from keras_capture.model.perturbing import is_exact, looks_exact, moved, perturbed
+from keras_capture.model.perturbing import is_exact, moved, perturbed
+from keras_capture.room import set_limit
 
 from worker.answers import Answers, tensor
 from worker.conftest import LEGACY, NEWEST, OLDEST
@@ -337,20 +340,35 @@ class Variable:
 
     def __init__(self, values: np.ndarray, broken: bool = False) -> None:
         self.values, self.broken = values, broken
-        self.dtype = values.dtype
+        self.dtype, self.shape = values.dtype, values.shape
 
-    def numpy(self) -> np.ndarray:
+    def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
         return self.values
 
     def assign(self, values: np.ndarray) -> None:
         self.values = values + 1 if self.broken else np.array(values)
 
 
-def test_numbers_that_look_exact() -> None:
+def test_numbers_that_look_exact_stay_where_they_are_asked_to() -> None:
     values = np.array([0, 1, -3, 1.5, 4096, np.inf, 0.1, 1 / 3, 8191.001], np.float32)
-    assert looks_exact(values).tolist() == [True] * 6 + [False] * 3
-    assert is_exact(np.array([1, 2, 16777215], np.float32))
-    assert not is_exact(np.array([1, 2, 0.1], np.float32))
+    stayed = moved(values, 1, exact_stay=True) == values
+    assert stayed.tolist() == [True] * 6 + [False] * 3
+    assert (moved(values, 1, exact_stay=True)[6:] == moved(values, 1)[6:]).all()
+
+
+@pytest.mark.parametrize("length", [3, 3_000_001])
+def test_a_tensor_is_exact_if_all_of_it_is(length: int) -> None:
+    """Large ones are looked at piece by piece: the number that decides may be in the last."""
+    integers = (np.arange(length) % 4097).astype(np.float32)
+    integers[0] = 16777215  # looks like any number, but is an integer
+    assert is_exact(integers)
+    integers[-1] = 0.1
+    assert not is_exact(integers)
+    powers = np.full(length, 0.25, np.float32)
+    assert is_exact(powers)
+    powers[-1] = 0.1
+    assert not is_exact(powers)
+    assert is_exact(np.full((2, length), np.inf, np.float32))
 
 
 def holding(variable: Variable) -> SimpleNamespace:
@@ -374,3 +392,58 @@ def test_weights_are_put_back_when_the_prediction_fails() -> None:
     with pytest.raises(ZeroDivisionError), perturbed(held, holding(held), 1):
         raise ZeroDivisionError
     assert (held.values == 0.1).all()
+
+
+@pytest.fixture
+def limited() -> Iterator[Callable[[int], None]]:
+    """Sets how many bytes this process may take beyond those that it has."""
+
+    def limit(more: int) -> None:
+        set_limit(psutil.Process().memory_info().rss + more)
+
+    yield limit
+    set_limit(None)
+
+
+def weight(elements: int, dtype: str = "float32") -> Variable:
+    values = np.random.default_rng(3).standard_normal(elements).astype(dtype)
+    values[0] = 1.0
+    return Variable(values.reshape(1, -1))
+
+
+def open_in(folder: Path) -> bool:
+    """Whether this process has a file open that lay in the folder, perhaps removed by now."""
+    handles = [Path(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+    return any(os.path.lexists(each) and folder in each.readlink().parents for each in handles)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_weights_of_which_no_copy_fits_are_kept_in_a_file(
+    dtype: str, limited: Callable[[int], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    held = [weight(4_000_000, dtype) for _ in range(6)]
+    before = [variable.values for variable in held]
+    size = before[0].nbytes
+    moves = {}
+    for copies in (20, 4):  # six copies and what moves have room, and what moves alone
+        limited(copies * size)
+        with perturbed(held[0], SimpleNamespace(weights=held), 1):
+            moves[copies] = [variable.values for variable in held]
+            assert open_in(tmp_path) == (copies == 4)
+        assert all(map(np.array_equal, [variable.values for variable in held], before))
+        assert not open_in(tmp_path)
+    for one, other, old in zip(moves[20], moves[4], before, strict=True):
+        assert np.array_equal(one, other)
+        assert np.count_nonzero(one != old) > 0.9 * one.size
+        assert one[0, 0] == old[0, 0] == 1.0
+
+
+def test_weights_that_cannot_even_move_stay_and_say_so(limited: Callable[[int], None]) -> None:
+    held = weight(20_000_000)
+    before = held.values
+    limited(held.values.nbytes)
+    sentence = "moving the weights for the noise needs about 0.1 GiB more memory, and 0.1 GiB are left"
+    with pytest.raises(UnusableError, match=sentence), perturbed(held, holding(held), 1):
+        pytest.fail("moved")
+    assert held.values is before

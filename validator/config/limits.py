@@ -31,7 +31,9 @@ class LimitSettings(Frozen):
     seconds: float = Field(default=600, gt=0, description="Time limit of one job.")
     start_seconds: float = Field(default=300, gt=0, description="Time limit of the import of Keras.")
     memory_gib: float | None = Field(
-        default=None, gt=0, description="Resident memory of a worker. Default: 90 % of the machine's memory."
+        default=None,
+        gt=0,
+        description="Resident memory of a worker. Default: 90 % of the memory of the machine or container.",
     )
     total_seconds: float | None = Field(
         default=None,

@@ -10,11 +10,11 @@ from validator.runner.functions import run_recorder
 from validator.runner.in_process import measure_in_process
 from validator.runner.kept import CaptureStore, KeptCapture, Machine, can_spot, same_batch, worker_digest
 from validator.runner.marks import COMPLETE, Marks, stamps
+from validator.runner.memory import default_memory
 from validator.runner.pool import EnvironmentState, Place, Pool, RunLimit, Watcher
-from validator.runner.request import Job, Overlay, PredictedPiece, write_json, write_text
+from validator.runner.request import Bounds, Job, Overlay, PredictedPiece, write_json, write_text
 from validator.runner.sandbox import Sandbox, can_confine
 from validator.runner.seals import intact, sealed
-from validator.runner.supervise import Bounds, default_memory
 
 __all__ = [
     "COMPLETE",

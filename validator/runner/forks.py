@@ -11,8 +11,8 @@ from pathlib import Path
 from validator.failure import Failure
 from validator.runner.captures import Capture, EnvironmentFacts
 from validator.runner.pool import Place
-from validator.runner.request import Job
-from validator.runner.supervise import Bounds, StoppedError, Supervisor, Workplace, out_of_budget
+from validator.runner.request import Bounds, Job
+from validator.runner.supervise import StoppedError, Supervisor, Workplace, out_of_budget
 
 _END_SECONDS = 10.0
 _POLL_SECONDS = 0.05
@@ -44,6 +44,14 @@ class _Lane:
     def overdue(self, job: Job) -> Failure | None:
         """Why it must not go on, where its time is over."""
         return out_of_budget(job) if time.monotonic() > self._began + self._control.job_seconds else None
+
+    def crowded(self, _job: Job) -> Failure | None:
+        """The lanes of a search share no memory beyond their own limits."""
+        return None
+
+    def again(self, _job: Job, _failure: Failure) -> bool:
+        """What is lost is the answer."""
+        return False
 
     def ended(self, job: Job, result: Capture | Failure) -> None:
         """It ended."""

@@ -16,9 +16,9 @@ from typing import Literal
 from validator.failure import Failure
 from validator.matrix import Environment
 from validator.runner.captures import WORKER_FOLDER, Capture, EnvironmentFacts
-from validator.runner.request import Job
+from validator.runner.crowd import Crowd
+from validator.runner.request import Bounds, Job
 from validator.runner.supervise import (
-    Bounds,
     StoppedError,
     Supervisor,
     Workplace,
@@ -139,6 +139,7 @@ class Pool:
         self._budgets: Mapping[str, float] = {}
         self._budget_ends: dict[str, float] = {}
         self._errors: list[BaseException] = []
+        self._crowd = Crowd(bounds.share_left)
 
     def __enter__(self) -> Pool:
         return self
@@ -199,8 +200,7 @@ class Pool:
         self._check(jobs, queues)
         for job in jobs:
             self._results.pop(job.id, None)
-            for name in _LEFT_BEHIND:
-                remove(job.file(name))
+            _clear(job)
         self._budgets, self._budget_ends, self._ended = budgets, {}, ended
         threads = [
             threading.Thread(target=self._guarded, args=(self._sites[name], queue), daemon=True)
@@ -300,6 +300,12 @@ class Pool:
                     has_turn = True
                 began = time.monotonic()
                 self._compute(supervisor, job)
+                if self._crowd.takes_back(job.id):
+                    _clear(job)
+                    queue.appendleft(job)
+                    self._turns.give()
+                    has_turn = False
+                    continue
                 site.jobs, site.computed = site.jobs + 1, site.computed + time.monotonic() - began
         finally:
             if has_turn:
@@ -338,10 +344,11 @@ class Pool:
         if self._stop.is_set():
             raise StoppedError
         refusal = self._refusal(job)
-        if refusal is None:
-            supervisor.run(job)
-        else:
+        if refusal is not None:
             self.ended(job, lose(job, refusal))
+            return
+        with self._crowd.among(job.id):
+            supervisor.run(job)
 
     def _refusal(self, job: Job) -> Failure | None:
         """Why a job that is due cannot start."""
@@ -365,6 +372,17 @@ class Pool:
         ends = self._budget_ends.get(job.budget, math.inf)
         return out_of_budget(job) if time.monotonic() > ends else None
 
+    def crowded(self, job: Job) -> Failure | None:
+        """Why a job must end early: memory does not hold all that run beside each other."""
+        return self._crowd.excess(job.id)
+
+    def again(self, job: Job, failure: Failure) -> bool:
+        """A job that memory ended beside another runs once more; from here on one computes at a time."""
+        repeats = self._crowd.repeats(job.id, failure)
+        if repeats and self._turns.narrow():
+            self._watcher.learnt("models beside each other took all memory: from here on, one runs at a time")
+        return repeats
+
     def ended(self, job: Job, result: Result) -> None:
         """A job ended. Those that need it may be due now."""
         self._ended(job, result)
@@ -372,6 +390,12 @@ class Pool:
             self._results[job.id] = result
             self._changed.notify_all()
         self._watcher.finished(job.id, result if isinstance(result, Failure) else None)
+
+
+def _clear(job: Job) -> None:
+    """Remove what an earlier run of a job says of it."""
+    for name in _LEFT_BEHIND:
+        remove(job.file(name))
 
 
 def _variables(job: Job) -> _Variables:

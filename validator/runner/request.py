@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from validator.matrix import Environment
+from validator.runner.memory import share_left
 from validator.runner.sandbox import Sandbox
 
 #: Fields of a job that decide when and where it runs. The worker does not see them.
@@ -91,12 +92,27 @@ class Job:
         return Path(self.folder, name)
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """Limits of a worker: seconds for the import, seconds of one job, bytes of resident memory.
+
+    `sandbox`: what it may open; None for all that its user may. `share_left`: how much of all memory is free,
+    from 0 to 1, for all workers together.
+    """
+
+    start_seconds: float
+    job_seconds: float
+    memory: int
+    sandbox: Sandbox | None = None
+    share_left: Callable[[], float] = share_left
+
+
 def write_request(
     path: Path,
     environment: Environment,
     jobs: Sequence[Job],
     pythonpath: Sequence[Path],
-    sandbox: Sandbox | None = None,
+    bounds: Bounds,
 ) -> None:
     """Write a request for the worker of an environment."""
     request = {
@@ -108,7 +124,8 @@ def write_request(
         "seed": 0,
         "expected": _expected(environment, jobs),
         "overlays": any(job.overlay for job in jobs),
-        "sandbox": None if sandbox is None else [str(path) for path in sandbox.write],
+        "memory": bounds.memory,
+        "sandbox": None if bounds.sandbox is None else [str(path) for path in bounds.sandbox.write],
         "jobs": [
             {name: value for name, value in asdict(job).items() if name not in _PLACING} for job in jobs
         ],

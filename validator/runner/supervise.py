@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import psutil
-
 from validator.documents import read_json, read_model
 from validator.failure import Failure
 from validator.matrix import Environment
@@ -26,8 +24,7 @@ from validator.runner.captures import (
     read_environment,
 )
 from validator.runner.process import WorkerProcess, death, resident
-from validator.runner.request import Job, write_json, write_request
-from validator.runner.sandbox import Sandbox
+from validator.runner.request import Bounds, Job, write_json, write_request
 from validator.runner.seals import sealed
 
 _POLL_SECONDS = 0.02
@@ -40,19 +37,6 @@ class StoppedError(Exception):
     """Another thread ended the run."""
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """Limits of a worker: seconds for the import, seconds of one job, bytes of resident memory.
-
-    `sandbox`: what it may open; None for all that its user may.
-    """
-
-    start_seconds: float
-    job_seconds: float
-    memory: int
-    sandbox: Sandbox | None = None
-
-
 class Listener(Protocol):
     """Follows the jobs of a supervisor."""
 
@@ -61,6 +45,12 @@ class Listener(Protocol):
 
     def overdue(self, job: Job) -> Failure | None:
         """Why a job must not go on, where its time is over."""
+
+    def crowded(self, job: Job) -> Failure | None:
+        """Why a job must end, where those that run beside each other need more memory than there is."""
+
+    def again(self, job: Job, failure: Failure) -> bool:
+        """Whether a lost job runs once more, which the listener sees to. It leaves no result then."""
 
     def ended(self, job: Job, result: Capture | Failure) -> None:
         """A job ended."""
@@ -171,8 +161,7 @@ class Supervisor:
         self._requests += 1
         name = "request.json" if self._requests == 1 else f"request-{self._requests}.json"
         path = self._place.folder / name
-        sandbox = self._bounds.sandbox
-        write_request(path, self._place.environment, [job], self._place.pythonpath, sandbox)
+        write_request(path, self._place.environment, [job], self._place.pythonpath, self._bounds)
         worker.send(path)
 
     def _follow(self, worker: WorkerProcess, attempt: _Attempt) -> bool:
@@ -227,7 +216,7 @@ class Supervisor:
             return None
         attempt.measured = now
         excess = _excess(resident(attempt.pid), self._bounds.memory)
-        return excess or _fill(self._room, _free(self._place.folder))
+        return excess or self._listener.crowded(attempt.job) or _fill(self._room, _free(self._place.folder))
 
     def _bury(self, worker: WorkerProcess, attempt: _Attempt) -> bool:
         """Account for what an ended worker, or one that must end, leaves behind; whether the job is lost.
@@ -264,6 +253,8 @@ class Supervisor:
         self._lose(job, failure or _end(job), worker.log.tail())
 
     def _lose(self, job: Job, failure: Failure, log: str = "") -> None:
+        if self._listener.again(job, failure):
+            return
         self._hand_over(job, lose(job, failure.model_copy(update={"log": log or failure.log})))
 
     def _hand_over(self, job: Job, result: Capture | Failure) -> None:
@@ -348,8 +339,3 @@ def _fill(room: int, free: int) -> Failure | None:
 
 def _timeout(message: str) -> Failure:
     return Failure(stage="timeout", error="TimeLimit", message=message)
-
-
-def default_memory() -> int:
-    """90 % of the machine's memory, in bytes."""
-    return int(psutil.virtual_memory().total * 0.9)

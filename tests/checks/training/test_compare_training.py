@@ -49,6 +49,7 @@ from validator.checks.training.types import (
     LossDiffers,
     MetricDiffers,
     OptimiserDiffers,
+    ReferenceLeftOut,
     RoundingBegins,
     StateDiffers,
     TrainingCause,
@@ -103,6 +104,7 @@ class Recorded:
     draws: np.ndarray | None = None
     spread: float = 1.0
     added: tuple[float, ...] = ()
+    left_out: str = ""
 
     def answer(self) -> TrainingAnswer:
         (self.folder / "training").mkdir(parents=True, exist_ok=True)
@@ -130,7 +132,9 @@ class Recorded:
             steps=tuple(self._step(number) for number in range(self.steps)),
             probe=self._probe("probe", self.layers, self.backward),
             inference=self._vectors("inference", (np.ones(4) + self.inference,)),
-            reference=self._probe("reference", self.double, (0.0, 0.0)),
+            reference=Probed(left_out=self.left_out)
+            if self.left_out
+            else self._probe("reference", self.double, (0.0, 0.0)),
             noise=TrainingNoise(steps=(noise,) * self.steps, probe=probe),
             fresh=self.fresh,
             random=self.random,
@@ -563,6 +567,15 @@ def test_the_same_draws_are_the_same_distribution(tmp_path: Path) -> None:
 def test_dropout_that_is_off_is_told_and_changes_no_verdict(tmp_path: Path) -> None:
     verdict, off, *causes = judged(tmp_path, {"random": RANDOM}, {"random": RANDOM})
     assert (verdict.verdict, off, causes) == ("identical", DropoutOff(random=RANDOM), [])
+
+
+def test_a_float64_run_that_memory_cannot_hold_is_told_where_anything_differs(tmp_path: Path) -> None:
+    large = {"left_out": "it needs about 9.0 GiB more memory"}
+    verdict, *causes = judged(tmp_path, large, large)
+    assert (verdict.verdict, causes) == ("identical", [])
+    verdict, *causes = judged(tmp_path, large, {**large, "weights": {0: 1e-9}})
+    assert verdict.verdict == "rounding"
+    assert ReferenceLeftOut(reason=large["left_out"]) in causes
 
 
 @pytest.mark.parametrize("side", ["baseline", "candidate"])

@@ -35,6 +35,11 @@ def exiting(code):
     os._exit(code)
 
 
+def slow():
+    time.sleep(3)
+    return dense()
+
+
 def hanging():
     time.sleep(600)
 

@@ -174,8 +174,9 @@ class OutputsComparison(Comparison):
 
     @property
     def noise_ratio(self) -> float | None:
-        """The largest drift ÷ noise of all outputs; infinite over no noise."""
-        ratios = (output.drift.ratio for output in self.outputs if output.drift and not output.unsized)
+        """The largest drift ÷ noise of all outputs whose noise was measured; infinite over no noise."""
+        drifts = (each.drift for each in self.outputs if each.drift and not each.unsized)
+        ratios = (drift.ratio for drift in drifts if drift.method != "none")
         return max((each if math.isfinite(each) else math.inf for each in ratios), default=None)
 
     @property

@@ -76,7 +76,7 @@ class AddedLoss(_Recorded):
 
 
 class Probed(_Recorded):
-    """One training-mode pass, layer by layer."""
+    """One training-mode pass, layer by layer. `left_out`: why there is none, where it was for its size."""
 
     layers: tuple[ProbedLayer, ...] = ()
     loss: float | None = None
@@ -84,6 +84,7 @@ class Probed(_Recorded):
     backward: Vectors | None = None
     gradients: Vectors | None = None
     added: tuple[AddedLoss, ...] = ()
+    left_out: str = ""
 
 
 class NoiseStep(_Recorded):

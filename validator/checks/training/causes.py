@@ -94,6 +94,7 @@ class _Case:
             yield from self._initialisation()
             return
         yield from self._silenced()
+        yield from self._left_out()
         broken = self._broken()
         if broken is None:
             yield from self._rounding()
@@ -109,6 +110,13 @@ class _Case:
         off = dict.fromkeys(each for answer in answers for each in answer.random if answer.dropout == "off")
         if off:
             yield types.DropoutOff(random=tuple(off))
+
+    def _left_out(self) -> Iterator[TrainingCause]:
+        """A float64 run that differing steps lack for its size."""
+        sides = (self.drifts.baseline.answer, self.drifts.candidate.answer)
+        reason = next((each.reference.left_out for each in sides if each.reference.left_out), "")
+        if reason and not all(step.identical for step in self.drifts.steps):
+            yield types.ReferenceLeftOut(reason=reason)
 
     def _distribution(self, drawn: Sequence[DrawnDifference]) -> TrainingCause:
         """Of what is least likely to be chance."""

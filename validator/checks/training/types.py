@@ -243,6 +243,13 @@ class DropoutOff(TrainingCause):
     random: tuple[RandomSetting, ...]
 
 
+class ReferenceLeftOut(TrainingCause):
+    """No float64 run: it needs more memory than there is. Only what explains a difference is lost."""
+
+    kind: Literal["training-reference-left-out"] = "training-reference-left-out"
+    reason: str
+
+
 class DistributionCompared(TrainingCause):
     """With random layers on, trainings of both sides are compared as draws from two distributions.
 

@@ -26,6 +26,7 @@ STAGES: dict[Stage, str] = {
     "unreached": "was not reached",
     "tampered": "was changed after it was recorded",
 }
+_SENTENCES = ("UnusableError", "NoRoomError")  # of the worker itself: they say all that there is to say
 _LIMIT = 600
 _HEAD, _TAIL = 260, 120  # characters of an error in one line
 _HINTS: dict[Hint, str] = {
@@ -46,6 +47,14 @@ _BY_STAGE: dict[Stage, str] = {
     "unreached": "raise limits.total_seconds, or run fewer cells at a time with --only",
     "tampered": "find out what in this run writes to the results of others, and do not merge before that",
 }
+#: By the runner's own names of what ended a job.
+_BY_ERROR = {
+    "MemoryLimit": "raise limits.memory_gib, run this model on a machine with more memory, or set "
+    "compile: false for it if nothing needs its optimizer",
+    "SIGKILL": "if the system ran out of memory, run this model on a machine with more, or with --jobs 1",
+    "TimeLimit": "raise the limit that the error names, or record fewer samples",
+    "DiskLimit": "free space on the disk where the run lies, or choose another folder with --output",
+}
 
 
 def error_line(failure: Failure) -> str:
@@ -56,7 +65,8 @@ def error_line(failure: Failure) -> str:
     if line.endswith(":"):
         _, _, rest = plain(failure.message, _LIMIT).partition(line)
         line += " " + re.sub(r"^[\W_]+", "", rest)
-    return line if line.startswith(failure.error) else f"{failure.error}: {line}".removesuffix(": ")
+    is_whole = line.startswith(failure.error) or failure.error in _SENTENCES
+    return line if is_whole else f"{failure.error}: {line}".removesuffix(": ")
 
 
 def _both_ends(line: str) -> str:
@@ -66,7 +76,10 @@ def _both_ends(line: str) -> str:
 
 def known(failure: Failure) -> str:
     """What to do about such an error; empty where nothing is known."""
-    return _BY_STAGE.get(failure.stage, "") if failure.hint is None else _HINTS[failure.hint]
+    if failure.hint is not None:
+        return _HINTS[failure.hint]
+    ended = _BY_ERROR.get(failure.error, "") if failure.stage in ("crash", "timeout") else ""
+    return ended or _BY_STAGE.get(failure.stage, "")
 
 
 def left_over(weights: WeightsAccount) -> str:

@@ -92,7 +92,8 @@ def _renamed(finding: NamesFinding) -> Words:
 
 def _place(finding: Finding) -> Place:
     if isinstance(finding, OutputFinding):
-        return "hidden" if finding.verdict in GREEN else "lead"
+        failed = finding.rule == "units" and finding.numbers.gap_failure is not None
+        return ("note" if failed else "hidden") if finding.verdict in GREEN else "lead"
     return _PLACES.get(finding.kind, "note")
 
 

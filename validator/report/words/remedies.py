@@ -59,10 +59,11 @@ def _remedy(worst: Row) -> Words | None:
     findings = worst.cell.findings
     if worst.lacks_artifact:
         return without_artifact(worst)
-    if any(isinstance(finding, BaselineFailed) for finding in findings):
-        return words("make the baseline run first. Without it, no difference can be measured")
     failures = [worst.failure, *(getattr(finding, "failure", None) for finding in findings)]
     hints = [known(failure) for failure in failures if isinstance(failure, Failure) and known(failure)]
+    if any(isinstance(finding, BaselineFailed) for finding in findings):
+        first = f"make the baseline run first: {hints[0]}" if hints else "make the baseline run first"
+        return words(f"{first}. Without it, no difference can be measured")
     if hints or worst.cell.verdict in _ADVICE:
         return words(hints[0] if hints else _ADVICE[worst.cell.verdict])
     return None

@@ -186,6 +186,10 @@ def _dropout_off(finding: types.DropoutOff) -> Words:
     return words(off, ", so how they draw was not compared; ", setting, " compares it")
 
 
+def _left_out(finding: types.ReferenceLeftOut) -> Words:
+    return words(f"float64 run of training: left out ({finding.reason})")
+
+
 def _distribution(finding: types.DistributionCompared) -> Words:
     what = "outputs of step 0" if finding.quantity == "outputs" else "losses"
     draws = f"over {plural(finding.draws, 'draw')} a side of its random layers ("
@@ -217,12 +221,15 @@ _SENTENCES: dict[str, Callable[[Any], Words]] = {
     "training-initialiser": _initialiser,
     "training-draws": _draws,
     "training-dropout-off": _dropout_off,
+    "training-reference-left-out": _left_out,
     "training-distribution": _distribution,
 }
 
 
 #: Kinds whose sentence has it already that training is meant.
-_NAMED = frozenset({"training-verdict", "training-rounding", "training-metric", "training-dropout-off"})
+_NAMED = frozenset(
+    f"training-{kind}" for kind in ("verdict", "rounding", "metric", "dropout-off", "reference-left-out")
+)
 
 
 def _sentence(finding: Finding) -> Words:

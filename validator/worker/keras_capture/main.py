@@ -15,6 +15,7 @@ from keras_capture.failures import StageError
 from keras_capture.job import failed_job, run_job
 from keras_capture.model.imports import Framework, import_keras
 from keras_capture.model.overlays import import_backend, import_laid_over, traced
+from keras_capture.room import set_limit
 from keras_capture.wire.files import read_json, write_json
 from keras_capture.wire.forking import FORK, in_child
 from keras_capture.wire.landlock import confine
@@ -99,6 +100,7 @@ def _do(framework: Optional[Framework], request: Request, job: Job) -> None:
     if request.sandbox is not None:
         confine(_writable(request.sandbox, job))
     os.chdir(tempfile.mkdtemp())
+    set_limit(request.memory)
     if job.overlay is not None:
         try:
             framework = import_laid_over(request, job.overlay)

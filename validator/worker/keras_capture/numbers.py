@@ -1,9 +1,10 @@
-"""How far apart two arrays are: the only place in the worker where distances add up."""
+"""How far apart two arrays are, and what one holds: the only place in the worker where numbers add up."""
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Optional
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 #: Stored bits of the mantissa of each floating dtype whose last place is known: one unit there is 2**-bits.
 MANTISSA = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}
 _FLAT = 1 << 16  # elements widened together
+_BLOCK = 1 << 20  # those of a large array
 
 
 def dotted(distance: np.ndarray) -> float:
@@ -83,3 +85,35 @@ def number(value: object) -> Optional[float]:
     """A scalar for JSON; None where it is not finite."""
     scalar = float(value)
     return scalar if math.isfinite(scalar) else None
+
+
+def hash_of(parts: Iterable[np.ndarray]) -> hashlib.blake2b:
+    """What tells apart arrays of one dtype and shape: of their bytes in C order, part by part."""
+    hashed = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        hashed.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8))
+    return hashed
+
+
+def is_same(left: np.ndarray, right: np.ndarray) -> bool:
+    """Whether two arrays have the same dtype, shape and bits."""
+    if (left.dtype, left.shape) != (right.dtype, right.shape):
+        return False
+    pair = [np.ascontiguousarray(each).reshape(-1).view(np.uint8) for each in (left, right)]
+    blocks = (slice(start, start + _BLOCK) for start in range(0, pair[0].size, _BLOCK))
+    return all(np.array_equal(pair[0][block], pair[1][block]) for block in blocks)
+
+
+def deviation_of(values: np.ndarray) -> Optional[float]:
+    """The standard deviation in float64, without a copy of the whole; None where it is not finite."""
+    if not values.size:
+        return 0.0
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean = sum(float(part.sum()) for part in _widened(values)) / values.size
+        squares = sum(float(np.sum((part - mean) ** 2)) for part in _widened(values))
+    return number(math.sqrt(squares / values.size)) if math.isfinite(squares) else None
+
+
+def _widened(values: np.ndarray) -> Iterator[np.ndarray]:
+    flat = values.reshape(-1)
+    return (wide(flat[start : start + _BLOCK]) for start in range(0, flat.size, _BLOCK))

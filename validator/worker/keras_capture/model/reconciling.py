@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
-import hashlib
 import re
 import shutil
 import zipfile
@@ -24,12 +23,13 @@ import numpy as np
 from keras_capture.model.imports import Framework, layers_of
 from keras_capture.model.perturbing import dtype_of, numpy_of
 from keras_capture.model.values import extended
-from keras_capture.numbers import MANTISSA
+from keras_capture.numbers import MANTISSA, hash_of
 
 _ARCHIVED = "model.weights.h5"
 _OPTIMIZER = re.compile(r"optimizer(_weights)?/")
 #: What a file holds beside weights: the state of metrics and of random generators.
 _STATE = re.compile(r"(\A|/)(_?(compile_)?metrics|_?loss_tracker|_?(seed|random)_generators?(_\d+)?)/")
+_PIECE = 1 << 26  # bytes of a stored tensor that are read together
 _LISTED = 20  # paths that a response names
 
 Shape = Tuple[int, ...]
@@ -135,10 +135,12 @@ def weights_file(path: Path, folder: Path) -> Iterator[Path]:
 def reconcile(framework: Framework, model: object, path: Path, assigned: Dict[int, object]) -> Account:
     """Compare the model's variables with the tensors of an HDF5 file that was just loaded into it."""
     variables = list({id(variable): variable for variable in model.weights}.values())
+    states = _optimizer_variables(model)
+    saved = _optimizer_shapes(path) if states else set()
     held = [digest(numpy_of(framework, variable)) for variable in variables]
-    states = [digest(numpy_of(framework, variable)) for variable in _optimizer_variables(model)]
     beside = [digest(numpy_of(framework, variable)) for variable in _beside(model, variables)]
-    stored = _stored(path, {*held, *states, *beside})
+    optimizer = [digest(numpy_of(framework, each)) for each in states if tuple(each.shape) in saved]
+    stored = _stored(path, {*held, *optimizer, *beside})
     weights = {name: digests for name, digests in stored.items() if not _is_state(name)}
     in_file = set().union(*weights.values())
     touched = [id(getattr(variable, "_variable", variable)) in assigned for variable in variables]
@@ -148,7 +150,7 @@ def reconcile(framework: Framework, model: object, path: Path, assigned: Dict[in
     unused = [name for name, digests in weights.items() if not digests & used]
     # What was assigned from a tensor in another form (transposed, merged, quantised) stands for that tensor.
     converted = sum(hit and value not in in_file for hit, value in zip(touched, held))
-    restored = [name for name, digests in stored.items() if _OPTIMIZER.match(name) and digests & {*states}]
+    restored = [name for name, digests in stored.items() if _OPTIMIZER.match(name) and digests & {*optimizer}]
     return Account(
         variables=len(variables),
         unfilled=list(map(path_of, unfilled, _holders(model, unfilled))),
@@ -176,12 +178,7 @@ def has_untracked(framework: Framework, model: object) -> bool:
 
 def digest(values: np.ndarray) -> Digest:
     """What tells values apart: dtype, shape and bytes."""
-    plain = np.ascontiguousarray(values).reshape(-1)
-    return (
-        values.dtype.name,
-        tuple(values.shape),
-        hashlib.blake2b(plain.view(np.uint8), digest_size=16).digest(),
-    )
+    return values.dtype.name, tuple(values.shape), hash_of([values]).digest()
 
 
 def path_of(variable: object, layer: object) -> str:
@@ -192,27 +189,45 @@ def path_of(variable: object, layer: object) -> str:
 
 def _stored(path: Path, sought: Set[Digest]) -> Dict[str, Set[Digest]]:
     """Every tensor of a file by its path, with its values in each dtype in which its shape is sought."""
-    import h5py
-
     dtypes: Dict[Shape, Set[str]] = {}
     for dtype, shape, _ in sought:
         dtypes.setdefault(shape, set()).add(dtype)
     stored: Dict[str, Set[Digest]] = {}
-
-    def visit(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "biufcV":
-            values = _values(item) if tuple(item.shape) in dtypes else None
-            casts = dtypes.get(tuple(item.shape), ())
-            stored[name] = {digest(_cast(values, dtype)) for dtype in casts}
-
-    with h5py.File(path, "r") as file:
-        file.visititems(visit)
+    for name, tensor in _tensors(path):
+        shape = tuple(tensor.shape)
+        stored[name] = {(dtype, shape, _hash_as(tensor, dtype)) for dtype in dtypes.get(shape, ())}
     return stored
 
 
-def _values(dataset: object) -> np.ndarray:
-    """The values of a stored tensor; bfloat16 lies in a file as two raw bytes."""
-    values = np.asarray(dataset[()])
+def _optimizer_shapes(path: Path) -> Set[Shape]:
+    """The shapes of what a file holds of an optimizer, whose state may be twice as large as the model."""
+    return {tuple(tensor.shape) for name, tensor in _tensors(path) if _OPTIMIZER.match(name)}
+
+
+def _tensors(path: Path) -> Iterator[Tuple[str, object]]:
+    """Every tensor of an HDF5 file and its path, while the file is open."""
+    import h5py
+
+    held: List[Tuple[str, object]] = []
+    with h5py.File(path, "r") as file:
+        file.visititems(lambda name, item: held.append((name, item)))
+        for name, item in held:
+            if isinstance(item, h5py.Dataset) and item.dtype.kind in "biufcV":
+                yield name, item
+
+
+def _hash_as(dataset: object, dtype: str) -> bytes:
+    """The hash of a stored tensor in a dtype, read piece by piece."""
+    if not dataset.shape:
+        return hash_of([_cast(_plain(np.asarray(dataset[()])), dtype)]).digest()
+    width = int(np.prod(dataset.shape[1:], dtype=np.int64)) * dataset.dtype.itemsize
+    rows = max(1, _PIECE // max(1, width))
+    pieces = (dataset[start : start + rows] for start in range(0, dataset.shape[0], rows))
+    return hash_of(_cast(_plain(piece), dtype) for piece in pieces).digest()
+
+
+def _plain(values: np.ndarray) -> np.ndarray:
+    """The values as stored; bfloat16 lies in a file as two raw bytes."""
     return values.view(extended("bfloat16")) if values.dtype == np.dtype("V2") else values
 
 

@@ -8,7 +8,8 @@ from typing import List, Tuple
 import numpy as np
 
 from keras_capture.model.imports import Framework, layers_of
-from keras_capture.model.perturbing import numpy_of
+from keras_capture.model.perturbing import lasting, numpy_of
+from keras_capture.numbers import is_same
 
 
 def is_stateful(layer: object) -> bool:
@@ -38,7 +39,7 @@ class State:
         self._recurrent = [layer for layer in layers if is_stateful(layer)]
         states = {id(item) for layer in self._recurrent for item in _own_variables(layer)}
         self._before: List[Tuple[object, object, np.ndarray]] = [
-            (layer, variable, np.array(numpy_of(framework, variable)))
+            (layer, variable, lasting(framework, variable))
             for layer in layers
             for variable in _own_variables(layer)
             if id(variable) not in states
@@ -60,7 +61,7 @@ class State:
             variable.assign(value)
 
     def _moved(self, variable: object, before: np.ndarray) -> bool:
-        return numpy_of(self._framework, variable).tobytes() != before.tobytes()
+        return not is_same(numpy_of(self._framework, variable), before)
 
 
 def _own_variables(layer: object) -> List[object]:

@@ -13,9 +13,11 @@ from typing import Optional
 
 from keras_capture.failures import StageError, UnusableError, stage
 from keras_capture.model.artifacts import load
+from keras_capture.model.perturbing import wide_bytes
 from keras_capture.outputs.ensemble import checked_operations, chosen_batches, measure
 from keras_capture.outputs.operations import NoOperations, operations_of
 from keras_capture.outputs.predicting import Captured, Prediction, capture
+from keras_capture.room import require
 from keras_capture.structure.calling import state_kept
 from keras_capture.tasks import Work
 
@@ -49,6 +51,7 @@ def _reference(work: Work, options: dict) -> dict:
     baseline = options.get("baseline")
     how = _baseline_how(Path(baseline)) if baseline else None
     prediction = chosen_batches(work.prediction, options.get("batches"))
+    require(wide_bytes(prediction.model), "a copy of the weights in float64")
     if how != RELOAD:
         try:
             return _answer(GRAPH, prediction, _by_graph(work, prediction))

@@ -11,7 +11,7 @@ import numpy as np
 from keras_capture.failures import UnusableError
 from keras_capture.model.feeding import Feed, to_backend
 from keras_capture.model.imports import Framework, layers_of
-from keras_capture.model.perturbing import dtype_of, numpy_of
+from keras_capture.model.perturbing import dtype_of, lasting
 from keras_capture.model.state import empty, is_stateful
 from keras_capture.model.values import Ragged
 from keras_capture.numbers import MANTISSA
@@ -41,8 +41,8 @@ def state_kept(framework: Framework, model: object) -> Iterator[Callable[[], Non
     """
     layers = [layer for layer in layers_of(model) if is_stateful(layer)]
     held = getattr(model, "non_trainable_variables", ())  # a SavedModel has none of its own
-    seeds = [(v, np.array(numpy_of(framework, v))) for v in held if dtype_of(v) not in MANTISSA]
-    kept = [(v, np.array(numpy_of(framework, v))) for v in (held if layers else ())]
+    seeds = [(v, lasting(framework, v)) for v in held if dtype_of(v) not in MANTISSA]
+    kept = [(v, lasting(framework, v)) for v in (held if layers else ())]
 
     def reset() -> None:
         for layer in layers:

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_capture.model.imports import Framework, layers_of
 from keras_capture.model.perturbing import dtype_of, numpy_of
-from keras_capture.numbers import number
+from keras_capture.numbers import deviation_of, hash_of
 from keras_capture.structure.tapping import parameters_of
 
 _LONGEST = 200  # characters of a string
@@ -84,15 +84,15 @@ def _own_weights(framework: Framework, owner: object) -> List[object]:
 
 
 def _weight(framework: Framework, weight: object) -> dict:
-    values = np.asarray(numpy_of(framework, weight))
+    values = numpy_of(framework, weight)
     name = str(getattr(weight, "path", None) or weight.name)
     shape = [None if length is None else int(length) for length in weight.shape]
     return {
         "name": name.rpartition("/")[2].partition(":")[0],
         "shape": shape,
         "dtype": dtype_of(weight),
-        "hash": _hash(np.ascontiguousarray(values).tobytes()),
-        "deviation": number(values.astype(np.float64).std()) if values.size else 0.0,
+        "hash": hash_of([values]).hexdigest(),
+        "deviation": deviation_of(values),
     }
 
 
@@ -127,7 +127,7 @@ def _leaf(value: object) -> object:
     if isinstance(value, bytes):
         return f"hash {_hash(value)}"
     if isinstance(value, np.ndarray):
-        return {"array": list(value.shape), "hash": _hash(np.ascontiguousarray(value).tobytes())}
+        return {"array": list(value.shape), "hash": hash_of([value]).hexdigest()}
     name = getattr(value, "__name__", None) or getattr(value, "name", None)
     return str(name) if isinstance(name, str) else type(value).__name__
 

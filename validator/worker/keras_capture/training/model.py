@@ -16,7 +16,7 @@ from keras_capture.failures import UnusableError
 from keras_capture.model.artifacts import Loaded
 from keras_capture.model.custom import function
 from keras_capture.model.imports import Framework, layers_of
-from keras_capture.model.perturbing import numpy_of
+from keras_capture.model.perturbing import lasting
 from keras_capture.model.state import State
 from keras_capture.numbers import MANTISSA
 from keras_capture.training.store import Named
@@ -133,7 +133,7 @@ class Trainee:
         return self._values(self._held)
 
     def _values(self, variables: List[object]) -> List[np.ndarray]:
-        return [np.array(numpy_of(self.framework, variable)) for variable in variables]
+        return [lasting(self.framework, variable) for variable in variables]
 
     def settle_start(self, supplied: Supplied, how: str) -> str:
         """Bring about the weights that training starts from: `recorded`, as `built`, or `drawn`.
@@ -180,7 +180,7 @@ class Trainee:
         build = getattr(new, "build", None) or getattr(new, "_create_all_weights", None)
         if build is not None and not getattr(new, "built", False) and name == "optimizer":
             build(self.model.trainable_variables)
-        states = [(variable, np.array(numpy_of(self.framework, variable))) for variable in _states(new)]
+        states = [(variable, lasting(self.framework, variable)) for variable in _states(new)]
         self._states += states
         if new is optimizer:
             self._undo.callback(lambda: [variable.assign(value) for variable, value in states])

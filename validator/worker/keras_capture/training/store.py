@@ -89,7 +89,7 @@ class Store:
 
 def digest(value: np.ndarray) -> str:
     """A short name of the exact bytes."""
-    return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()[:16]
+    return hashlib.sha256(np.ascontiguousarray(value).reshape(-1).view(np.uint8)).hexdigest()[:16]
 
 
 def sample(value: Optional[np.ndarray], count: int) -> np.ndarray:

@@ -20,7 +20,9 @@ import numpy as np
 from keras_capture.failures import StageError, UnusableError, stage
 from keras_capture.model.artifacts import load
 from keras_capture.model.imports import Framework
+from keras_capture.model.perturbing import wide_bytes
 from keras_capture.numbers import number
+from keras_capture.room import NoRoomError, require
 from keras_capture.tasks import Work
 from keras_capture.training.data import Batches
 from keras_capture.training.fresh import fresh_weights
@@ -54,6 +56,8 @@ def run(work: Work, options: dict) -> dict:
     return {**answer, "fresh": fresh_weights(framework, job, options)}
 
 
+#: Of the weights in float64: themselves, two states of an optimizer, and their gradients.
+_COPIES = 4
 #: Trainings whose random layers draw anew, and steps of each: a spread that is a tenth larger shows in 64.
 _DRAWS, _DRAWN_STEPS = 64, 2
 
@@ -181,6 +185,8 @@ class _Training:
             with stage("train"):
                 if not framework.on_tensorflow:
                     raise UnusableError(f"the backend {framework.backend} has no float64 reference run")
+                needed = _COPIES * wide_bytes(self._trainee.model)
+                require(needed, "a second model in float64, with its optimizer and gradients,")
                 with _double(framework):
                     folder = self._store.folder
                     job = replace(self._work.job, precision="float64", jit="as-saved", folder=folder)
@@ -191,7 +197,8 @@ class _Training:
                         seen = Probe(trainee).run(self._all.first(1)[0].parts)
         except StageError as failed:
             failure = failed.as_dict()
-            return {"failure": f"{failure['error']}: {failure['message']}"[:500]}
+            left_out = failure["message"] if failure["error"] == NoRoomError.__name__ else ""
+            return {"failure": f"{failure['error']}: {failure['message']}"[:500], "left_out": left_out}
         return {"failure": None, **self._store.probe("reference", replace(seen, backward=[]))}
 
 

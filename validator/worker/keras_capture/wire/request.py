@@ -79,6 +79,7 @@ class Request:
     jobs: Tuple[Job, ...]
     expected: Mapping[str, object] = field(default_factory=dict)  # `python`, `keras`, `variables`
     overlays: bool = False  # every job has an overlay, and Keras is imported by the job, not before it
+    memory: Optional[int] = None  # resident bytes at which the runner kills a job
     sandbox: Optional[Sequence[str]] = None  # what a job may write beside its folder; None: everything
 
 
