@@ -185,6 +185,13 @@ class TestLines:
         log.wait(1)
         assert log.lines == ["searching for the origin: release 3.4.0 differs"]
 
+    def test_a_line_of_its_own_is_told_once(self) -> None:
+        log = Log(("m@x",))
+        log.progress.environment("x", "running")
+        log.progress.noted("one at a \x1b[31mtime")
+        log.wait(1)
+        assert log.lines == ["one at a time", "0 of 1 cell predicted"]
+
     def test_a_quiet_console_gets_nothing(self) -> None:
         stream = io.StringIO()
         with Progress(Console(file=stream, quiet=True), frozenset({"m@x"}), live=False) as progress:

@@ -16,7 +16,7 @@ def test_no_module_is_too_long() -> None:
 
 def test_the_package_does_not_grow_unnoticed() -> None:
     """Lower the number where code goes; raise it with a reason in the commit."""
-    assert sum(text.count("\n") for text in MODULES.values()) <= 64_450
+    assert sum(text.count("\n") for text in MODULES.values()) <= 64_480
 
 
 def test_functions_are_short() -> None:

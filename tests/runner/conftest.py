@@ -49,7 +49,7 @@ class Bench:
         bounds: Bounds | None = None,
         jobs: int = 2,
         limit: RunLimit = NO_LIMIT,
-        learnt: Callable[[str], None] = lambda _line: None,
+        noted: Callable[[str], None] = lambda _line: None,
     ) -> Pool:
         lock = threading.Lock()
 
@@ -65,7 +65,7 @@ class Bench:
             note,
             began,
             lambda job, failure: note("finished", job, failure.error if failure else ""),
-            learnt,
+            noted=noted,
         )
         return Pool(places, bounds or Bounds(120, 60, 64 * GIB), watcher, jobs, limit)
 

@@ -125,7 +125,7 @@ def test_jobs_that_do_not_fit_beside_each_other_run_one_after_the_other(bench: B
     left = Shortage(bench)
     lines: list[str] = []
     bounds = Bounds(120, 60, 64 * GIB, share_left=left)
-    with bench.pool(bench.place(OLDEST), bench.place(LEGACY), bounds=bounds, learnt=lines.append) as pool:
+    with bench.pool(bench.place(OLDEST), bench.place(LEGACY), bounds=bounds, noted=lines.append) as pool:
         jobs = [bench.job("a", builder="slow"), bench.job("b", environment=LEGACY, builder="slow")]
         results = pool.run(jobs)
         assert pool.starts == {OLDEST: 1, LEGACY: 1}

@@ -315,7 +315,9 @@ def progress(project: Project, jobs: int, *, quiet: bool = False) -> Iterator[Wa
     live = console.is_terminal and not (console.is_dumb_terminal or quiet or in_ci)
     cells = frozenset(cell.id for cell in project.plan.cells)
     with Progress(console, cells, live=live, workers=jobs) as view:
-        yield Watcher(view.environment, view.job_started, view.job_finished, view.learnt, view.planned)
+        yield Watcher(
+            view.environment, view.job_started, view.job_finished, view.learnt, view.planned, view.noted
+        )
 
 
 def _failed(request: Request, why: str) -> Report:

@@ -202,6 +202,10 @@ class Progress:
             self._search = plain(line, 200)
         self._above(self._search)
 
+    def noted(self, line: str) -> None:
+        """Something that happens once, whatever the run does."""
+        self._print(plain(line, 200))
+
     def print_due(self) -> None:
         """Print a line, unless the last is too fresh, or says the same and is not old."""
         with self._lock:

@@ -39,7 +39,7 @@ Result = Capture | Failure
 class Watcher:
     """Whom to tell about progress, from any thread: environments by name, jobs by id, a line of a search.
 
-    `planned`: the name of a round, and all its jobs, before the first of them starts.
+    `planned`: the name of a round, and all its jobs, before the first of them starts. `noted`: any line, once.
     """
 
     environment: Callable[[str, EnvironmentState], None] = lambda _name, _state: None
@@ -47,6 +47,7 @@ class Watcher:
     finished: Callable[[str, Failure | None], None] = lambda _job, _failure: None
     learnt: Callable[[str], None] = lambda _line: None
     planned: Callable[[str, Sequence[Job]], None] = lambda _round, _jobs: None
+    noted: Callable[[str], None] = lambda _line: None
 
 
 @dataclass(frozen=True)
@@ -380,7 +381,7 @@ class Pool:
         """A job that memory ended beside another runs once more; from here on one computes at a time."""
         repeats = self._crowd.repeats(job.id, failure)
         if repeats and self._turns.narrow():
-            self._watcher.learnt("models beside each other took all memory: from here on, one runs at a time")
+            self._watcher.noted("models beside each other took all memory: from here on, one runs at a time")
         return repeats
 
     def ended(self, job: Job, result: Result) -> None:
