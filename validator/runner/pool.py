@@ -39,7 +39,7 @@ Result = Capture | Failure
 class Watcher:
     """Whom to tell about progress, from any thread: environments by name, jobs by id, a line of a search.
 
-    `planned`: the name of a round, and all its jobs, before the first of them starts. `noted`: any line, once.
+    `planned`: the name of a round, and its jobs, before the first of them starts. `noted`: any line, once.
     """
 
     environment: Callable[[str, EnvironmentState], None] = lambda _name, _state: None
