@@ -242,12 +242,12 @@ class TestAdvice:
             ),
             (
                 cases.not_compared("m").model_copy(update={"findings": (BaselineFailed(failure=TOO_LARGE),)}),
-                "make the baseline run first: raise limits.memory_gib, run this model on a machine with more "
-                "memory, or set compile: false for it if nothing needs its optimizer. Without it",
+                "make the baseline run first: raise limits.memory_gib, or run this model on a machine with "
+                "more memory. Without it",
             ),
             (
                 cases.failed("m", "a", TOO_LARGE.stage, TOO_LARGE.error, TOO_LARGE.message),
-                "raise limits.memory_gib, run this model on a machine with more memory",
+                "raise limits.memory_gib, or run this model on a machine with more memory",
             ),
             (accuracy(worse=True), "do not merge"),
             (accuracy(baseline=None), "add labels and a metric to m in validator.yml"),

@@ -49,8 +49,7 @@ _BY_STAGE: dict[Stage, str] = {
 }
 #: By the runner's own names of what ended a job.
 _BY_ERROR = {
-    "MemoryLimit": "raise limits.memory_gib, run this model on a machine with more memory, or set "
-    "compile: false for it if nothing needs its optimizer",
+    "MemoryLimit": "raise limits.memory_gib, or run this model on a machine with more memory",
     "SIGKILL": "if the system ran out of memory, run this model on a machine with more, or with --jobs 1",
     "TimeLimit": "raise the limit that the error names, or record fewer samples",
     "DiskLimit": "free space on the disk where the run lies, or choose another folder with --output",

@@ -16,9 +16,9 @@ from keras_capture.failures import UnusableError
 from keras_capture.model.artifacts import Loaded
 from keras_capture.model.custom import function
 from keras_capture.model.imports import Framework, layers_of
-from keras_capture.model.perturbing import lasting
+from keras_capture.model.perturbing import lasting, numpy_of
 from keras_capture.model.state import State
-from keras_capture.numbers import MANTISSA
+from keras_capture.numbers import MANTISSA, is_same
 from keras_capture.training.store import Named
 from keras_capture.wire.request import Job
 
@@ -161,7 +161,7 @@ class Trainee:
         self._put(weights)
         self._state.reset()
         for variable, value in self._states:
-            variable.assign(value)
+            _set(self.framework, variable, value)
 
     def trainable(self) -> List[Optional[object]]:
         """The variables by their place; None for those that are not trained."""
@@ -187,7 +187,13 @@ class Trainee:
 
     def _put(self, values: List[np.ndarray]) -> None:
         for variable, value, like in zip(self._held, values, self._before):
-            variable.assign(value.astype(like.dtype, copy=False))
+            _set(self.framework, variable, value.astype(like.dtype, copy=False))
+
+
+def _set(framework: Framework, variable: object, values: np.ndarray) -> None:
+    """Assign values that are not there already: it takes the memory of a copy."""
+    if not is_same(numpy_of(framework, variable), values):
+        variable.assign(values)
 
 
 def optimizers_of(model: object) -> Dict[str, object]:
