@@ -99,6 +99,7 @@ class Environment:
         *,
         legacy: bool | None = None,
         paths: list[str] | None = None,
+        memory: int | None = None,
         **variables: str,
     ) -> subprocess.CompletedProcess[str]:
         """Write a request into the folder and run one worker on it. `paths`: further places of modules."""
@@ -109,6 +110,7 @@ class Environment:
             "backend": self.backend,
             "pythonpath": [str(MODELS), *(paths or [])],
             "seed": 0,
+            "memory": memory,
             "jobs": jobs,
         }
         folder.mkdir(parents=True, exist_ok=True)

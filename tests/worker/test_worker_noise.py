@@ -394,6 +394,27 @@ def test_weights_are_put_back_when_the_prediction_fails() -> None:
     assert (held.values == 0.1).all()
 
 
+def test_what_memory_has_no_room_for_costs_no_prediction(
+    keras_python: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The limit is passed before anything is loaded; it is the runner that would end the job."""
+    environment = Environment(OLDEST, keras_python(OLDEST))
+    inputs = recordings(tmp_path / "recordings")["features"]
+    process = environment.work(
+        tmp_path,
+        [job("dense", tmp_path, builder="noise_models:dense", inputs=inputs, tasks=asked(), evaluate=False)],
+        memory=1,
+    )
+    assert process.returncode == 0, process.stderr[-2000:]
+    answers = Answers(environment, tmp_path)
+    assert np.isfinite(answers.array("dense")).all()
+    answer = answers.answer("dense", "outputs")
+    for part in (answer.noise, answer.reference):
+        assert part.failure.error == "NoRoomError"
+        assert "0.0 GiB are left: raise limits.memory_gib" in part.failure.message
+        assert part.failure.traceback == ""
+
+
 @pytest.fixture
 def limited() -> Iterator[Callable[[int], None]]:
     """Sets how many bytes this process may take beyond those that it has."""

@@ -417,3 +417,17 @@ def test_a_training_that_fails_is_judged_by_its_side(trainings: Trainings) -> No
     assert read(legacy, "not_in_legacy").stage == "train"
     assert diagnosis(oldest, legacy, "not_in_legacy") == ("failed", None)
     assert diagnosis(legacy, oldest, "not_in_legacy") == ("not-compared", None)
+
+
+def test_a_float64_run_that_memory_has_no_room_for_is_left_out(
+    keras_python: Callable[[str], Path], tmp_path: Path
+) -> None:
+    environment = Environment(OLDEST, keras_python(OLDEST))
+    record(tmp_path / "recording", {"features": np.zeros((8, 6), np.float32)})
+    asked = training("none", tmp_path, function="training_models:make", arguments={"change": "none"})
+    process = environment.work(tmp_path, [asked], memory=1)
+    assert process.returncode == 0, process.stderr[-2000:]
+    answer = Answers(environment, tmp_path).answer("none", "training")
+    assert len(answer.steps) == 4
+    assert "needs about 0.0 GiB more memory, and 0.0 GiB are left" in answer.reference.left_out
+    assert not hasattr(answer.reference, "gradients")
