@@ -27,7 +27,7 @@ def fresh_weights(framework: Framework, job: Job, options: dict) -> Optional[dic
             for seed in seeds:
                 framework.keras.utils.set_random_seed(seed)
                 weights = given_by(framework, reference, arguments)["model"].weights
-                values = [np.asarray(numpy_of(framework, weight)) for weight in weights]
+                values = [numpy_of(framework, weight) for weight in weights]
                 variables = variables or [
                     {"size": value.size, "digests": [], "moments": []} for value in values
                 ]
